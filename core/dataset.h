@@ -1,0 +1,89 @@
+/*
+ * Data sets: labelled samples in memory, found on disk below given folders and never downloaded.
+ *
+ * Samples are kept as they are stored (bytes stay bytes), in the file's own order (C order of the sample's shape), and
+ * are scaled as they are gathered into a mini-batch.
+ */
+#ifndef PLUMBLINE_CORE_DATASET_H
+#define PLUMBLINE_CORE_DATASET_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/option.h"
+#include "core/real.h"
+#include "core/shape.h"
+#include "core/status.h"
+
+enum scaling {
+    SCALING_NONE,     /* the stored values */
+    SCALING_UNIT,     /* 0 … 1: bytes divided by 255, others by their range over the training samples used */
+    SCALING_STANDARD, /* mean 0, deviation 1 (divisor N, 0 taken as 1) over the training samples used: by channel for
+                         rank 3, by feature for rank 2, one figure for rank 1 */
+};
+
+enum split { SPLIT_TRAIN, SPLIT_TEST };
+
+/* The `dataset` part of a spec. Strings are borrowed from the spec. */
+struct dataset_spec {
+    const char *name;
+    const char *path;               /* of npy: a folder below `datasets/`; else NULL */
+    size_t train_limit, test_limit; /* the first so many in file order; SIZE_MAX is all */
+    enum scaling scaling;
+    /* of synthetic */
+    size_t classes, features, train, test;
+    double norm_spread; /* sample norms are multiplied by exp(norm_spread · N(0,1)) */
+    uint64_t seed;
+};
+
+/* The folders that are searched, in order, NULL-terminated. */
+struct dataset_folders {
+    const char *const *paths;
+};
+
+/* What is known of a data set before its samples are read. */
+struct dataset_info {
+    struct shape shape;
+    size_t classes;
+    size_t train_count, test_count; /* after the limits */
+};
+
+struct dataset; /* opaque; immutable after loading, so any number of threads may read it */
+
+/* The option tables of `dataset`: what every data set takes, with the keys of synthetic and npy where `name` is one. */
+const struct option *dataset_options(const char *name);
+
+/* The names a spec may give, NULL-terminated. */
+const char *const *dataset_names(void);
+
+/*
+ * Finds the data set and reads no more than file headers. STATUS_NOT_FOUND names the folders that were searched and the
+ * Debian package or files that would be right; STATUS_CORRUPT says what was found and what was expected.
+ */
+enum status dataset_inspect(const struct dataset_spec *spec, const struct dataset_folders *folders,
+                            struct dataset_info *ret_info, struct error *err);
+
+/* Reads and checks the samples and computes the scaling. The caller owns the result: dataset_free. */
+enum status dataset_load(const struct dataset_spec *spec, const struct dataset_folders *folders,
+                         struct dataset **ret_dataset, struct error *err);
+
+void dataset_free(struct dataset *dataset);
+void cleanup_dataset(struct dataset **dataset);
+
+const struct dataset_info *dataset_info(const struct dataset *dataset);
+
+/* A remark for the run's log ("2 of 5 data_batch files found: 20,000 images"), or NULL. */
+const char *dataset_warning(const struct dataset *dataset);
+
+/*
+ * Copies `count` samples, scaled, into `ret_samples` (count × shape_size reals) and their labels (0 … classes−1) into
+ * `ret_labels`. `indices` are 0-based in the whole split, below its count. No allocation.
+ */
+void dataset_gather(const struct dataset *dataset, enum split split, const uint32_t *indices, size_t count,
+                    real *ret_samples, uint32_t *ret_labels);
+
+/* Every data set with whether it was found, for GET /datasets: [{"name", "found", "folder", "shape", "classes",
+ * "train", "test", "detail"}]. NULL when memory runs out. */
+json_t *datasets_describe(const struct dataset_folders *folders);
+
+#endif

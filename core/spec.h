@@ -1,0 +1,87 @@
+/*
+ * A job's specification: what to train on what, and what to measure.
+ *
+ * A spec is JSON. spec_parse checks it, writes out every default, expands presets into layers, and gives the typed view
+ * that the trainer reads. The expanded JSON is what is stored, hashed and shown.
+ */
+#ifndef PLUMBLINE_CORE_SPEC_H
+#define PLUMBLINE_CORE_SPEC_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/dataset.h"
+#include "core/option.h"
+#include "core/status.h"
+
+enum optimiser_name { OPTIMISER_SGD };
+enum schedule_name { SCHEDULE_CONSTANT };
+
+struct optimiser_spec {
+    enum optimiser_name name;
+    double learning_rate, momentum, weight_decay;
+    bool nesterov;
+    enum schedule_name schedule;
+};
+
+enum probe_schedule { PROBE_NONE, PROBE_EVERY, PROBE_LOG, PROBE_EPOCHS };
+
+struct probe_spec {
+    enum probe_schedule schedule;
+    size_t every;          /* of PROBE_EVERY: steps 1, 1 + every, … */
+    size_t count;          /* of PROBE_LOG: distinct values of round(T^(j/(count−1))), j = 0 … count−1 */
+    size_t samples;        /* the first so many of the shuffled batch; SIZE_MAX is all */
+    const uint32_t *watch; /* indices of training samples measured at every probed step */
+    size_t watch_count;
+    const char *const *sites; /* names; NULL is all */
+    size_t site_count;
+};
+
+struct spec {
+    json_t *expanded; /* the whole spec with all defaults; owned */
+    char hash[65];    /* SHA-256, lower-case hex, of `expanded` without name, tags, priority, checkpoint_every */
+    const char *name;
+    struct dataset_spec dataset;
+    const json_t *layers; /* the expanded array of layer objects, borrowed from `expanded` */
+    struct optimiser_spec optimiser;
+    size_t batch_size, epochs;
+    uint64_t seed;
+    struct probe_spec probe;
+    int threads, priority;
+    size_t checkpoint_every;
+    const char *weights; /* a path below `weights/`, or NULL */
+    /* owned storage of the typed view */
+    uint32_t *watch_storage;
+    const char **site_storage;
+};
+
+/*
+ * Parses and expands `json` (borrowed). On success *ret_spec is owned by the caller (spec_free). STATUS_INVALID when
+ * `problems` has faults; no data set is looked at.
+ */
+enum status spec_parse(const json_t *json, struct spec **ret_spec, struct problem_list *problems, struct error *err);
+
+/* Reads a spec from a file (its text first: malformed JSON is STATUS_INVALID with line and column). */
+enum status spec_read(const char *path, struct spec **ret_spec, struct problem_list *problems, struct error *err);
+
+void spec_free(struct spec *spec);
+void cleanup_spec(struct spec **spec);
+
+/*
+ * Checks what needs the data set's shape: its presence, that each layer fits its input, that the last layer gives one
+ * value a class, that batch_size ≤ training samples, that probe.sites exist and probe.watch lies in the training set.
+ * `ret_cost` (may be NULL) gets a new object with "layers" [{"index", "type", "shape", "parameters"}], "parameters",
+ * "steps", "steps_per_epoch", "probed_steps", "probe_rows", "flops_per_step".
+ */
+enum status spec_check(const struct spec *spec, const struct dataset_folders *folders, json_t **ret_cost,
+                       struct problem_list *problems, struct error *err);
+
+/* The number of steps of an epoch (an incomplete last mini-batch is dropped) with `train_count` samples. */
+size_t spec_steps_per_epoch(const struct spec *spec, size_t train_count);
+
+/* Whether step `step` (from 1) of `steps` is probed. */
+bool spec_step_is_probed(const struct spec *spec, size_t step, size_t steps, size_t steps_per_epoch);
+
+#endif

@@ -1,0 +1,108 @@
+/*
+ * A run's own database, runs/<id>.db: written by one worker, read by anyone (product.md "What a run leaves").
+ *
+ * Writer: one connection, WAL, synchronous NORMAL, transactions by BEGIN IMMEDIATE, a commit at least once a second.
+ * The writer holds a lock on the run, so that two attempts never live at once. Reader: read-only connections.
+ * Neither type may be used by two threads at once.
+ */
+#ifndef PLUMBLINE_SERVER_RUN_FILE_H
+#define PLUMBLINE_SERVER_RUN_FILE_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/status.h"
+#include "core/trainer.h"
+
+struct run_writer; /* opaque */
+
+/* Who makes the run, written into its table `run`. Strings are borrowed for the call. */
+struct run_identity {
+    const char *spec_text; /* the expanded spec, compact JSON */
+    const char *spec_hash;
+    const char *name;
+    int attempt;
+    int threads;
+};
+
+/*
+ * Creates or opens the run file at `path` for writing, migrates it, takes the run's lock (STATUS_BUSY if another
+ * attempt lives), deletes what an earlier attempt logged, and writes table `run` with state "running".
+ */
+enum status run_writer_open(const char *path, const struct run_identity *identity, struct run_writer **ret_writer,
+                            struct error *err);
+
+/* Writes table `sites` and the planned steps. */
+enum status run_writer_plan(struct run_writer *writer, const struct training_plan *plan, struct error *err);
+
+/* The observer's material; rows become visible by run_writer_commit. */
+enum status run_writer_samples(struct run_writer *writer, const struct step_samples *samples, struct error *err);
+enum status run_writer_measurement(struct run_writer *writer, const struct site_measurement *measurement,
+                                   struct error *err);
+enum status run_writer_scalar(struct run_writer *writer, size_t step, const char *key, double value, struct error *err);
+enum status run_writer_log(struct run_writer *writer, const char *level, const char *text, struct error *err);
+enum status run_writer_checkpoint(struct run_writer *writer, size_t step, const void *bytes, size_t size,
+                                  struct error *err);
+enum status run_writer_weights(struct run_writer *writer, const void *safetensors, size_t size, struct error *err);
+
+/* Commits what is open and begins anew. */
+enum status run_writer_commit(struct run_writer *writer, struct error *err);
+
+/* Writes the final state and reason, commits, seals the file (WAL folded in, journal_mode DELETE) and closes. The
+ * writer is freed whatever is returned. */
+enum status run_writer_seal(struct run_writer *writer, const char *state, const char *reason, struct error *err);
+
+/* Commits and closes without a final state (the run will go on in another attempt). The writer is freed. */
+enum status run_writer_close(struct run_writer *writer, struct error *err);
+
+struct run_reader; /* opaque */
+
+/* Opens read-only; a file newer than the program is refused with both version numbers. */
+enum status run_reader_open(const char *path, struct run_reader **ret_reader, struct error *err);
+void run_reader_close(struct run_reader *reader);
+void cleanup_run_reader(struct run_reader **reader);
+
+/* Each makes a new JSON value of the shape that the API answers with (the handlers pass it on). */
+
+/* {"series": [{"key", "shown", "of", "steps": […], "values": […]}]}; keys NULL is all; at most max_points a series by
+ * min/max buckets (0: no limit). */
+enum status run_reader_metrics(struct run_reader *reader, const char *const *keys, size_t max_points, json_t **ret_json,
+                               struct error *err);
+
+/* {"sites": […], "steps": [probed steps], "samples": rows a step} */
+enum status run_reader_sites(struct run_reader *reader, json_t **ret_json, struct error *err);
+
+/* What a query of divergence data asks for. Zero and NULL mean "any". */
+struct divergence_query {
+    const char *site;   /* by name */
+    const char *column; /* of a summary */
+    int64_t step;       /* exactly this */
+    int64_t step_from, step_to;
+    size_t last;    /* only the last so many probed steps */
+    int64_t sample; /* -1: any */
+    size_t max_results;
+    const char *page_token;
+    bool pooled; /* merge the steps: one item a site and column */
+};
+
+/* {"items": [{"step", "site", "sample", <columns>}], "next_page_token"} */
+enum status run_reader_rows(struct run_reader *reader, const struct divergence_query *query, json_t **ret_json,
+                            struct error *err);
+
+/* {"items": [{"site", "step", "column", "count", "undefined", "nonpositive", "mean", "sd", "minimum", "maximum",
+ * "quantiles": {"1": …, "99": …}}], "next_page_token"}; pooled items have "steps": [..] in place of "step". */
+enum status run_reader_summaries(struct run_reader *reader, const struct divergence_query *query, json_t **ret_json,
+                                 struct error *err);
+
+/* {"site", "x", "y", "steps", "count", "undefined", "x_bins", "y_bins", "cells": [[x, y, count], …]} */
+enum status run_reader_density(struct run_reader *reader, const struct divergence_query *query, const char *x,
+                               const char *y, json_t **ret_json, struct error *err);
+
+/* {"items": [{"at", "level", "text"}]} the last `count` lines, oldest first */
+enum status run_reader_log(struct run_reader *reader, size_t count, json_t **ret_json, struct error *err);
+
+/* The final weights as safetensors bytes; STATUS_NOT_FOUND before they are there. The caller frees. */
+enum status run_reader_weights(struct run_reader *reader, uint8_t **ret_bytes, size_t *ret_size, struct error *err);
+
+#endif
