@@ -1,0 +1,52 @@
+#include "core/blas.h"
+
+#include <assert.h>
+#include <cblas.h>
+#include <stdio.h>
+
+#ifdef PLUMBLINE_DOUBLE
+#define GEMM cblas_dgemm
+#define AXPY cblas_daxpy
+#else
+#define GEMM cblas_sgemm
+#define AXPY cblas_saxpy
+#endif
+
+void blas_multiply(struct matrix a, enum transpose op_a, struct matrix b, enum transpose op_b, double beta,
+                   struct matrix c)
+{
+    size_t inner = op_a == PLAIN ? a.cols : a.rows;
+    assert(c.rows == (op_a == PLAIN ? a.rows : a.cols));
+    assert(c.cols == (op_b == PLAIN ? b.cols : b.rows));
+    assert(inner == (op_b == PLAIN ? b.rows : b.cols));
+    GEMM(CblasRowMajor, op_a == PLAIN ? CblasNoTrans : CblasTrans, op_b == PLAIN ? CblasNoTrans : CblasTrans,
+         (blasint)c.rows, (blasint)c.cols, (blasint)inner, 1, a.values, (blasint)a.stride, b.values, (blasint)b.stride,
+         (real)beta, c.values, (blasint)c.stride);
+}
+
+void blas_add(size_t count, double alpha, const real *x, real *y)
+{
+    AXPY((blasint)count, (real)alpha, x, 1, y, 1);
+}
+
+void blas_set_threads(int threads)
+{
+    openblas_set_num_threads(threads);
+}
+
+const char *blas_version(void)
+{
+    /* "OpenBLAS 0.3.21 NO_AFFINITY …": name and number are enough */
+    static char version[48];
+    if (!version[0] && sscanf(openblas_get_config(), "%31s", version) == 1) {
+        char number[16] = "";
+        sscanf(openblas_get_config(), "%*s %15s", number);
+        snprintf(version, sizeof version, "OpenBLAS %s", number);
+    }
+    return version;
+}
+
+const char *blas_kernel(void)
+{
+    return openblas_get_corename();
+}
