@@ -11,7 +11,7 @@ WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prot
     -Wformat=2 -Wundef -Wvla -Wno-overlength-strings
 # -fno-trapping-math and -fno-math-errno keep every value; they only let loops of compares and square roots vectorise.
 CFLAGS_ALL = -std=gnu17 $(WARNINGS) -I. -I$(BUILD) -D_GNU_SOURCE -DPLUMBLINE_VERSION='"$(VERSION)"' -fno-trapping-math \
-    -fno-math-errno -fno-strict-aliasing -pthread $(shell pkg-config --cflags $(PACKAGES)) -MMD -MP
+    -fno-math-errno -fopenmp-simd -pthread $(shell pkg-config --cflags $(PACKAGES)) -MMD -MP
 LIBS = $(shell pkg-config --libs $(PACKAGES)) -lm -pthread
 RELEASE := -O3 -g -DNDEBUG -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
 SANITIZE := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined

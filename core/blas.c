@@ -2,7 +2,6 @@
 
 #include <assert.h>
 #include <cblas.h>
-#include <stdio.h>
 
 #ifdef PLUMBLINE_DOUBLE
 #define GEMM cblas_dgemm
@@ -36,14 +35,7 @@ void blas_set_threads(int threads)
 
 const char *blas_version(void)
 {
-    /* "OpenBLAS 0.3.21 NO_AFFINITY …": name and number are enough */
-    static char version[48];
-    if (!version[0] && sscanf(openblas_get_config(), "%31s", version) == 1) {
-        char number[16] = "";
-        sscanf(openblas_get_config(), "%*s %15s", number);
-        snprintf(version, sizeof version, "OpenBLAS %s", number);
-    }
-    return version;
+    return openblas_get_config();
 }
 
 const char *blas_kernel(void)

@@ -38,7 +38,8 @@ void blas_add(size_t count, double alpha, const real *x, real *y);
 /* The number of threads of later products; call it once, before the first. */
 void blas_set_threads(int threads);
 
-/* What runs: "OpenBLAS 0.3.21" and the kernel it chose for this processor, "SkylakeX". Static strings. */
+/* What runs: OpenBLAS's own line on version and build ("OpenBLAS 0.3.21 DYNAMIC_ARCH …"), and the kernel it chose for
+ * this processor ("SkylakeX"). Static strings. */
 const char *blas_version(void);
 const char *blas_kernel(void);
 

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/blas.h"
 #include "core/dataset.h"
 #include "core/divergence.h"
 #include "core/divergence_stats.h"
@@ -117,9 +118,5 @@ enum status trainer_restore(struct trainer *trainer, const uint8_t *bytes, size_
 
 /* Copies of the parameters and buffers, named and shaped as PyTorch has them; the caller clears the list. */
 enum status trainer_weights(const struct trainer *trainer, struct tensor_list *ret_list, struct error *err);
-
-/* The arithmetic that runs: "OpenBLAS 0.3.21", "SkylakeX". Static strings. */
-const char *blas_version(void);
-const char *blas_kernel(void);
 
 #endif

@@ -1,0 +1,315 @@
+#include "core/feature_map.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "core/vector.h"
+
+/* The constant's feature: 1 behind every row that is not scaled as a whole. */
+static void append_ones(const struct features *f)
+{
+    size_t width = features_width(f);
+    if (f->bias)
+        for (size_t i = 0; i < f->rows; i++)
+            f->u[i * width + f->n] = 1;
+}
+
+/* ------------------------------------------------------------------ affine: u = [x; 1] */
+
+static void affine_apply(const struct features *f, enum statistics_mode mode, struct running_statistics running)
+{
+    (void)mode;
+    (void)running;
+    size_t width = features_width(f);
+    for (size_t i = 0; i < f->rows; i++)
+        memcpy(f->u + i * width, f->x + i * f->n, f->n * sizeof(real));
+    append_ones(f);
+}
+
+static void affine_pull_back(const struct features *f, const real *du, real *ret_dx)
+{
+    size_t width = features_width(f);
+    for (size_t i = 0; i < f->rows; i++)
+        memcpy(ret_dx + i * f->n, du + i * width, f->n * sizeof(real));
+}
+
+/* ------------------------------------------------------------------ affine-like: u = [x; 1] / s, s = √(1 + ‖x‖²) */
+
+MULTIVERSION
+static void affine_like_apply(const struct features *f, enum statistics_mode mode, struct running_statistics running)
+{
+    (void)mode;
+    (void)running;
+    size_t n = f->n, width = features_width(f);
+    for (size_t i = 0; i < f->rows; i++) {
+        const real *x = f->x + i * n;
+        real *u = f->u + i * width;
+        real inverse = (real)(1 / sqrt(1 + vector_squares(n, x)));
+        f->factors[i] = inverse;
+        for (size_t k = 0; k < n; k++)
+            u[k] = x[k] * inverse;
+        if (f->bias)
+            u[n] = inverse;
+    }
+}
+
+/* dx = (du − u (du·u)) / s, the constant's feature counted in du·u (theory.md §2, backward of affine-like). */
+MULTIVERSION
+static void affine_like_pull_back(const struct features *f, const real *du, real *ret_dx)
+{
+    size_t n = f->n, width = features_width(f);
+    for (size_t i = 0; i < f->rows; i++) {
+        const real *d = du + i * width, *u = f->u + i * width;
+        real *dx = ret_dx + i * n;
+        real inverse = f->factors[i], along = (real)vector_dot(width, d, u);
+        for (size_t k = 0; k < n; k++)
+            dx[k] = (d[k] - u[k] * along) * inverse;
+    }
+}
+
+/* ------------------------------------------------------------------ l2 and rms: u = [c·x/‖x‖; 1], c = 1 or √n */
+
+MULTIVERSION
+static void direction_apply(const struct features *f, double length)
+{
+    size_t n = f->n, width = features_width(f);
+    for (size_t i = 0; i < f->rows; i++) {
+        const real *x = f->x + i * n;
+        real *u = f->u + i * width;
+        double norm = sqrt(vector_squares(n, x));
+        real inverse = norm < FEATURE_ZERO_NORM ? 0 : (real)(length / norm);
+        f->factors[i] = inverse;
+        for (size_t k = 0; k < n; k++)
+            u[k] = x[k] * inverse;
+    }
+    append_ones(f);
+}
+
+/* dx = (c/‖x‖) (du − x̂ (du·x̂)), and 0 where x counts as zero. */
+MULTIVERSION
+static void direction_pull_back(const struct features *f, const real *du, real *ret_dx, double length)
+{
+    size_t n = f->n, width = features_width(f);
+    for (size_t i = 0; i < f->rows; i++) {
+        const real *d = du + i * width, *u = f->u + i * width;
+        real *dx = ret_dx + i * n;
+        real inverse = f->factors[i], along = (real)(vector_dot(n, d, u) / (length * length));
+        for (size_t k = 0; k < n; k++)
+            dx[k] = (d[k] - u[k] * along) * inverse;
+    }
+}
+
+static void l2_apply(const struct features *f, enum statistics_mode mode, struct running_statistics running)
+{
+    (void)mode;
+    (void)running;
+    direction_apply(f, 1);
+}
+
+static void l2_pull_back(const struct features *f, const real *du, real *ret_dx)
+{
+    direction_pull_back(f, du, ret_dx, 1);
+}
+
+static void rms_apply(const struct features *f, enum statistics_mode mode, struct running_statistics running)
+{
+    (void)mode;
+    (void)running;
+    direction_apply(f, sqrt((double)f->n));
+}
+
+static void rms_pull_back(const struct features *f, const real *du, real *ret_dx)
+{
+    direction_pull_back(f, du, ret_dx, sqrt((double)f->n));
+}
+
+/* ------------------------------------------------------------------ layer: u = [(x − mean)/√(var + ε); 1] by sample */
+
+MULTIVERSION
+static void layer_apply(const struct features *f, enum statistics_mode mode, struct running_statistics running)
+{
+    (void)mode;
+    (void)running;
+    size_t n = f->n, width = features_width(f);
+    for (size_t i = 0; i < f->rows; i++) {
+        const real *x = f->x + i * n;
+        real *u = f->u + i * width;
+        real mean = (real)(vector_sum(n, x) / (double)n);
+        for (size_t k = 0; k < n; k++)
+            u[k] = x[k] - mean;
+        real inverse = (real)(1 / sqrt(vector_squares(n, u) / (double)n + FEATURE_EPSILON));
+        f->factors[i] = inverse;
+        for (size_t k = 0; k < n; k++)
+            u[k] *= inverse;
+    }
+    append_ones(f);
+}
+
+/* dx = (du − mean(du) − u mean(du·u)) / √(var + ε). */
+MULTIVERSION
+static void layer_pull_back(const struct features *f, const real *du, real *ret_dx)
+{
+    size_t n = f->n, width = features_width(f);
+    for (size_t i = 0; i < f->rows; i++) {
+        const real *d = du + i * width, *u = f->u + i * width;
+        real *dx = ret_dx + i * n;
+        real mean = (real)(vector_sum(n, d) / (double)n), along = (real)(vector_dot(n, d, u) / (double)n);
+        for (size_t k = 0; k < n; k++)
+            dx[k] = (d[k] - mean - u[k] * along) * f->factors[i];
+    }
+}
+
+/* ------------------------------------------------------------------ batch: the same by feature, over the batch */
+
+/* Mean and variance (divisor: the number of rows) of feature k over the counted rows. */
+static void feature_statistics(const struct features *f, size_t k, double *ret_mean, double *ret_variance)
+{
+    double sum = 0, squares = 0;
+    for (size_t i = 0; i < f->counted; i++)
+        sum += (double)f->x[i * f->n + k];
+    double mean = sum / (double)f->counted;
+    for (size_t i = 0; i < f->counted; i++) {
+        double centred = (double)f->x[i * f->n + k] - mean;
+        squares += centred * centred;
+    }
+    *ret_mean = mean;
+    *ret_variance = squares / (double)f->counted;
+}
+
+static void batch_apply(const struct features *f, enum statistics_mode mode, struct running_statistics running)
+{
+    size_t n = f->n, width = features_width(f), counted = f->counted;
+    for (size_t k = 0; k < n; k++) {
+        double mean, variance;
+        if (mode == STATISTICS_RUNNING) {
+            mean = (double)running.mean[k];
+            variance = (double)running.variance[k];
+        } else {
+            feature_statistics(f, k, &mean, &variance);
+        }
+        if (mode == STATISTICS_BATCH_AND_TRACK) {
+            double unbiased = counted > 1 ? variance * (double)counted / (double)(counted - 1) : variance;
+            running.mean[k] += (real)(RUNNING_MOMENTUM * (mean - (double)running.mean[k]));
+            running.variance[k] += (real)(RUNNING_MOMENTUM * (unbiased - (double)running.variance[k]));
+        }
+        double inverse = 1 / sqrt(variance + FEATURE_EPSILON);
+        f->factors[k] = (real)inverse;
+        for (size_t i = 0; i < f->rows; i++)
+            f->u[i * width + k] = (real)(((double)f->x[i * n + k] - mean) * inverse);
+    }
+    append_ones(f);
+}
+
+static void batch_pull_back(const struct features *f, const real *du, real *ret_dx)
+{
+    size_t n = f->n, width = features_width(f);
+    for (size_t k = 0; k < n; k++) {
+        double sum = 0, along = 0;
+        for (size_t i = 0; i < f->counted; i++) {
+            sum += (double)du[i * width + k];
+            along += (double)du[i * width + k] * (double)f->u[i * width + k];
+        }
+        double mean = sum / (double)f->counted, inverse = (double)f->factors[k];
+        along /= (double)f->counted;
+        for (size_t i = 0; i < f->counted; i++)
+            ret_dx[i * n + k] =
+                (real)(((double)du[i * width + k] - mean - (double)f->u[i * width + k] * along) * inverse);
+        for (size_t i = f->counted; i < f->rows; i++)
+            ret_dx[i * n + k] = (real)((double)du[i * width + k] * inverse);
+    }
+}
+
+/* ------------------------------------------------------------------ the table */
+
+static const struct feature_map map_affine = {
+    .name = "affine",
+    .formula = "W x + b",
+    .features = "[x; 1]",
+    .self_factor = "‖x‖² + 1",
+    .apply = affine_apply,
+    .pull_back = affine_pull_back,
+};
+static const struct feature_map map_affine_like = {
+    .name = "affine-like",
+    .formula = "(W x + b) / √(1 + ‖x‖²)",
+    .features = "[x; 1] / √(1 + ‖x‖²)",
+    .self_factor = "1",
+    .apply = affine_like_apply,
+    .pull_back = affine_like_pull_back,
+};
+static const struct feature_map map_l2 = {
+    .name = "l2",
+    .formula = "W x/‖x‖ + b",
+    .features = "[x/‖x‖; 1]",
+    .self_factor = "2",
+    .apply = l2_apply,
+    .pull_back = l2_pull_back,
+};
+static const struct feature_map map_rms = {
+    .name = "rms",
+    .formula = "W √n x/‖x‖ + b",
+    .features = "[√n x/‖x‖; 1]",
+    .self_factor = "n + 1",
+    .apply = rms_apply,
+    .pull_back = rms_pull_back,
+};
+static const struct feature_map map_layer = {
+    .name = "layer",
+    .formula = "W LN(x) + b",
+    .features = "[LN(x); 1]",
+    .self_factor = "n σ²/(σ² + ε) + 1",
+    .apply = layer_apply,
+    .pull_back = layer_pull_back,
+};
+static const struct feature_map map_batch = {
+    .name = "batch",
+    .formula = "W BN(x) + b",
+    .features = "[BN(x); 1]",
+    .self_factor = "varies by sample; mean over the batch ≈ n + 1",
+    .running_statistics = true,
+    .apply = batch_apply,
+    .pull_back = batch_pull_back,
+};
+
+const struct feature_map *const feature_maps[] = {&map_affine, &map_l2,          &map_rms, &map_layer,
+                                                  &map_batch,  &map_affine_like, NULL};
+const char *const feature_map_names[] = {"affine", "l2", "rms", "layer", "batch", "affine-like", NULL};
+
+const struct feature_map *feature_map_find(const char *name)
+{
+    for (const struct feature_map *const *map = feature_maps; *map; map++)
+        if (strcmp((*map)->name, name) == 0)
+            return *map;
+    return NULL;
+}
+
+enum status features_apply(struct features *f, enum statistics_mode mode, struct running_statistics running,
+                           struct arena *arena, struct error *err)
+{
+    f->u = arena_reals(arena, f->rows * features_width(f));
+    f->factors = arena_reals(arena, f->rows > f->n ? f->rows : f->n);
+    if (!f->u || !f->factors)
+        return error_no_memory(err);
+    f->map->apply(f, mode, running);
+    return STATUS_OK;
+}
+
+double features_self_factor(const struct features *f, size_t row)
+{
+    size_t width = features_width(f);
+    return vector_squares(width, f->u + row * width);
+}
+
+json_t *feature_maps_describe(void)
+{
+    json_t *list = json_array();
+    for (const struct feature_map *const *map = feature_maps; list && *map; map++) {
+        json_t *item = json_pack("{s:s, s:s, s:s, s:s}", "name", (*map)->name, "formula", (*map)->formula, "features",
+                                 (*map)->features, "self_factor", (*map)->self_factor);
+        if (json_array_append_new(list, item) != 0) {
+            json_decref(list);
+            return NULL;
+        }
+    }
+    return list;
+}

@@ -1,0 +1,90 @@
+/*
+ * Feature maps: the one idea behind all variants (theory.md §2).
+ *
+ * Every variant is z = W̃ u(x) with W̃ = [W b] and a map u without parameters. With it come the update kernel
+ * k_ij = u(x_i)·u(x_j) and the self factor k_ii = ‖u(x_i)‖². Adding a variant is adding one row to the table.
+ *
+ * A map works on `rows` vectors of length n, stored one after the other; its result has n values and, with a bias, the
+ * constant's feature behind them.
+ */
+#ifndef PLUMBLINE_CORE_FEATURE_MAP_H
+#define PLUMBLINE_CORE_FEATURE_MAP_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "core/arena.h"
+#include "core/real.h"
+#include "core/status.h"
+
+/* Where a variance is divided by, and the norm below which a vector counts as zero (theory.md §2). */
+#define FEATURE_EPSILON 1e-5
+#define FEATURE_ZERO_NORM 1e-12
+
+/* Running statistics of the batch map, n values each; the share that a new batch gets. */
+#define RUNNING_MOMENTUM 0.1
+struct running_statistics {
+    real *mean, *variance;
+};
+
+enum statistics_mode {
+    STATISTICS_BATCH,           /* of the batch itself, as in training */
+    STATISTICS_BATCH_AND_TRACK, /* likewise, and the running ones follow */
+    STATISTICS_RUNNING,         /* the running ones, as in evaluation */
+};
+
+/* One application of a map. */
+struct features {
+    const struct feature_map *map;
+    size_t rows;    /* vectors mapped */
+    size_t counted; /* the first so many make the batch's statistics */
+    size_t n;       /* length of x */
+    bool bias;      /* the constant's feature is there */
+    const real *x;  /* rows × n; borrowed */
+    real *u;        /* rows × (n + bias), from the arena */
+    real *factors;  /* what the map divides by, inverted: one a row, or one a feature (batch) */
+};
+
+struct feature_map {
+    const char *name;        /* in the API */
+    const char *formula;     /* of the layer's output */
+    const char *features;    /* u(x) */
+    const char *self_factor; /* k_ii with a bias */
+    bool running_statistics; /* needs them */
+    /* Fills f->u and f->factors. */
+    void (*apply)(const struct features *f, enum statistics_mode mode, struct running_statistics running);
+    /* dx = J_uᵀ du for each row: du is rows × (n + bias), ret_dx rows × n. Statistics of the batch are differentiated
+     * through; rows that are not counted take them as constants. */
+    void (*pull_back)(const struct features *f, const real *du, real *ret_dx);
+};
+
+/* The variants of a dense layer, ended by a NULL. */
+extern const struct feature_map *const feature_maps[];
+
+/* Their names, NULL-terminated, for an option's choices. */
+extern const char *const feature_map_names[];
+
+/* The map of that name, or NULL. */
+const struct feature_map *feature_map_find(const char *name);
+
+/* The width of a row of u. */
+static inline size_t features_width(const struct features *f)
+{
+    return f->n + (f->bias ? 1 : 0);
+}
+
+/*
+ * Applies a map. f->map, rows, counted, n, bias and x are set by the caller; u and factors are taken from the arena.
+ * `running` is read or followed as `mode` says, by maps that need it.
+ */
+enum status features_apply(struct features *f, enum statistics_mode mode, struct running_statistics running,
+                           struct arena *arena, struct error *err);
+
+/* k_ii = ‖u(x_i)‖², summed in double. */
+double features_self_factor(const struct features *f, size_t row);
+
+/* The table for the API; NULL when memory runs out. */
+json_t *feature_maps_describe(void);
+
+#endif
