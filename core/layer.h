@@ -1,0 +1,108 @@
+/*
+ * A layer type: what it takes, how it runs forward and backward, and what its sites do in a step.
+ *
+ * A layer is planned once (its keys read, its shapes inferred, its tensors declared) and then runs on passes. It owns
+ * no numbers: parameters, their gradients and steps are views of the network's blocks, and all that a pass makes comes
+ * from the step's arena. Adding a layer is one file with a `struct layer_ops` and one row in layer_registry.c.
+ */
+#ifndef PLUMBLINE_CORE_LAYER_H
+#define PLUMBLINE_CORE_LAYER_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "core/arena.h"
+#include "core/option.h"
+#include "core/real.h"
+#include "core/shape.h"
+#include "core/status.h"
+#include "core/update.h"
+
+#define LAYER_MAX_TENSORS 4
+#define LAYER_MAX_SITES 8
+#define LAYER_DETAIL_SIZE 64
+#define LAYER_PATH_SIZE 32
+
+/* A named array of a layer, shaped as PyTorch has it: a trained parameter, or a buffer such as a running mean. */
+struct layer_tensor {
+    const char *name; /* "weight" */
+    int rank;
+    size_t dims[4];
+    size_t size;   /* product of dims */
+    size_t offset; /* into the layer's own parameters, or its buffers */
+    bool trained;
+    bool transposed; /* kept as in × out in memory, where PyTorch has out × in */
+};
+
+/* A layer in its network. Filled by `plan`; constant afterwards. */
+struct layer {
+    const struct layer_ops *ops;
+    char path[LAYER_PATH_SIZE]; /* "3", or "4.1" inside a residual */
+    struct shape input, output; /* of one sample */
+    size_t in, out;             /* their sizes */
+    struct layer_tensor tensors[LAYER_MAX_TENSORS];
+    size_t tensor_count;
+    size_t parameter_count, buffer_count;   /* reals */
+    size_t parameter_offset, buffer_offset; /* into the network's blocks */
+    const char *variant;                    /* NULL where there is none; static */
+    const char *sites[LAYER_MAX_SITES];     /* the part's name, "" where the layer has one site */
+    size_t site_count;
+    double init_gain; /* set by the network from the activation that follows: He or Glorot */
+    _Alignas(max_align_t) unsigned char detail[LAYER_DETAIL_SIZE]; /* the type's own struct */
+};
+
+enum pass_mode {
+    PASS_TRAIN,    /* batch statistics, and the running ones follow */
+    PASS_MEASURE,  /* batch statistics, nothing changes: the loss after a step */
+    PASS_EVALUATE, /* running statistics */
+};
+
+/* One layer's part of a pass over `rows` samples, of which the first `batch` make statistics and gradients; the others
+ * are only watched. Arrays are row-major, a sample a row. */
+struct layer_pass {
+    enum pass_mode mode;
+    size_t rows, batch;
+    struct arena *arena;
+    const real *parameters; /* the layer's slice of the network's blocks */
+    real *gradient;         /* likewise: ∂L/∂θ, set by backward */
+    real *buffers;
+    const real *x;  /* rows × in */
+    real *z;        /* rows × out; set by forward */
+    const real *dz; /* ∂L/∂z, rows × out; for backward */
+    real *dx;       /* ∂L/∂x, rows × in; set by backward unless `skip_dx` */
+    bool skip_dx;   /* nothing before this layer has parameters */
+    void *kept;     /* what forward keeps for backward and for the effective update */
+};
+
+struct layer_ops {
+    const char *type;
+    const char *formula;          /* for the API */
+    const struct option *options; /* keys besides "type" */
+    /*
+     * Reads `spec` (expanded), checks layer->input and sets output, tensors, sites, variant and detail. A fault goes to
+     * `problems` with a pointer below `pointer`, then STATUS_INVALID.
+     */
+    enum status (*plan)(struct layer *layer, const json_t *spec, const char *pointer, struct problem_list *problems,
+                        struct error *err);
+    enum status (*forward)(const struct layer *layer, struct layer_pass *pass, struct error *err);
+    enum status (*backward)(const struct layer *layer, struct layer_pass *pass, struct error *err);
+    /*
+     * What the step `delta` (Δθ of this layer's parameters, before it is rounded into θ) does to site `site`, the
+     * layer's input held fixed (theory.md §1), after a backward pass. NULL for layers without parameters.
+     */
+    enum status (*effective_update)(const struct layer *layer, const struct layer_pass *pass, size_t site,
+                                    const real *delta, struct site_update *ret_update, struct error *err);
+    /* Floating-point operations of forward and backward for one sample; NULL where they do not matter. */
+    double (*flops)(const struct layer *layer);
+    /* Variants for the API; NULL where there are none. */
+    json_t *(*describe_variants)(void);
+    /* He's gain √(2/(1+slope²)) of an activation; NULL for other layers, which take Glorot's rule. */
+    double (*he_gain)(const struct layer *layer);
+};
+
+/* Declares one tensor in `plan`; returns its place. Dims as PyTorch has them. */
+struct layer_tensor *layer_add_tensor(struct layer *layer, const char *name, bool trained, int rank,
+                                      const size_t *dims);
+
+#endif

@@ -1,0 +1,47 @@
+/*
+ * The ideal and the effective update of a site (theory.md §1).
+ *
+ * The ideal update is −η g_i. The effective one is the product of the features with the step Δθ, in one piece with the
+ * forward's layout; two forwards are never subtracted.
+ */
+#ifndef PLUMBLINE_CORE_UPDATE_H
+#define PLUMBLINE_CORE_UPDATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "core/divergence.h"
+#include "core/real.h"
+
+/* What one step does at one site. Arrays are row-major, a sample a row, and live as long as the pass. */
+struct site_update {
+    size_t rows;
+    size_t size;           /* values of the site for one sample */
+    const real *gradient;  /* g = ∂L/∂z: rows × size */
+    const real *effective; /* Δz: rows × size */
+    const real *input;     /* x: rows × input_size, before the feature map */
+    size_t input_size;
+    const double *self_factor; /* k_ii, one a row; NULL where the site has none */
+};
+
+/* What the optimiser is, as far as the columns depend on it. */
+struct step_rule {
+    double learning_rate; /* η in force at this step */
+    bool plain;           /* plain SGD: interference and the parts of scale are defined */
+};
+
+/*
+ * The figures of row `row` (theory.md §5), NaN where undefined. `in_batch` says that the sample's own gradient is part
+ * of the step; where it is not, interference and the parts of scale are undefined.
+ */
+void update_measure(const struct site_update *update, size_t row, bool in_batch, const struct step_rule *rule,
+                    struct divergence_row *ret_row);
+
+/* The columns that can be defined at a site under this rule. */
+bool update_defines(const struct site_update *update, const struct step_rule *rule, enum column column);
+
+/* The figures of the whole batch over `count` rows that update_measure made. */
+struct batch_figures update_batch_figures(const struct divergence_row *rows, size_t count,
+                                          const struct step_rule *rule);
+
+#endif
