@@ -81,7 +81,7 @@ void density_bins(enum density_pair pair, const struct divergence_row *row, unsi
  */
 size_t histogram_encode(const double *values, size_t stride, size_t rows, uint8_t *ret_bytes, uint32_t *scratch);
 size_t density_encode(enum density_pair pair, const struct divergence_row *rows, size_t count, uint8_t *ret_bytes,
-                      uint64_t *scratch);
+                      uint32_t *scratch);
 
 /* Adds a stored histogram to `counts`. STATUS_CORRUPT when it is not one. */
 enum status histogram_merge(const uint8_t *bytes, size_t size, uint64_t counts[BIN_COUNT], struct error *err);

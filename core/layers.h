@@ -1,0 +1,11 @@
+/* The layer types, one a file; layer_registry.c lists them. */
+#ifndef PLUMBLINE_CORE_LAYERS_H
+#define PLUMBLINE_CORE_LAYERS_H
+
+struct layer_ops;
+
+extern const struct layer_ops layer_dense;
+extern const struct layer_ops layer_tanh, layer_relu, layer_leaky_relu;
+extern const struct layer_ops layer_flatten;
+
+#endif
