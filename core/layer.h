@@ -21,7 +21,6 @@
 
 #define LAYER_MAX_TENSORS 4
 #define LAYER_MAX_SITES 8
-#define LAYER_DETAIL_SIZE 64
 #define LAYER_PATH_SIZE 32
 
 /* A named array of a layer, shaped as PyTorch has it: a trained parameter, or a buffer such as a running mean. */
@@ -49,7 +48,7 @@ struct layer {
     const char *sites[LAYER_MAX_SITES];     /* the part's name, "" where the layer has one site */
     size_t site_count;
     double init_gain; /* set by the network from the activation that follows: He or Glorot */
-    _Alignas(max_align_t) unsigned char detail[LAYER_DETAIL_SIZE]; /* the type's own struct */
+    void *detail;     /* the type's own struct of ops->detail_size bytes; the network's */
 };
 
 enum pass_mode {
@@ -79,6 +78,7 @@ struct layer_ops {
     const char *type;
     const char *formula;          /* for the API */
     const struct option *options; /* keys besides "type" */
+    size_t detail_size;           /* of the type's own struct; 0 for none */
     /*
      * Reads `spec` (expanded), checks layer->input and sets output, tensors, sites, variant and detail. A fault goes to
      * `problems` with a pointer below `pointer`, then STATUS_INVALID.

@@ -26,7 +26,8 @@ static enum status plan(struct layer *layer, const json_t *spec, const char *poi
 
 static real slope(const struct layer *layer)
 {
-    return ((const struct activation *)layer->detail)->slope;
+    const struct activation *activation = layer->detail;
+    return activation->slope;
 }
 
 static enum status take_output(const struct layer *layer, struct layer_pass *pass, struct error *err)
@@ -95,7 +96,8 @@ static const struct option leaky_options[] = {
 static enum status leaky_plan(struct layer *layer, const json_t *spec, const char *pointer,
                               struct problem_list *problems, struct error *err)
 {
-    ((struct activation *)layer->detail)->slope = (real)option_number(spec, "slope");
+    struct activation *activation = layer->detail;
+    activation->slope = (real)option_number(spec, "slope");
     return plan(layer, spec, pointer, problems, err);
 }
 
@@ -141,6 +143,7 @@ const struct layer_ops layer_relu = {
     .type = "relu",
     .formula = "z = max(0, x)",
     .options = no_options,
+    .detail_size = sizeof(struct activation),
     .plan = plan,
     .forward = leaky_forward,
     .backward = leaky_backward,
@@ -151,6 +154,7 @@ const struct layer_ops layer_leaky_relu = {
     .type = "leaky-relu",
     .formula = "z = x where x > 0, slope · x elsewhere",
     .options = leaky_options,
+    .detail_size = sizeof(struct activation),
     .plan = leaky_plan,
     .forward = leaky_forward,
     .backward = leaky_backward,

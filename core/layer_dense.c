@@ -18,11 +18,9 @@ struct dense {
     bool bias;
 };
 
-_Static_assert(sizeof(struct dense) <= LAYER_DETAIL_SIZE, "a layer's detail fits its place");
-
 static const struct dense *detail(const struct layer *layer)
 {
-    return (const struct dense *)layer->detail;
+    return layer->detail;
 }
 
 static const struct option options[] = {
@@ -35,7 +33,7 @@ static const struct option options[] = {
 static enum status plan(struct layer *layer, const json_t *spec, const char *pointer, struct problem_list *problems,
                         struct error *err)
 {
-    struct dense *dense = (struct dense *)layer->detail;
+    struct dense *dense = layer->detail;
     if (layer->input.rank != 1) {
         char shape[SHAPE_TEXT_SIZE];
         problem_add(problems, pointer, "Takes vectors, its input is %s: put a flatten layer before it.",
@@ -153,6 +151,7 @@ const struct layer_ops layer_dense = {
     .type = "dense",
     .formula = "z = W̃ u(x), W̃ = [W b]",
     .options = options,
+    .detail_size = sizeof(struct dense),
     .plan = plan,
     .forward = forward,
     .backward = backward,

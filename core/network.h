@@ -6,10 +6,44 @@
 
 #include <jansson.h>
 #include <stddef.h>
+#include <stdint.h>
 
+#include "core/arena.h"
+#include "core/layer.h"
 #include "core/option.h"
+#include "core/safetensors.h"
 #include "core/shape.h"
 #include "core/status.h"
+
+/* An activation that can be measured: a part of a layer. */
+struct network_site {
+    char name[LAYER_PATH_SIZE + 48]; /* "1.dense", "2.attention.q" (product.md "Names") */
+    const struct layer *layer;
+    size_t index; /* among the layer's sites */
+};
+
+struct network {
+    struct layer *layers;
+    size_t layer_count;
+    struct network_site *sites; /* in depth order */
+    size_t site_count;
+    struct shape input;
+    size_t classes;
+    size_t parameter_count, buffer_count;
+    real *parameters, *gradient; /* parameter_count each: one block for all layers */
+    real *buffers;               /* running statistics */
+    size_t first_trained;        /* index of the first layer with parameters: nothing before it needs gradients */
+};
+
+/*
+ * Plans the expanded `layers` of a spec, allocates the blocks and draws the initial weights from `seed`: normal with
+ * He's deviation before relu and leaky-relu, with Glorot's elsewhere; biases 0, running variances 1. The caller frees
+ * by network_free. Faults of shape go to `problems`.
+ */
+enum status network_create(const json_t *layers, const struct shape *input, size_t classes, uint64_t seed,
+                           struct network **ret_network, struct problem_list *problems, struct error *err);
+void network_free(struct network *network);
+void cleanup_network(struct network **network);
 
 /*
  * Infers every layer's shape from the expanded `layers` of a spec without making anything. `classes` is what the last
@@ -20,5 +54,39 @@
  */
 enum status network_check(const json_t *layers, const struct shape *input, size_t classes, json_t **ret_description,
                           struct problem_list *problems, struct error *err);
+
+/* One pass: an entry a layer, from the step's arena. */
+struct network_pass {
+    struct layer_pass *layers;
+    size_t rows, batch;
+    const real *logits; /* rows × classes */
+};
+
+/*
+ * Runs `rows` samples forward, the first `batch` of which make batch statistics. `samples` (rows × input) and all of
+ * the pass live until the arena is reset.
+ */
+enum status network_forward(const struct network *network, struct arena *arena, enum pass_mode mode,
+                            const real *samples, size_t rows, size_t batch, struct network_pass *ret_pass,
+                            struct error *err);
+
+/* Sets network->gradient from ∂L/∂logits (rows × classes) over the first `batch` rows, and every layer's dz for all. */
+enum status network_backward(const struct network *network, struct network_pass *pass, const real *logits_gradient,
+                             struct error *err);
+
+/* Where a pass first is not finite: the name of the site, or of the layer ("3.tanh"), in depth order; NULL if nowhere.
+ * `text` holds the name. */
+const char *network_first_nonfinite(const struct network *network, const struct network_pass *pass,
+                                    char text[LAYER_PATH_SIZE + 48]);
+
+/* Copies of all tensors, named "layers.<i>.weight" and shaped as in PyTorch. The caller clears the list. */
+enum status network_export(const struct network *network, struct tensor_list *ret_list, struct error *err);
+
+/* Any other block shaped like the parameters, under the same names (a gradient); buffers are left out. */
+enum status network_export_block(const struct network *network, const real *block, struct tensor_list *ret_list,
+                                 struct error *err);
+
+/* Sets all tensors from a list; one that is missing, superfluous or misshapen is refused by name and nothing is set. */
+enum status network_import(struct network *network, const struct tensor_list *list, struct error *err);
 
 #endif
