@@ -1,0 +1,53 @@
+/*
+ * The probe: at chosen steps it measures, for every sample and site, the ideal update against the effective one
+ * (theory.md §5), and summarises them as plots will read them.
+ *
+ * It takes x, g and u from the pass that the step was computed from, and Δθ from the optimiser; it changes nothing. Its
+ * memory is bounded by the rows of one site.
+ */
+#ifndef PLUMBLINE_CORE_PROBE_H
+#define PLUMBLINE_CORE_PROBE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/network.h"
+#include "core/spec.h"
+#include "core/status.h"
+#include "core/trainer.h"
+#include "core/update.h"
+
+struct probe {
+    size_t *sites; /* indices of network->sites that are measured */
+    size_t site_count;
+    size_t batch_rows; /* of the batch's rows, the first so many are measured */
+    size_t capacity;   /* rows at most */
+    /* reused for each site */
+    struct divergence_row *rows;
+    double *scratch;
+    uint32_t *bins;
+    uint8_t *bytes;
+};
+
+/* Where a probed step's rows came from: rows 0 … batch−1 are the mini-batch, the others are watched besides. */
+struct probed_step {
+    size_t step;
+    size_t rows, batch;
+    const uint32_t *samples; /* index in the training set, one a row */
+    const uint32_t *labels, *predicted;
+    const double *losses;
+    struct step_rule rule;
+    const real *delta; /* Δθ of the whole network */
+};
+
+/* `extra` is the most rows there can be besides the batch. The caller frees by probe_free. */
+enum status probe_init(struct probe *probe, const struct probe_spec *spec, const struct network *network, size_t batch,
+                       size_t extra, struct error *err);
+void probe_free(struct probe *probe);
+
+/* Measures all sites after the backward pass and tells the observer: samples first, then site by site. */
+enum status probe_measure(struct probe *probe, const struct network *network, const struct network_pass *pass,
+                          const struct probed_step *step, const struct training_observer *observer, struct error *err);
+
+#endif
