@@ -22,16 +22,21 @@ static bool site_wanted(const struct probe_spec *spec, const char *name)
 }
 
 enum status probe_init(struct probe *probe, const struct probe_spec *spec, const struct network *network, size_t batch,
-                       size_t extra, struct error *err)
+                       struct error *err)
 {
-    *probe = (struct probe){.batch_rows = spec->samples < batch ? spec->samples : batch};
-    probe->capacity = probe->batch_rows + extra;
-    probe->sites = calloc(network->site_count + 1, sizeof *probe->sites);
-    probe->rows = calloc(probe->capacity + 1, sizeof *probe->rows);
-    probe->scratch = calloc(probe->capacity + 1, sizeof *probe->scratch);
-    probe->bins = calloc(probe->capacity + 1, sizeof *probe->bins);
-    probe->bytes = malloc(encoded_size(probe->capacity + 1));
-    if (!probe->sites || !probe->rows || !probe->scratch || !probe->bins || !probe->bytes) {
+    *probe = (struct probe){
+        .watch = spec->watch,
+        .watch_count = spec->watch_count,
+        .batch_rows = spec->samples < batch ? spec->samples : batch,
+    };
+    probe->capacity = probe->batch_rows + probe->watch_count;
+    probe->sites = calloc(network->site_count, sizeof *probe->sites);
+    probe->picked = calloc(probe->capacity, sizeof *probe->picked);
+    probe->rows = calloc(probe->capacity, sizeof *probe->rows);
+    probe->scratch = calloc(probe->capacity, sizeof *probe->scratch);
+    probe->bins = calloc(probe->capacity, sizeof *probe->bins);
+    probe->bytes = malloc(encoded_size(probe->capacity));
+    if (!probe->sites || !probe->picked || !probe->rows || !probe->scratch || !probe->bins || !probe->bytes) {
         probe_free(probe);
         return error_no_memory(err);
     }
@@ -44,11 +49,30 @@ enum status probe_init(struct probe *probe, const struct probe_spec *spec, const
 void probe_free(struct probe *probe)
 {
     free(probe->sites);
+    free(probe->picked);
     free(probe->rows);
     free(probe->scratch);
     free(probe->bins);
     free(probe->bytes);
     *probe = (struct probe){0};
+}
+
+static bool watched(const struct probe *probe, uint32_t sample)
+{
+    for (size_t i = 0; i < probe->watch_count; i++)
+        if (probe->watch[i] == sample)
+            return true;
+    return false;
+}
+
+/* Chooses the rows of the pass that are measured; returns how many. */
+static size_t pick_rows(struct probe *probe, const struct probed_step *step)
+{
+    size_t count = 0;
+    for (size_t row = 0; row < step->rows; row++)
+        if (row < probe->batch_rows || row >= step->batch || watched(probe, step->samples[row]))
+            probe->picked[count++] = row;
+    return count;
 }
 
 /* Summaries, histograms and 2-D counts over the batch's rows, into `m`. */
@@ -75,7 +99,7 @@ static void summarise(struct probe *probe, const struct site_update *update, con
 }
 
 static enum status measure_site(struct probe *probe, const struct network *network, const struct network_pass *pass,
-                                const struct probed_step *step, size_t place, const uint32_t *samples,
+                                const struct probed_step *step, size_t place, const struct step_samples *told,
                                 const struct training_observer *observer, struct error *err)
 {
     const struct network_site *site = &network->sites[probe->sites[place]];
@@ -86,18 +110,15 @@ static enum status measure_site(struct probe *probe, const struct network *netwo
                                                       step->delta + layer->parameter_offset, &update, err);
     if (status != STATUS_OK)
         return status;
-    size_t watched = step->rows - step->batch;
-    for (size_t i = 0; i < probe->batch_rows; i++)
-        update_measure(&update, i, true, &step->rule, &probe->rows[i]);
-    for (size_t i = 0; i < watched; i++)
-        update_measure(&update, step->batch + i, false, &step->rule, &probe->rows[probe->batch_rows + i]);
+    for (size_t i = 0; i < told->count; i++)
+        update_measure(&update, probe->picked[i], told->in_batch[i], &step->rule, &probe->rows[i]);
     struct column_summary summaries[COLUMN_COUNT];
     struct site_measurement measurement = {
         .step = step->step,
         .site = place,
-        .samples = samples,
+        .samples = told->samples,
         .rows = probe->rows,
-        .row_count = probe->batch_rows + watched,
+        .row_count = told->count,
         .batch_rows = probe->batch_rows,
         .batch_size = step->batch,
     };
@@ -105,37 +126,28 @@ static enum status measure_site(struct probe *probe, const struct network *netwo
     return observer->measurement ? observer->measurement(observer->context, &measurement, err) : STATUS_OK;
 }
 
-/* The measured rows' entries: those of the batch, then the watched ones. `pick` copies one array of them. */
-static void pick(const struct probe *probe, const struct probed_step *step, size_t item, const void *from, void *to)
-{
-    memcpy(to, from, probe->batch_rows * item);
-    memcpy((char *)to + probe->batch_rows * item, (const char *)from + step->batch * item,
-           (step->rows - step->batch) * item);
-}
-
 enum status probe_measure(struct probe *probe, const struct network *network, const struct network_pass *pass,
                           const struct probed_step *step, const struct training_observer *observer, struct error *err)
 {
     struct arena *arena = pass->layers[0].arena;
-    size_t count = probe->batch_rows + step->rows - step->batch;
+    size_t count = pick_rows(probe, step);
     uint32_t *samples = arena_take(arena, count * sizeof *samples), *labels = arena_take(arena, count * sizeof *labels);
     uint32_t *predicted = arena_take(arena, count * sizeof *predicted);
     double *losses = arena_take(arena, count * sizeof *losses);
     bool *in_batch = arena_take(arena, count * sizeof *in_batch);
     if (!samples || !labels || !predicted || !losses || !in_batch)
         return error_no_memory(err);
-    pick(probe, step, sizeof *samples, step->samples, samples);
-    pick(probe, step, sizeof *labels, step->labels, labels);
-    pick(probe, step, sizeof *predicted, step->predicted, predicted);
-    pick(probe, step, sizeof *losses, step->losses, losses);
-    for (size_t i = 0; i < count; i++)
-        in_batch[i] = i < probe->batch_rows;
-    enum status status = STATUS_OK;
-    if (observer->samples) {
-        struct step_samples told = {step->step, samples, losses, labels, predicted, in_batch, count};
-        status = observer->samples(observer->context, &told, err);
+    for (size_t i = 0; i < count; i++) {
+        size_t row = probe->picked[i];
+        samples[i] = step->samples[row];
+        labels[i] = step->labels[row];
+        predicted[i] = step->predicted[row];
+        losses[i] = step->losses[row];
+        in_batch[i] = row < step->batch;
     }
+    struct step_samples told = {step->step, samples, losses, labels, predicted, in_batch, count};
+    enum status status = observer->samples ? observer->samples(observer->context, &told, err) : STATUS_OK;
     for (size_t i = 0; status == STATUS_OK && i < probe->site_count; i++)
-        status = measure_site(probe, network, pass, step, i, samples, observer, err);
+        status = measure_site(probe, network, pass, step, i, &told, observer, err);
     return status;
 }

@@ -21,8 +21,11 @@
 struct probe {
     size_t *sites; /* indices of network->sites that are measured */
     size_t site_count;
-    size_t batch_rows; /* of the batch's rows, the first so many are measured */
-    size_t capacity;   /* rows at most */
+    const uint32_t *watch; /* samples of the training set that are always measured; borrowed */
+    size_t watch_count;
+    size_t batch_rows; /* of the batch's rows, the first so many are measured and summarised */
+    size_t capacity;   /* rows at most: batch_rows + watch_count */
+    size_t *picked;    /* the measured rows of the pass: the batch's, then the watched ones */
     /* reused for each site */
     struct divergence_row *rows;
     double *scratch;
@@ -30,7 +33,7 @@ struct probe {
     uint8_t *bytes;
 };
 
-/* Where a probed step's rows came from: rows 0 … batch−1 are the mini-batch, the others are watched besides. */
+/* Where a probed step's rows came from: rows 0 … batch−1 are the mini-batch, the others watched samples besides. */
 struct probed_step {
     size_t step;
     size_t rows, batch;

@@ -47,7 +47,7 @@ struct scalar {
 struct site_measurement {
     size_t step;
     size_t site; /* index into the plan's sites */
-    /* Rows: the batch's samples that are measured, in batch order, then watched samples that are not in the batch. */
+    /* The batch's samples that are measured, in batch order, then watched samples besides. */
     const uint32_t *samples; /* index in the training set */
     const struct divergence_row *rows;
     size_t row_count;
