@@ -44,9 +44,9 @@ struct probed_step {
     const real *delta; /* Δθ of the whole network */
 };
 
-/* `extra` is the most rows there can be besides the batch. The caller frees by probe_free. */
+/* For mini-batches of `batch`; `spec` lives as long. The caller frees by probe_free. */
 enum status probe_init(struct probe *probe, const struct probe_spec *spec, const struct network *network, size_t batch,
-                       size_t extra, struct error *err);
+                       struct error *err);
 void probe_free(struct probe *probe);
 
 /* Measures all sites after the backward pass and tells the observer: samples first, then site by site. */

@@ -29,6 +29,8 @@ static double now(void)
 static enum status warm_up(struct trainer *t, struct error *err)
 {
     size_t rows = t->batch + t->spec->probe.watch_count;
+    for (size_t i = 0; i < rows; i++)
+        t->indices[i] = UINT32_MAX; /* no sample, so none that is watched */
     struct network_pass pass;
     enum status status = network_forward(t->network, &t->arena, PASS_MEASURE, t->x, rows, t->batch, &pass, err);
     real *gradient = arena_reals(&t->arena, rows * t->network->classes);
@@ -103,6 +105,19 @@ static enum status make_plan(struct trainer *t, struct error *err)
     return STATUS_OK;
 }
 
+/* What the spec asks of the data set, which only spec_check has seen beside it. */
+static enum status check_against_data(const struct spec *spec, const struct dataset_info *info, struct error *err)
+{
+    if (spec->batch_size > info->train_count)
+        return error_set(err, STATUS_INVALID, "the batch size %zu is above the %zu training samples", spec->batch_size,
+                         info->train_count);
+    for (size_t i = 0; i < spec->probe.watch_count; i++)
+        if (spec->probe.watch[i] >= info->train_count)
+            return error_set(err, STATUS_INVALID, "the watched sample %u is not among the %zu training samples",
+                             spec->probe.watch[i], info->train_count);
+    return STATUS_OK;
+}
+
 /* The fault of a network that does not fit, as one sentence. */
 static enum status network_fault(enum status status, const struct problem_list *problems, struct error *err)
 {
@@ -131,9 +146,8 @@ enum status trainer_create(const struct spec *spec, const struct dataset *datase
     status = network_create(spec->layers, &info->shape, info->classes, spec->seed, &t->network, &problems, err);
     status = network_fault(status, &problems, err);
     problem_list_clear(&problems);
-    if (status == STATUS_OK && spec->batch_size > info->train_count)
-        status = error_set(err, STATUS_INVALID, "the batch size %zu is above the %zu training samples",
-                           spec->batch_size, info->train_count);
+    if (status == STATUS_OK)
+        status = check_against_data(spec, info, err);
     if (status == STATUS_OK && weights)
         status = network_import(t->network, weights, err);
     if (status == STATUS_OK)
