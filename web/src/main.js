@@ -1,0 +1,96 @@
+/**
+ * The start: which page, and when it is drawn.
+ */
+import { effect, signal, untracked } from "@preact/signals-core";
+import { html, render } from "lit-html";
+import { errorNotice, retryButton, startMenus } from "./dom.js";
+import * as jobs from "./pages/jobs.js";
+import { path, startRouter } from "./router.js";
+import { shell } from "./shell.js";
+
+/**
+ * @typedef {{ title: () => string, view: () => import("./dom.js").Part, close: () => void }} Page
+ *     view is drawn anew when a signal it reads changes
+ * @typedef {{ open: (...parts: string[]) => Page }} PageModule
+ * @typedef {{ pattern: RegExp, nav: string | null, load: () => Promise<PageModule> }} Route
+ */
+
+/** @type {Route[]} */
+const ROUTES = [
+    { pattern: /^\/$/, nav: "Jobs", load: async () => jobs },
+    { pattern: /^\/run\/([1-9]\d*)$/, nav: "Jobs", load: () => import("./pages/run.js") },
+    { pattern: /^\/compare$/, nav: "Compare", load: () => import("./pages/compare.js") },
+];
+/** @type {Route} */
+const NOT_FOUND = { pattern: /^/, nav: null, load: () => import("./pages/not_found.js") };
+const NAVIGATION = [
+    { name: "Jobs", href: "/" },
+    { name: "Compare", href: "/compare" },
+];
+
+/** @type {import("@preact/signals-core").Signal<{ page: Page, nav: string | null } | null>} */
+const shown = signal(null);
+/** @type {import("@preact/signals-core").Signal<unknown>} */
+const failed = signal(null);
+let visits = 0;
+
+/** @param {string} at */
+async function visit(at) {
+    const visit = ++visits;
+    const route = ROUTES.find(({ pattern }) => pattern.test(at)) ?? NOT_FOUND;
+    try {
+        const module = await route.load();
+        if (visit !== visits) return;
+        untracked(() => shown.value?.page.close());
+        failed.value = null;
+        shown.value = { page: module.open(...(route.pattern.exec(at) ?? []).slice(1)), nav: route.nav };
+        if (visit > 1) document.getElementById("main")?.focus({ preventScroll: true });
+    } catch (error) {
+        // The page's script could not be loaded: an old page after the server was renewed.
+        if (visit === visits) failed.value = error;
+    }
+}
+
+function view() {
+    if (failed.value)
+        return shell(
+            NAVIGATION,
+            null,
+            errorNotice(
+                "The page could not be loaded.",
+                failed.value,
+                retryButton(() => location.reload(), "Load it again"),
+            ),
+        );
+    const current = shown.value;
+    document.title = current ? `${current.page.title()} – Plumbline` : "Plumbline";
+    return shell(NAVIGATION, current?.nav ?? null, current ? current.page.view() : html``);
+}
+
+/**
+ * Draws when a signal that was read has changed: once a frame, and never while nobody sees it.
+ * @param {HTMLElement} root
+ */
+function mount(root) {
+    /** @type {(() => void) | undefined} */
+    let stop;
+    const draw = () => {
+        stop?.();
+        let first = true;
+        stop = effect(() => {
+            if (first) {
+                first = false;
+                render(view(), root);
+            } else requestAnimationFrame(draw);
+        });
+    };
+    draw();
+}
+
+startRouter();
+startMenus();
+effect(() => {
+    const at = path.value;
+    untracked(() => visit(at));
+});
+mount(/** @type {HTMLElement} */ (document.getElementById("app")));

@@ -1,0 +1,436 @@
+/**
+ * Jobs: the list of all jobs, live.
+ */
+import { computed, signal } from "@preact/signals-core";
+import { html, nothing, svg } from "lit-html";
+import { repeat } from "lit-html/directives/repeat.js";
+import { Problem, request, withQuery } from "../api.js";
+import { startDemoPair } from "../demo.js";
+import { bar, errorNotice, retryButton, stateMark, toast, unknownKeysNotice, variant, variantShape } from "../dom.js";
+import { openStream } from "../events.js";
+import { ago, int, num, percent, plural, tick } from "../format.js";
+import { applyEvent, isFinal, median, needsLook, progressNote, share, siteScales, title } from "../job.js";
+import { go, param, setQuery, unknownKeys } from "../router.js";
+import { mainVariant, secondLine } from "../spec_summary.js";
+import { colourOf, isHollow } from "../variant.js";
+
+/** @typedef {import("../api.js").Job} Job @typedef {import("../api.js").State} State */
+
+const PAGE_SIZE = 200;
+/** @type {{ key: string, name: string, states: State[] }[]} */
+const TABS = [
+    { key: "all", name: "All", states: ["queued", "running", "paused", "finished", "failed", "diverged", "cancelled"] },
+    { key: "running", name: "Running", states: ["running"] },
+    { key: "queued", name: "Queued", states: ["queued"] },
+    { key: "paused", name: "Paused", states: ["paused"] },
+    { key: "finished", name: "Finished", states: ["finished"] },
+    { key: "look", name: "Needs a look", states: ["failed", "diverged"] },
+    { key: "cancelled", name: "Cancelled", states: ["cancelled"] },
+];
+
+/** @type {import("../main.js").PageModule["open"]} */
+export function open() {
+    /** All jobs that were read, by id. */
+    /** @type {import("@preact/signals-core").Signal<Map<number, Job>>} */
+    const jobs = signal(new Map());
+    /** @type {import("@preact/signals-core").Signal<import("../api.js").Queue | null>} */
+    const queue = signal(null);
+    /** The oldest job read for a tab, and how to read on; undefined before the first page. */
+    /** @type {import("@preact/signals-core").Signal<Record<string, { low: number, tokens: Partial<Record<State | "", string>> } | undefined>>} */
+    const depth = signal({});
+    /** @type {import("@preact/signals-core").Signal<unknown>} */
+    const failed = signal(null);
+    /** @type {import("@preact/signals-core").Signal<Set<number>>} */
+    const selected = signal(new Set());
+    const submitting = signal(false);
+    /** @type {import("@preact/signals-core").Signal<unknown>} */
+    const submitFailed = signal(null);
+    const now = signal(Date.now());
+    const abort = new AbortController();
+
+    const tab = computed(() => TABS.find(({ key }) => key === param("state")) ?? TABS[0]);
+
+    /** @param {Job[]} read */
+    const keep = (read) => {
+        const next = new Map(jobs.value);
+        for (const job of read) next.set(job.id, job);
+        jobs.value = next;
+    };
+
+    /**
+     * Reads a tab's first page, or its next.
+     * @param {boolean} further
+     */
+    async function read(further) {
+        const { key, states } = tab.value;
+        const before = further ? depth.value[key] : undefined;
+        /** @type {(State | "")[]} */
+        const wanted = key === "all" ? [""] : states;
+        /** @type {Partial<Record<State | "", string>>} */
+        const tokens = {};
+        try {
+            let low = 0;
+            for (const state of wanted) {
+                if (before && !before.tokens[state]) continue;
+                const page = await request(
+                    withQuery("/jobs", {
+                        state: state || null,
+                        max_results: PAGE_SIZE,
+                        order_by: "created_at desc",
+                        page_token: before?.tokens[state],
+                    }),
+                    { signal: abort.signal },
+                );
+                keep(page.items);
+                if (page.next_page_token) {
+                    tokens[state] = page.next_page_token;
+                    low = Math.max(low, page.items.at(-1)?.id ?? 0);
+                }
+            }
+            depth.value = { ...depth.value, [key]: { low, tokens } };
+            queue.value = await request("/queue", { signal: abort.signal });
+            failed.value = null;
+        } catch (error) {
+            if (!abort.signal.aborted) failed.value = error;
+        }
+    }
+
+    /** @param {number} id */
+    async function readOne(id) {
+        try {
+            keep([await request(`/jobs/${id}`, { signal: abort.signal })]);
+        } catch (error) {
+            if (!abort.signal.aborted) failed.value = error;
+        }
+    }
+
+    const stream = openStream({
+        reload: () => read(false),
+        apply(events) {
+            const next = new Map(jobs.value);
+            /** @type {Set<number>} */
+            const stale = new Set();
+            for (const event of events) {
+                if (event.type === "queue") {
+                    queue.value = { ...queue.value, ...event.data };
+                    continue;
+                }
+                const id = event.data.job;
+                const job = next.get(id);
+                if (job) next.set(id, applyEvent(job, event));
+                if (!job || event.type === "job.state") stale.add(id);
+            }
+            jobs.value = next;
+            now.value = Date.now();
+            stale.forEach(readOne);
+            if (stale.size) request("/queue", { signal: abort.signal }).then((q) => (queue.value = q), ignore);
+        },
+    });
+    stream.ready.then(() => read(false));
+    const stopReading = tab.subscribe(({ key }) => {
+        if (depth.peek().all && !depth.peek()[key]) read(false);
+    });
+    const ticking = setInterval(() => (now.value = Date.now()), 15000);
+
+    const rows = computed(() => {
+        const { key, states } = tab.value;
+        const low = depth.value[key]?.low ?? 0;
+        return [...jobs.value.values()]
+            .filter((job) => states.includes(job.state) && job.id >= low)
+            .sort((a, b) => b.id - a.id);
+    });
+
+    /** Places in the queue: higher priority first, then older. */
+    const places = computed(() => {
+        const queued = [...jobs.value.values()].filter((job) => job.state === "queued");
+        queued.sort((a, b) => b.priority - a.priority || a.id - b.id);
+        return new Map(queued.map((job, i) => [job.id, i + 1]));
+    });
+
+    async function submitDemo() {
+        submitting.value = true;
+        submitFailed.value = null;
+        try {
+            keep(await startDemoPair());
+        } catch (error) {
+            submitFailed.value = error;
+        }
+        submitting.value = false;
+    }
+
+    /** @param {Job} job */
+    async function cancel(job) {
+        try {
+            keep([await request(`/jobs/${job.id}/cancel`, { method: "POST" })]);
+            return true;
+        } catch (error) {
+            // It ended by itself in the meantime: that is no fault.
+            if (error instanceof Problem && error.code === "wrong_state") await readOne(job.id);
+            else submitFailed.value = error;
+            return false;
+        }
+    }
+
+    async function cancelSelected() {
+        const chosen = [...selected.value].map((id) => jobs.value.get(id));
+        const live = /** @type {Job[]} */ (chosen.filter((job) => job && !isFinal(job.state)));
+        /** @type {Job[]} */
+        const done = [];
+        for (const job of live) if (await cancel(job)) done.push(job);
+        if (!done.length) return;
+        const text = done.length === 1 ? `Job “${title(done[0])}” is cancelled` : `${done.length} jobs are cancelled`;
+        toast({ text, action: { name: "Start again", run: () => startAgain(done) } });
+    }
+
+    /** @param {Job[]} done */
+    async function startAgain(done) {
+        try {
+            for (const job of done) keep([await request("/jobs", { method: "POST", body: job.spec })]);
+        } catch (error) {
+            submitFailed.value = error;
+        }
+    }
+
+    /** @param {number} id @param {boolean} on */
+    const select = (id, on) => {
+        const next = new Set(selected.value);
+        if (on) next.add(id);
+        else next.delete(id);
+        selected.value = next;
+    };
+
+    const demoButton = (/** @type {string} */ kind) =>
+        html`<button class="btn ${kind}" type="button" ?disabled=${submitting.value} @click=${submitDemo}>
+            Start the demo pair
+        </button>`;
+
+    function summary() {
+        if (!queue.value) return "Reading the jobs";
+        const { running, queued, workers } = queue.value;
+        const parts = [`${int(running)} running${workers ? ` on ${plural(workers, "worker")}` : ""}`];
+        parts.push(`${int(queued)} queued`);
+        return parts.join(" · ");
+    }
+
+    /** @param {typeof TABS[number]} t */
+    const countOf = ({ states }) => {
+        const counts = queue.value?.states;
+        if (counts) return states.reduce((sum, state) => sum + (counts[state] ?? 0), 0);
+        return [...jobs.value.values()].filter((job) => states.includes(job.state)).length;
+    };
+
+    const tabs = () =>
+        html`<div class="filters">
+            <div class="tabs" role="group" aria-label="State">
+                ${TABS.map(
+                    (t) =>
+                        html`<button
+                            type="button"
+                            aria-pressed=${t === tab.value}
+                            @click=${() => setQuery({ state: t.key === "all" ? null : t.key })}
+                        >
+                            ${t.name} <span>${int(countOf(t))}</span>
+                        </button>`,
+                )}
+            </div>
+        </div>`;
+
+    function bulk() {
+        const ids = [...selected.value].filter((id) => jobs.value.has(id)).sort((a, b) => a - b);
+        if (!ids.length) return nothing;
+        const live = ids.filter((id) => !isFinal(jobs.value.get(id)?.state ?? "finished"));
+        return html`<div class="bulk" role="toolbar" aria-label="Selected jobs">
+            <b>${ids.length} selected</b>
+            <button class="btn" type="button" @click=${() => go(`/compare?jobs=${ids.join(",")}`)}>Compare</button>
+            ${live.length ? html`<button class="btn" type="button" @click=${cancelSelected}>Cancel</button>` : nothing}
+            <button class="tool" type="button" @click=${() => (selected.value = new Set())}>Clear</button>
+        </div>`;
+    }
+
+    const empty = () =>
+        html`<div class="empty">
+            <p>
+                <b>There are no jobs yet.</b> The demo pair trains the same small network twice on Fashion-MNIST, once
+                plain and once affine-like, and measures both; it takes about a minute.
+            </p>
+            ${demoButton("primary")}
+        </div>`;
+
+    const emptyTab = () =>
+        html`<div class="empty small-empty">
+            <p><b>No job is in this state.</b></p>
+            <button class="btn" type="button" @click=${() => setQuery({ state: null })}>Show all jobs</button>
+        </div>`;
+
+    function table() {
+        if (!depth.value[tab.value.key])
+            return failed.value ? nothing : html`<div class="skeleton" aria-busy="true"></div>`;
+        if (!rows.value.length) return jobs.value.size ? emptyTab() : empty();
+        return html`<table class="jobs">
+                <thead>
+                    <tr>
+                        <th class="check"><span class="vh">Select</span></th>
+                        <th class="st">State</th>
+                        <th>Job</th>
+                        <th class="var">Variant</th>
+                        <th class="progress">Progress</th>
+                        <th class="acc">Accuracy</th>
+                        <th class="scale"><span>Median scale by site, line at 1</span>${scaleAxis()}</th>
+                        <th class="age r">Started</th>
+                    </tr>
+                </thead>
+                <tbody>
+                    ${repeat(
+                        rows.value,
+                        (job) => job.id,
+                        (job) => row(job),
+                    )}
+                </tbody>
+            </table>
+            ${
+                Object.keys(depth.value[tab.value.key]?.tokens ?? {}).length
+                    ? html`<p class="more">
+                          <button class="btn" type="button" @click=${() => read(true)}>Show older jobs</button>
+                      </p>`
+                    : nothing
+            }`;
+    }
+
+    /** @param {Job} job */
+    function row(job) {
+        const done = share(job);
+        const note = progressNote(job, places.value.get(job.id) ?? 0);
+        const name = mainVariant(job.spec);
+        const standing = job.state === "finished" || done == null;
+        const chosen = selected.value.has(job.id);
+        return html`<tr class=${chosen ? "sel" : nothing}>
+            <td class="check">
+                <input
+                    type="checkbox"
+                    aria-label=${`Select ${title(job)}`}
+                    .checked=${chosen}
+                    @change=${(/** @type {Event} */ event) =>
+                        select(job.id, /** @type {HTMLInputElement} */ (event.target).checked)}
+                />
+            </td>
+            <td class="st">${stateMark(job.state)}</td>
+            <td class="name">
+                <a href="/run/${job.id}" title=${title(job)}>${title(job)}</a>
+                <span class="sub" title=${secondLine(job.spec)}>${secondLine(job.spec)}</span>
+            </td>
+            <td class="var">${variant(name)}</td>
+            <td class="progress">
+                ${standing ? nothing : bar(done, job.state === "running", `Progress of ${title(job)}`)}
+                <span class="small note ${needsLook(job.state) ? "bad" : "quiet"}" title=${note}>${note}</span>
+            </td>
+            <td class="acc">
+                <div>
+                    ${sparkline(job)}<span class="num"
+                        >${
+                            job.results?.["test/accuracy"] != null
+                                ? percent(job.results["test/accuracy"])
+                                : html`<span class="faint">–</span>`
+                        }</span
+                    >
+                </div>
+            </td>
+            <td class="scale"><div>${scaleRow(job, name)}</div></td>
+            <td class="age r quiet nowrap" title=${job.started_at ?? job.created_at}>
+                ${ago(job.started_at ?? job.created_at, now.value)}
+            </td>
+        </tr>`;
+    }
+
+    return {
+        title: () => "Jobs",
+        view: () => html`
+            <div class="page-head">
+                <div class="lead">
+                    <h1>Jobs</h1>
+                    <p>${summary()}</p>
+                </div>
+                <div class="actions">${jobs.value.size ? demoButton("") : nothing}</div>
+            </div>
+            ${unknownKeysNotice(unknownKeys(["state"]))}
+            ${submitFailed.value ? errorNotice("That was refused.", submitFailed.value) : nothing}
+            ${
+                failed.value
+                    ? errorNotice(
+                          jobs.value.size ? "Not up to date." : "The jobs could not be read.",
+                          failed.value,
+                          retryButton(() => read(false)),
+                      )
+                    : nothing
+            }
+            ${tabs()} ${bulk()} ${table()}
+        `,
+        close() {
+            abort.abort();
+            stream.close();
+            stopReading();
+            clearInterval(ticking);
+        },
+    };
+}
+
+const ignore = () => {};
+
+/** Accuracy over the epochs; the line of a job that stands or runs is as long as what is done. @param {Job} job */
+function sparkline(job) {
+    const values = job.results?.accuracy_series ?? [];
+    if (!values.length) return nothing;
+    const planned = job.state === "finished" ? values.length : Math.max(values.length, job.progress?.epochs ?? 0);
+    /** @param {number} i */
+    const x = (i) => (2 + (74 * i) / Math.max(1, planned - 1)).toFixed(1);
+    /** @param {number} value */
+    const y = (value) => (26 - 24 * value).toFixed(1);
+    const last = values.length - 1;
+    const line = values.map((v, i) => `${i ? "L" : "M"}${x(i)} ${y(v)}`).join("");
+    return html`<svg viewBox="0 0 80 28" aria-hidden="true">
+        <path d="M2 26h76" stroke="var(--line)"></path>
+        <path d=${line} fill="none" stroke="var(--ink-2)" stroke-width="1.25" stroke-linejoin="round"></path>
+        <circle cx=${x(last)} cy=${y(values[last])} r="2" fill="var(--ink)"></circle>
+    </svg>`;
+}
+
+const AXIS = { low: -2, high: 4, left: 12, width: 164 };
+/** A place on the axis in the table's head; what is not positive stands left of it. @param {number} scale */
+const axisX = (scale) => {
+    if (!(scale > 0)) return 3;
+    const at = (Math.min(AXIS.high, Math.max(AXIS.low, Math.log10(scale))) - AXIS.low) / (AXIS.high - AXIS.low);
+    return AXIS.left + AXIS.width * at;
+};
+const AXIS_TICKS = [0.01, 1, 100, 10000];
+
+const scaleAxis = () =>
+    html`<svg viewBox="0 0 184 16" aria-hidden="true">
+        ${AXIS_TICKS.map(
+            (t) =>
+                svg`<text x=${axisX(t)} y="11" text-anchor="middle" font-size="12" font-weight=${t === 1 ? 500 : 400}
+                    fill=${t === 1 ? "var(--ink)" : "var(--ink-2)"}>${tick(t)}</text>`,
+        )}
+    </svg>`;
+
+/** @param {Job} job @param {string | null} name */
+function scaleRow(job, name) {
+    const scales = siteScales(job);
+    const middle = median(scales);
+    const hollow = isHollow(name);
+    return html`<svg viewBox="0 0 184 56" aria-hidden="true">
+            ${AXIS_TICKS.map(
+                (t) =>
+                    svg`<line x1=${axisX(t)} x2=${axisX(t)} y1="0" y2="56" stroke=${t === 1 ? "var(--ink)" : "var(--grid)"}></line>`,
+            )}
+            ${scales.map(
+                (s) =>
+                    svg`<line x1=${axisX(s)} x2=${axisX(s)} y1="22" y2="34" stroke=${colourOf(name)} stroke-width="1.25"></line>`,
+            )}
+            ${
+                middle == null
+                    ? nothing
+                    : svg`<g transform=${`translate(${axisX(middle) - 6} 22)`} stroke="var(--surface)" stroke-width="1.5"
+                      >${variantShape(name, hollow)}</g>`
+            }
+        </svg>
+        <span class="num">${middle == null ? html`<span class="faint">–</span>` : num(middle)}</span>`;
+}
