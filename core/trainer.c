@@ -377,11 +377,11 @@ static double gradient_squares(const struct network *network)
 
 static enum status run_step(struct trainer *t, const struct training_observer *observer, struct error *err)
 {
-    size_t step = t->step + 1, correct;
+    size_t step = t->step + 1, correct = 0;
     bool probed = spec_step_is_probed(t->spec, step, t->plan.steps, t->plan.steps_per_epoch);
     struct told told = {.count = 0};
     struct network_pass pass;
-    double loss;
+    double loss = 0;
     arena_reset(&t->arena);
     enum status status = compute(t, gather(t, step, probed), &pass, &loss, &correct, err);
     if (status != STATUS_OK)

@@ -1,0 +1,199 @@
+/*
+ * One check that walks the table of layers, in double precision: a layer that is registered is checked in every
+ * variant, on samples of every rank it takes, with and without each of its switches.
+ *
+ * Gradients against central differences; effective updates against the difference of two forwards.
+ */
+#include "core/layer_registry.h"
+#include "core/update.h"
+#include "tests/support.h"
+
+enum { ROWS = 6, BATCH = 4 };
+
+static const struct shape shapes[] = {{1, {7}}, {2, {5, 6}}, {3, {3, 6, 5}}};
+
+struct check {
+    char what[256];
+    struct network *network;
+    struct arena arena;
+    real *x, *weights; /* the loss is Σ weights·z */
+    size_t in, out;
+    size_t comparisons;
+};
+
+/* Σ weights·z over rows from … to, of a pass with the present parameters. */
+static double loss(struct check *c, size_t from, size_t to)
+{
+    struct network_pass pass;
+    struct error err;
+    arena_reset(&c->arena);
+    assert_ok(network_forward(c->network, &c->arena, PASS_MEASURE, c->x, ROWS, BATCH, &pass, &err));
+    double sum = 0;
+    for (size_t i = from * c->out; i < to * c->out; i++)
+        sum += (double)(c->weights[i] * pass.logits[i]);
+    return sum;
+}
+
+static double slope(struct check *c, real *at, size_t from, size_t to)
+{
+    const double h = 1e-5;
+    real saved = *at;
+    *at = saved + (real)h;
+    double above = loss(c, from, to);
+    *at = saved - (real)h;
+    double below = loss(c, from, to);
+    *at = saved;
+    return (above - below) / (2 * h);
+}
+
+static void compare(struct check *c, const char *of, size_t place, double got, double want)
+{
+    c->comparisons++;
+    if (!(fabs(got - want) <= 1e-6 * fmax(1, fabs(want))))
+        fail_msg("%s: gradient of %s %zu is %.12g, by differences %.12g", c->what, of, place, got, want);
+}
+
+/* The rows behind the batch are watched only: they add nothing to ∂L/∂θ, and to no other row's ∂L/∂x. */
+static void check_gradients(struct check *c)
+{
+    struct network_pass pass;
+    struct error err;
+    struct arena arena = {0};
+    assert_ok(network_forward(c->network, &arena, PASS_MEASURE, c->x, ROWS, BATCH, &pass, &err));
+    for (size_t i = 0; i < c->network->layer_count; i++)
+        pass.layers[i].skip_dx = false;
+    c->network->first_trained = 0;
+    assert_ok(network_backward(c->network, &pass, c->weights, &err));
+    for (size_t i = 0; i < c->network->parameter_count; i++)
+        compare(c, "parameter", i, (double)c->network->gradient[i], slope(c, &c->network->parameters[i], 0, BATCH));
+    for (size_t i = 0; i < ROWS * c->in; i++) {
+        size_t row = i / c->in;
+        double want = row < BATCH ? slope(c, &c->x[i], 0, BATCH) : slope(c, &c->x[i], row, row + 1);
+        compare(c, "input", i, (double)pass.layers[0].dx[i], want);
+    }
+    arena_free(&arena);
+}
+
+/* Every site's Δz for a random step, against f_{θ+Δθ}(x) − f_θ(x) with the layer's input held fixed. */
+static void check_effective_update(struct check *c, struct rng *rng)
+{
+    const struct layer *layer = &c->network->layers[0];
+    if (layer->site_count != 1 || !layer->ops->effective_update)
+        return;
+    struct network_pass before, after;
+    struct site_update update;
+    struct error err;
+    struct arena arena = {0};
+    real *delta = arena_reals(&arena, c->network->parameter_count);
+    assert_non_null(delta);
+    fill_normal(rng, delta, c->network->parameter_count, 0.1);
+    assert_ok(network_forward(c->network, &arena, PASS_MEASURE, c->x, ROWS, BATCH, &before, &err));
+    assert_ok(network_backward(c->network, &before, c->weights, &err));
+    assert_ok(layer->ops->effective_update(layer, &before.layers[0], 0, delta, &update, &err));
+    for (size_t i = 0; i < c->network->parameter_count; i++)
+        c->network->parameters[i] += delta[i];
+    assert_ok(network_forward(c->network, &arena, PASS_MEASURE, c->x, ROWS, BATCH, &after, &err));
+    for (size_t i = 0; i < c->network->parameter_count; i++)
+        c->network->parameters[i] -= delta[i];
+    for (size_t i = 0; i < ROWS * c->out; i++)
+        if (!(fabs((double)(update.effective[i] - (after.logits[i] - before.logits[i]))) < 1e-11))
+            fail_msg("%s: effective update %zu is %.15g, by two forwards %.15g", c->what, i,
+                     (double)update.effective[i], (double)(after.logits[i] - before.logits[i]));
+    arena_free(&arena);
+}
+
+/* Checks one layer with these keys on one shape; false where the layer does not take such samples. */
+static bool check_layer(const json_t *spec, struct shape shape, size_t *comparisons)
+{
+    struct problem_list problems;
+    struct error err;
+    struct check c = {0};
+    struct rng rng;
+    json_t *expanded = expand_layer(spec), *layers = json_pack("[o]", expanded);
+    char *text = json_dumps(expanded, JSON_COMPACT);
+    assert_ok(problem_list_init(&problems, &err));
+    enum status planned = network_check(layers, &shape, 0, NULL, &problems, &err);
+    bool parameterless = planned == STATUS_INVALID && strstr(err.text, "no parameters");
+    if (parameterless) { /* a network needs something to train: put a dense layer before it, on vectors */
+        json_t *dense = json_pack("{s:s, s:i}", "type", "dense", "units", 5);
+        json_t *flatten = json_pack("{s:s}", "type", "flatten");
+        json_array_insert_new(layers, 0, expand_layer(dense));
+        json_array_insert_new(layers, 0, expand_layer(flatten));
+        json_decref(dense);
+        json_decref(flatten);
+        planned = network_check(layers, &shape, 0, NULL, &problems, &err);
+    }
+    if (planned == STATUS_OK) {
+        assert_ok(network_create(layers, &shape, 0, 3, &c.network, &problems, &err));
+        const struct layer *last = &c.network->layers[c.network->layer_count - 1];
+        snprintf(c.what, sizeof c.what, "%s on rank %d", text, shape.rank);
+        c.in = shape_size(&shape);
+        c.out = last->out;
+        rng_seed(&rng, 11, 0);
+        c.x = calloc(ROWS * c.in, sizeof *c.x);
+        c.weights = calloc(ROWS * c.out, sizeof *c.weights);
+        assert_true(c.x && c.weights);
+        fill_normal(&rng, c.x, ROWS * c.in, 1);
+        fill_normal(&rng, c.weights, ROWS * c.out, 1);
+        fill_normal(&rng, c.network->parameters, c.network->parameter_count, 0.5);
+        check_gradients(&c);
+        check_effective_update(&c, &rng);
+        *comparisons += c.comparisons;
+    }
+    arena_free(&c.arena);
+    network_free(c.network);
+    free(c.x);
+    free(c.weights);
+    free(text);
+    problem_list_clear(&problems);
+    json_decref(layers);
+    return planned == STATUS_OK;
+}
+
+/* Sets the keys from `option` on in every way they can be, and checks each; returns how many were taken. */
+static size_t walk_options(const struct option *option, json_t *spec, size_t *comparisons)
+{
+    size_t taken = 0;
+    if (!option || !option->name) {
+        for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
+            taken += check_layer(spec, shapes[s], comparisons);
+        return taken;
+    }
+    if (option->kind == OPTION_CHOICE) {
+        for (const char *const *choice = option->choices; *choice; choice++) {
+            json_object_set_new(spec, option->name, json_string(*choice));
+            taken += walk_options(option + 1, spec, comparisons);
+        }
+    } else if (option->kind == OPTION_BOOLEAN) {
+        for (int on = 0; on < 2; on++) {
+            json_object_set_new(spec, option->name, json_boolean(on));
+            taken += walk_options(option + 1, spec, comparisons);
+        }
+    } else {
+        if (!option->fallback)
+            json_object_set_new(spec, option->name, json_integer(4));
+        taken += walk_options(option + 1, spec, comparisons);
+    }
+    json_object_del(spec, option->name);
+    return taken;
+}
+
+static void every_layer_of_the_table(void **state)
+{
+    (void)state;
+    for (const struct layer_ops *const *ops = layer_registry; *ops; ops++) {
+        json_t *spec = json_pack("{s:s}", "type", (*ops)->type);
+        size_t comparisons = 0;
+        size_t taken = walk_options((*ops)->options, spec, &comparisons);
+        print_message("%-12s %3zu forms, %6zu derivatives\n", (*ops)->type, taken, comparisons);
+        if (taken == 0)
+            fail_msg("layer \"%s\" took none of the shapes", (*ops)->type);
+        json_decref(spec);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(every_layer_of_the_table)};
+    return cmocka_run_group_tests_name("gradient", tests, NULL, NULL);
+}

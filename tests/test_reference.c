@@ -1,0 +1,317 @@
+/*
+ * Every layer and network against reference cases made by automatic differentiation and by stepping parameters for
+ * real, in double precision. The same source is built in single and in double.
+ */
+#include "core/layer_registry.h"
+#include "core/loss.h"
+#include "core/optimiser.h"
+#include "core/update.h"
+#include "tests/support.h"
+
+/* The worst relative error seen so far, with its place. */
+struct worst {
+    double error;
+    char place[160];
+};
+
+static struct worst worst_of_all;
+
+static void note(const char *name, const char *what, double error)
+{
+    if (error > worst_of_all.error) {
+        worst_of_all.error = error;
+        snprintf(worst_of_all.place, sizeof worst_of_all.place, "%s %s", name, what);
+    }
+    if (!(error <= TOLERANCE))
+        fail_msg("%s %s: relative error %.3g, at most %.0g", name, what, error, TOLERANCE);
+}
+
+static size_t array_size(const json_t *array)
+{
+    return json_array_size(json_object_get(array, "data"));
+}
+
+static double array_value(const json_t *array, size_t i)
+{
+    return json_number_value(json_array_get(json_object_get(array, "data"), i));
+}
+
+static double array_norm(const json_t *array)
+{
+    double sum = 0;
+    for (size_t i = 0; i < array_size(array); i++)
+        sum += array_value(array, i) * array_value(array, i);
+    return sqrt(sum);
+}
+
+static void copy_array(const json_t *array, real *values)
+{
+    for (size_t i = 0; i < array_size(array); i++)
+        values[i] = (real)array_value(array, i);
+}
+
+/* ‖got − want‖ / max(‖want‖, 1e-6 · the largest gradient norm of the case). */
+static void compare_array(const char *name, const char *what, const real *got, const json_t *want, double floor)
+{
+    double sum = 0, norm = array_norm(want);
+    for (size_t i = 0; i < array_size(want); i++) {
+        double difference = (double)got[i] - array_value(want, i);
+        sum += difference * difference;
+    }
+    note(name, what, sqrt(sum) / (norm > floor ? norm : floor));
+}
+
+/* A figure of each sample: |got − want| / max(|want|, floor), and undefined where the case has null. */
+static void compare_metrics(const char *name, const json_t *metrics, const struct divergence_row *rows, size_t count)
+{
+    const char *key;
+    json_t *values;
+    json_object_foreach((json_t *)metrics, key, values)
+    {
+        enum column column = divergence_column(key);
+        assert_int_not_equal(column, COLUMN_COUNT);
+        if (strncmp(key, "network_", 8) == 0)
+            continue;
+        bool norm = column == COLUMN_IDEAL_NORM || column == COLUMN_EFFECTIVE_NORM || column == COLUMN_INPUT_NORM;
+        for (size_t i = 0; i < count; i++) {
+            const json_t *want = json_array_get(values, i);
+            double got = rows[i].values[column];
+            if (json_is_null(want) != (bool)isnan(got))
+                fail_msg("%s %s of sample %zu: got %g, the case has %s", name, key, i, got,
+                         json_is_null(want) ? "null" : "a number");
+            if (json_is_null(want))
+                continue;
+            double wanted = json_number_value(want), floor = norm ? 1e-6 : 0.05;
+            note(name, key, fabs(got - wanted) / (fabs(wanted) > floor ? fabs(wanted) : floor));
+        }
+    }
+}
+
+/* Sets a network's tensors from the case; "layers.0.weight" is `prefix`weight there. */
+static void set_parameters(struct network *network, const json_t *parameters, bool network_case)
+{
+    struct tensor_list list;
+    struct error err;
+    size_t used = 0;
+    assert_ok(network_export(network, &list, &err));
+    for (size_t i = 0; i < list.count; i++) {
+        const char *key = list.items[i].name + strlen("layers.");
+        const json_t *given = json_object_get(parameters, network_case ? key : strchr(key, '.') + 1);
+        if (given) {
+            assert_int_equal(array_size(given), list.items[i].size);
+            copy_array(given, list.items[i].values);
+            used++;
+        }
+    }
+    assert_int_equal(used, json_object_size(parameters));
+    assert_ok(network_import(network, &list, &err));
+    tensor_list_clear(&list);
+}
+
+static void compare_gradients(const char *name, const struct network *network, const json_t *want, bool network_case)
+{
+    struct tensor_list list;
+    struct error err;
+    double largest = 0;
+    const char *key;
+    json_t *array;
+    json_object_foreach((json_t *)want, key, array)
+    {
+        largest = fmax(largest, array_norm(array));
+    }
+    assert_ok(network_export_block(network, network->gradient, &list, &err));
+    for (size_t i = 0; i < list.count; i++) {
+        const char *own = list.items[i].name + strlen("layers.");
+        own = network_case ? own : strchr(own, '.') + 1;
+        char what[96];
+        snprintf(what, sizeof what, "gradient of %s", own);
+        compare_array(name, what, list.items[i].values, json_object_get(want, own), 1e-6 * largest);
+    }
+    tensor_list_clear(&list);
+}
+
+static struct shape sample_shape(const json_t *input)
+{
+    const json_t *dims = json_object_get(input, "shape");
+    struct shape shape = {.rank = (int)json_array_size(dims) - 1};
+    for (int i = 0; i < shape.rank; i++)
+        shape.dims[i] = (size_t)json_integer_value(json_array_get(dims, (size_t)i + 1));
+    return shape;
+}
+
+/* A step of plain SGD from the network's gradient. */
+static void plain_step(const struct network *network, double rate, real *delta)
+{
+    for (size_t i = 0; i < network->parameter_count; i++)
+        delta[i] = (real)-rate * network->gradient[i];
+}
+
+static void measure_all(const struct network *network, const struct network_pass *pass, size_t site, const real *delta,
+                        double rate, struct site_update *update, struct divergence_row *rows)
+{
+    struct error err;
+    const struct layer *layer = network->sites[site].layer;
+    const struct step_rule rule = {rate, true};
+    assert_ok(layer->ops->effective_update(layer, &pass->layers[layer - network->layers], network->sites[site].index,
+                                           delta + layer->parameter_offset, update, &err));
+    for (size_t i = 0; i < update->rows; i++)
+        update_measure(update, i, true, &rule, &rows[i]);
+}
+
+static void check_layer_case(const json_t *test)
+{
+    const char *name = json_string_value(json_object_get(test, "name"));
+    const json_t *input = json_object_get(test, "input"), *expect = json_object_get(test, "expect");
+    const json_t *grad_output = json_object_get(test, "grad_output");
+    double rate = json_number_value(json_object_get(test, "learning_rate"));
+    json_t *layers = json_pack("[O]", json_object_get(test, "layer"));
+    struct network *network = make_network(layers, sample_shape(input), 0);
+    set_parameters(network, json_object_get(test, "parameters"), false);
+
+    struct arena arena = {0};
+    struct network_pass pass;
+    struct error err;
+    size_t rows = (size_t)json_integer_value(json_array_get(json_object_get(input, "shape"), 0));
+    real *x = arena_reals(&arena, array_size(input)), *g = arena_reals(&arena, array_size(grad_output));
+    real *delta = arena_reals(&arena, network->parameter_count);
+    struct divergence_row *measured = arena_take(&arena, rows * sizeof *measured);
+    assert_true(x && g && delta && measured);
+    copy_array(input, x);
+    copy_array(grad_output, g);
+
+    assert_ok(network_forward(network, &arena, PASS_MEASURE, x, rows, rows, &pass, &err));
+    compare_array(name, "output", pass.logits, json_object_get(expect, "output"), 0);
+    pass.layers[0].skip_dx = false;
+    assert_ok(network_backward(network, &pass, g, &err));
+    compare_gradients(name, network, json_object_get(expect, "grad_parameters"), false);
+    compare_array(name, "gradient of the input", pass.layers[0].dx, json_object_get(expect, "grad_input"), 0);
+
+    struct site_update update;
+    plain_step(network, rate, delta);
+    measure_all(network, &pass, 0, delta, rate, &update, measured);
+    compare_array(name, "effective update", update.effective, json_object_get(expect, "effective_update"), 0);
+    for (size_t i = 0; i < array_size(grad_output); i++)
+        g[i] *= (real)-rate;
+    compare_array(name, "ideal update", g, json_object_get(expect, "ideal_update"), 0);
+    compare_metrics(name, json_object_get(expect, "metrics"), measured, rows);
+    arena_free(&arena);
+    network_free(network);
+    json_decref(layers);
+}
+
+static void layers_agree_with_reference(void **state)
+{
+    (void)state;
+    json_t *file = read_fixture("reference/layers.json"), *test;
+    size_t index, checked = 0;
+    json_array_foreach(json_object_get(file, "cases"), index, test)
+    {
+        const char *type = json_string_value(json_object_get(json_object_get(test, "layer"), "type"));
+        if (layer_find(type)) {
+            check_layer_case(test);
+            checked++;
+        } else {
+            print_message("no layer \"%s\" yet: %s left out\n", type, json_string_value(json_object_get(test, "name")));
+        }
+    }
+    assert_true(checked >= 15);
+    json_decref(file);
+}
+
+static bool all_layers_known(const json_t *layers)
+{
+    size_t index;
+    json_t *layer;
+    json_array_foreach((json_t *)layers, index, layer)
+    {
+        if (!layer_find(json_string_value(json_object_get(layer, "type"))))
+            return false;
+    }
+    return true;
+}
+
+/* Loss, gradients and every site's figures of one network case, and the loss after the step. */
+static void check_network_case(const json_t *test)
+{
+    const char *name = json_string_value(json_object_get(test, "name"));
+    const json_t *input = json_object_get(test, "input"), *expect = json_object_get(test, "expect");
+    const json_t *labels = json_object_get(test, "labels"), *sites = json_object_get(expect, "sites");
+    double rate = json_number_value(json_object_get(test, "learning_rate"));
+    size_t rows = json_array_size(labels);
+    struct network *network = make_network(json_object_get(test, "layers"), sample_shape(input), 4);
+    set_parameters(network, json_object_get(test, "parameters"), true);
+
+    struct arena arena = {0};
+    struct network_pass pass;
+    struct error err;
+    real *x = arena_reals(&arena, array_size(input)), *g = arena_reals(&arena, rows * 4);
+    real *delta = arena_reals(&arena, network->parameter_count);
+    struct divergence_row *measured = arena_take(&arena, rows * sizeof *measured);
+    double *losses = arena_take(&arena, rows * sizeof *losses);
+    uint32_t *label = arena_take(&arena, rows * sizeof *label), *predicted = arena_take(&arena, rows * sizeof *label);
+    assert_true(x && g && delta && measured && losses && label && predicted);
+    copy_array(input, x);
+    for (size_t i = 0; i < rows; i++)
+        label[i] = (uint32_t)json_integer_value(json_array_get(labels, i));
+
+    assert_ok(network_forward(network, &arena, PASS_MEASURE, x, rows, rows, &pass, &err));
+    compare_array(name, "logits", pass.logits, json_object_get(expect, "logits"), 0);
+    loss_cross_entropy(pass.logits, label, rows, rows, 4, losses, predicted, g);
+    for (size_t i = 0; i < rows; i++) {
+        double want = json_number_value(json_array_get(json_object_get(expect, "loss_per_sample"), i));
+        note(name, "loss", fabs(losses[i] - want) / fmax(fabs(want), 0.05));
+    }
+    assert_ok(network_backward(network, &pass, g, &err));
+    compare_gradients(name, network, json_object_get(expect, "grad_parameters"), true);
+    plain_step(network, rate, delta);
+    assert_int_equal(json_array_size(sites), network->site_count);
+    for (size_t s = 0; s < network->site_count; s++) {
+        struct site_update update;
+        measure_all(network, &pass, s, delta, rate, &update, measured);
+        compare_metrics(name, json_object_get(json_array_get(sites, s), "metrics"), measured, rows);
+    }
+    for (size_t i = 0; i < network->parameter_count; i++)
+        network->parameters[i] += delta[i];
+    assert_ok(network_forward(network, &arena, PASS_MEASURE, x, rows, rows, &pass, &err));
+    loss_cross_entropy(pass.logits, label, rows, rows, 4, losses, predicted, NULL);
+    double after = 0, want = json_number_value(json_object_get(expect, "loss_after"));
+    for (size_t i = 0; i < rows; i++)
+        after += losses[i] / (double)rows;
+    note(name, "loss after the step", fabs(after - want) / fabs(want));
+    arena_free(&arena);
+    network_free(network);
+}
+
+static void networks_agree_with_reference(void **state)
+{
+    (void)state;
+    json_t *file = read_fixture("reference/networks.json"), *test;
+    size_t index, checked = 0;
+    json_array_foreach(json_object_get(file, "cases"), index, test)
+    {
+        if (all_layers_known(json_object_get(test, "layers"))) {
+            check_network_case(test);
+            checked++;
+        } else {
+            print_message("layers not there yet: %s left out\n", json_string_value(json_object_get(test, "name")));
+        }
+    }
+    assert_true(checked >= 4);
+    json_decref(file);
+}
+
+static int print_worst(void **state)
+{
+    (void)state;
+    print_message("worst relative error (%s): %.2e at %s\n", REAL_NAME, worst_of_all.error, worst_of_all.place);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(layers_agree_with_reference),
+        cmocka_unit_test(networks_agree_with_reference),
+    };
+    return cmocka_run_group_tests_name("reference (" REAL_NAME ")", tests, NULL, print_worst);
+}
