@@ -2,17 +2,19 @@
 
 VERSION := 0.1.0
 PREFIX ?= /usr/local
+DESTDIR ?=
 BUILD := build
 CC := gcc
 NODE := node
+SHELL := /bin/bash
 
-PACKAGES := libmicrohttpd jansson sqlite3 openblas libsodium zlib
+LIBRARIES := libmicrohttpd jansson sqlite3 openblas libsodium zlib
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wwrite-strings \
     -Wformat=2 -Wundef -Wvla -Wno-overlength-strings
 # -fno-trapping-math and -fno-math-errno keep every value; they only let loops of compares and square roots vectorise.
-CFLAGS_ALL = -std=gnu17 $(WARNINGS) -I. -I$(BUILD) -D_GNU_SOURCE -DPLUMBLINE_VERSION='"$(VERSION)"' -fno-trapping-math \
-    -fno-math-errno -fopenmp-simd -pthread $(shell pkg-config --cflags $(PACKAGES)) -MMD -MP
-LIBS = $(shell pkg-config --libs $(PACKAGES)) -lm -pthread
+CFLAGS_ALL = -std=gnu17 $(WARNINGS) -I. -D_GNU_SOURCE -DPLUMBLINE_VERSION='"$(VERSION)"' -fno-trapping-math \
+    -fno-math-errno -fopenmp-simd -pthread $(shell pkg-config --cflags $(LIBRARIES)) -MMD -MP
+LIBS = $(shell pkg-config --libs $(LIBRARIES)) -lm -pthread
 RELEASE := -O3 -g -DNDEBUG -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
 SANITIZE := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
 THREAD_SANITIZE := -O1 -g -fsanitize=thread -DPLUMBLINE_TSAN
@@ -21,16 +23,39 @@ HARDEN := -pie -Wl,-z,relro,-z,now
 CORE := $(sort $(wildcard core/*.c))
 SERVER := $(sort $(filter-out server/main.c,$(wildcard server/*.c)))
 GENERATED := $(BUILD)/migrations.c $(BUILD)/web_assets.c
-TESTS := $(patsubst tests/%.c,%,$(sort $(wildcard tests/test_*.c)))
-# These hold the mathematics against double-precision reference cases, so they are built a second time with real = double.
-DOUBLE_TESTS := $(filter test_reference test_gradient test_layer test_divergence test_trainer,$(TESTS))
+SOURCES := $(CORE) $(SERVER) server/main.c $(sort $(wildcard tests/*.c))
+HEADERS := $(sort $(wildcard core/*.h server/*.h tests/*.h))
 
-.PHONY: all help clean run test lint format bench install uninstall tests dependencies
+TESTS := $(patsubst tests/%.c,%,$(sort $(wildcard tests/test_*.c)))
+# The mathematics is built a second time with real = double; finite differences mean something only there.
+DOUBLE_ONLY := test_gradient
+DOUBLE := $(DOUBLE_ONLY) test_reference test_feature_map test_trainer
+# The concurrent parts also run under ThreadSanitizer.
+THREADED := test_events test_scheduler
+TEST_PROGRAMS := $(addprefix $(BUILD)/tests/,$(filter-out $(DOUBLE_ONLY),$(TESTS)) \
+    $(addsuffix -double,$(filter $(DOUBLE),$(TESTS))) $(addsuffix -tsan,$(filter $(THREADED),$(TESTS))))
+
+.PHONY: all help clean run test lint format install uninstall dependencies test-programs
 all: $(BUILD)/plumbline
 
-# objects FLAVOUR,FLAGS: every source compiled into build/FLAVOUR
+help:
+	@echo 'make               build build/plumbline'
+	@echo 'make run           install what is missing, build, start the server, measure Fashion-MNIST, print the table'
+	@echo 'make test          install what is missing, lint, run all tests'
+	@echo 'make lint          formatter, clang-tidy, cppcheck, types of the dashboard, rules of the house'
+	@echo 'make format        let clang-format and prettier write'
+	@echo 'make install       to PREFIX ($(PREFIX)), below DESTDIR; make uninstall takes it away'
+	@echo 'make dependencies  install what is missing (Debian packages, npm packages)'
+	@echo 'make clean         remove build/'
+
+dependencies:
+	@sh tests/dependencies.sh
+
+# ---------------------------------------------------------------- programs
+
+# flavour NAME,FLAGS: every source compiled into build/NAME
 define flavour
-$(BUILD)/$(1)/%.o: %.c $(BUILD)/.dependencies | $(BUILD)/migrations.c
+$(BUILD)/$(1)/%.o: %.c
 	@mkdir -p $$(@D)
 	$(CC) $(CFLAGS_ALL) $(2) -c -o $$@ $$<
 $(BUILD)/$(1)/%.o: $(BUILD)/%.c
@@ -44,11 +69,6 @@ $(eval $(call flavour,tsan,$(THREAD_SANITIZE)))
 
 objects = $(patsubst %.c,$(BUILD)/$(1)/%.o,$(CORE) $(SERVER)) $(patsubst $(BUILD)/%.c,$(BUILD)/$(1)/%.o,$(GENERATED))
 
-$(BUILD)/.dependencies:
-	@mkdir -p $(BUILD)
-	@pkg-config --exists $(PACKAGES) || { echo 'Libraries are missing: run "make dependencies" first.' >&2; exit 1; }
-	@touch $@
-
 $(BUILD)/plumbline: $(BUILD)/release/server/main.o $(call objects,release)
 	$(CC) $(RELEASE) $(HARDEN) -o $@ $^ $(LIBS)
 $(BUILD)/plumbline-asan: $(BUILD)/asan/server/main.o $(call objects,asan)
@@ -56,13 +76,13 @@ $(BUILD)/plumbline-asan: $(BUILD)/asan/server/main.o $(call objects,asan)
 $(BUILD)/plumbline-tsan: $(BUILD)/tsan/server/main.o $(call objects,tsan)
 	$(CC) $(THREAD_SANITIZE) -o $@ $^ $(LIBS)
 
-$(BUILD)/tests/%-double: $(BUILD)/double/tests/%.o $(call objects,double)
+$(BUILD)/tests/%-double: $(BUILD)/double/tests/%.o $(BUILD)/double/tests/support.o $(call objects,double)
 	@mkdir -p $(@D)
 	$(CC) $(SANITIZE) -o $@ $^ $(LIBS) -lcmocka
-$(BUILD)/tests/%-tsan: $(BUILD)/tsan/tests/%.o $(call objects,tsan)
+$(BUILD)/tests/%-tsan: $(BUILD)/tsan/tests/%.o $(BUILD)/tsan/tests/support.o $(call objects,tsan)
 	@mkdir -p $(@D)
 	$(CC) $(THREAD_SANITIZE) -o $@ $^ $(LIBS) -lcmocka
-$(BUILD)/tests/%: $(BUILD)/asan/tests/%.o $(call objects,asan)
+$(BUILD)/tests/%: $(BUILD)/asan/tests/%.o $(BUILD)/asan/tests/support.o $(call objects,asan)
 	@mkdir -p $(@D)
 	$(CC) $(SANITIZE) -o $@ $^ $(LIBS) -lcmocka
 
@@ -70,13 +90,37 @@ $(BUILD)/migrations.c: migrations/embed.sh $(wildcard migrations/*/*.sql)
 	@mkdir -p $(BUILD)
 	sh migrations/embed.sh migrations > $@.tmp && mv $@.tmp $@
 
-WEB := $(shell find web -path web/node_modules -prune -o -type f -print 2>/dev/null)
+WEB := $(shell find web -path web/node_modules -prune -o -type f -print)
 $(BUILD)/web_assets.c: $(WEB) web/node_modules/.package-lock.json
 	@mkdir -p $(BUILD)
 	cd web && $(NODE) build.mjs ../$@
 web/node_modules/.package-lock.json: web/package-lock.json
 	cd web && npm ci --no-fund --no-audit
 	@touch $@
+
+# ---------------------------------------------------------------- what people do
+
+run: dependencies
+	@$(MAKE) --no-print-directory $(BUILD)/plumbline
+	@$(NODE) web/demo.mjs $(BUILD)/plumbline
+
+test: dependencies
+	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory test-programs $(BUILD)/plumbline $(BUILD)/plumbline-asan
+	@bash tests/run.sh $(TEST_PROGRAMS)
+test-programs: $(TEST_PROGRAMS)
+
+lint: $(GENERATED)
+	@bash tests/lint.sh $(BUILD) "$(CFLAGS_ALL)" $(HEADERS) $(SOURCES)
+
+format:
+	clang-format -i $(HEADERS) $(SOURCES)
+	cd web && npm run --silent format
+
+install: $(BUILD)/plumbline
+	install -D -m 755 $(BUILD)/plumbline $(DESTDIR)$(PREFIX)/bin/plumbline
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/plumbline
 
 clean:
 	rm -rf $(BUILD)

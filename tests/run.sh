@@ -1,0 +1,39 @@
+#!/bin/bash
+# Runs all tests: each cmocka program given, then the API and the browser against the real daemon. Every program runs,
+# whatever the one before it said; the last line counts.
+set -uo pipefail
+passed=0 failed=0
+export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:strict_string_checks=1}
+export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
+export PLUMBLINE=${PLUMBLINE:-build/plumbline-asan}
+
+count() { # count NAME OUTPUT-FILE STATUS
+    local ok bad
+    ok=$(grep -cE '^\[       OK \]|^# Subtest|^ok ' "$2" || true)
+    bad=$(grep -cE '^\[  FAILED  \] [a-z_0-9]+$|^not ok ' "$2" || true)
+    if [ "$3" -ne 0 ] && [ "$bad" -eq 0 ]; then bad=1; fi
+    passed=$((passed + ok)) failed=$((failed + bad))
+    if [ "$3" -ne 0 ]; then echo "--- $1 failed:"; cat "$2"; fi
+}
+
+out=$(mktemp)
+trap 'rm -f "$out"' EXIT
+for program in "$@"; do
+    start=$SECONDS
+    "$program" >"$out" 2>&1
+    status=$?
+    printf '%-44s %s, %d s\n' "$program" "$([ $status -eq 0 ] && echo ok || echo FAILED)" $((SECONDS - start))
+    grep -E '^worst relative error|left out|skipped:' "$out"
+    count "$program" "$out" $status
+done
+for suite in api browser; do
+    start=$SECONDS
+    node --test --test-reporter=tap tests/$suite/*.test.mjs >"$out" 2>&1
+    status=$?
+    sed -i -n '/^ok \|^not ok \|^    ok \|^    not ok /{s/^    //;p};/^#\|^ *---\|error:\|at \|message\|expected\|actual/p' "$out"
+    printf '%-44s %s, %d s\n' "tests/$suite" "$([ $status -eq 0 ] && echo ok || echo FAILED)" $((SECONDS - start))
+    grep -E '# SKIP' "$out"
+    count "tests/$suite" "$out" $status
+done
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
