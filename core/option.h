@@ -22,6 +22,7 @@ enum option_kind {
     OPTION_STRINGS,  /* an array of strings */
     OPTION_INTEGERS, /* an array of whole numbers, each within minimum … maximum */
     OPTION_ANY,      /* checked by its owner: `layers`, `model` */
+    OPTION_LATER,    /* a key of the product that this version does not have: refused, never ignored */
 };
 
 struct option {
@@ -31,7 +32,10 @@ struct option {
     double minimum, maximum;    /* of numbers; maximum 0 with minimum 0 means "no bounds" */
     bool above_minimum;         /* the minimum itself is refused */
     bool nullable;              /* null is accepted and means "all" or "none" */
-    const char *const *choices; /* of OPTION_CHOICE */
+    const char *const *choices; /* of OPTION_CHOICE; of OPTION_STRINGS where each item is one of them */
+    const char *const *later;   /* choices of the product that this version does not have, NULL-terminated; or NULL */
+    bool below_maximum;         /* the maximum itself is refused */
+    const char *too_small;      /* what a number below the minimum would do ("would climb the loss"), or NULL */
     const char *help;           /* one line for a person: meaning, unit */
 };
 
@@ -49,7 +53,7 @@ enum status problem_list_init(struct problem_list *list, struct error *err);
 void problem_list_clear(struct problem_list *list);
 size_t problem_list_count(const struct problem_list *list);
 
-/* Adds one fault at `pointer` (RFC 6901, "" is the whole document). A list that cannot grow keeps what it has. */
+/* Adds one fault at `pointer` (RFC 6901; "" or NULL is the whole document). A list that cannot grow keeps what it has. */
 void problem_add(struct problem_list *list, const char *pointer, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
@@ -66,7 +70,23 @@ double option_number(const json_t *object, const char *key);
 bool option_boolean(const json_t *object, const char *key);
 const char *option_string(const json_t *object, const char *key); /* NULL for null */
 
-/* A description of the table for the API: [{"name", "kind", "default", "minimum", "maximum", "choices", "help"}]. */
+/*
+ * A description of the table for the API: [{"name", "kind", "required", "default", "nullable", "minimum",
+ * "above_minimum", "maximum", "below_maximum", "choices", "help"}]. `kind` is "integer", "number", "boolean", "string",
+ * "choice", "strings", "integers" or "any"; default, minimum, maximum and choices are null where there is none. NULL
+ * when memory runs out.
+ */
 json_t *options_describe(const struct option *options);
+
+/* A number as a person writes it: the shortest digits that read back the same, with a true minus sign. */
+#define NUMBER_TEXT_SIZE 40
+const char *number_format(double value, char text[NUMBER_TEXT_SIZE]);
+
+/*
+ * The pointer of member `key` of the object at `base`, escaped by RFC 6901; of item `index` of the array. The caller
+ * frees. NULL when memory runs out, for which problem_add takes the whole document.
+ */
+char *pointer_member(const char *base, const char *key);
+char *pointer_item(const char *base, size_t index);
 
 #endif
