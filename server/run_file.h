@@ -56,17 +56,26 @@ enum status run_writer_seal(struct run_writer *writer, const char *state, const 
 /* Commits and closes without a final state (the run will go on in another attempt). The writer is freed. */
 enum status run_writer_close(struct run_writer *writer, struct error *err);
 
+/* Seals a run whose worker is gone (it crashed, or was told to stop): writes the final state and leaves the rows. */
+enum status run_file_seal(const char *path, const char *state, const char *reason, struct error *err);
+
 struct run_reader; /* opaque */
 
-/* Opens read-only; a file newer than the program is refused with both version numbers. */
+/* Opens read-only; a file newer than the program is refused with both version numbers. STATUS_NOT_FOUND when there is
+ * no file, or its worker has not made the tables yet. Close it soon: a file with an open reader cannot be sealed. */
 enum status run_reader_open(const char *path, struct run_reader **ret_reader, struct error *err);
-void run_reader_close(struct run_reader *reader);
+void run_reader_close(struct run_reader *reader); /* nothing for NULL */
 void cleanup_run_reader(struct run_reader **reader);
 
 /* Each makes a new JSON value of the shape that the API answers with (the handlers pass it on). */
 
-/* {"series": [{"key", "shown", "of", "steps": […], "values": […]}]}; keys NULL is all; at most max_points a series by
- * min/max buckets (0: no limit). */
+/* {"name", "spec_hash", "version", "build", "blas", "blas_kernel", "threads", "attempt", "state", "reason",
+ * "started_at", "ended_at", "steps", "steps_per_epoch", "epochs", "probed_steps", "parameters"}: the table `run` but
+ * the spec. */
+enum status run_reader_run(struct run_reader *reader, json_t **ret_json, struct error *err);
+
+/* {"series": [{"key", "shown", "of", "steps": […], "values": […]}]}; `keys` ends with NULL, or is NULL for all; at most max_points a
+ * series by min/max buckets (0: no limit). */
 enum status run_reader_metrics(struct run_reader *reader, const char *const *keys, size_t max_points, json_t **ret_json,
                                struct error *err);
 
@@ -98,6 +107,11 @@ enum status run_reader_summaries(struct run_reader *reader, const struct diverge
 /* {"site", "x", "y", "steps", "count", "undefined", "x_bins", "y_bins", "cells": [[x, y, count], …]} */
 enum status run_reader_density(struct run_reader *reader, const struct divergence_query *query, const char *x,
                                const char *y, json_t **ret_json, struct error *err);
+
+/* {"items": [{"site", "step", "batch_scale", "batch_cosine", "predicted_decrease", "own_share", "rows",
+ * "batch_size"}]} of `site`, `step`, `step_from`, `step_to`, `last`; by site, then step. */
+enum status run_reader_batch(struct run_reader *reader, const struct divergence_query *query, json_t **ret_json,
+                             struct error *err);
 
 /* {"items": [{"at", "level", "text"}]} the last `count` lines, oldest first */
 enum status run_reader_log(struct run_reader *reader, size_t count, json_t **ret_json, struct error *err);

@@ -1,0 +1,50 @@
+#include "server/json_util.h"
+
+#include <math.h>
+#include <string.h>
+
+void cleanup_json(json_t **json)
+{
+    json_decref(*json); /* nothing for NULL */
+    *json = NULL;
+}
+
+enum status json_put(json_t *object, const char *key, json_t *value, struct error *err)
+{
+    return json_object_set_new(object, key, value) == 0 ? STATUS_OK : error_no_memory(err);
+}
+
+enum status json_add(json_t *array, json_t *value, struct error *err)
+{
+    return json_array_append_new(array, value) == 0 ? STATUS_OK : error_no_memory(err);
+}
+
+const char *nonfinite_word(double value)
+{
+    if (isfinite(value))
+        return NULL;
+    return isnan(value) ? "NaN" : value > 0 ? "Infinity" : "-Infinity";
+}
+
+json_t *json_number_or_word(double value)
+{
+    const char *word = nonfinite_word(value);
+    return word ? json_string(word) : json_real(value);
+}
+
+json_t *json_number_or_null(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
+double nonfinite_value(const char *word)
+{
+    if (word && strcmp(word, "Infinity") == 0)
+        return INFINITY;
+    return word && strcmp(word, "-Infinity") == 0 ? -INFINITY : NAN;
+}
+
+double json_to_number(const json_t *json)
+{
+    return json_is_number(json) ? json_number_value(json) : nonfinite_value(json_string_value(json));
+}

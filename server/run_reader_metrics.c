@@ -1,0 +1,188 @@
+/*
+ * Series of scalars, thinned for plots: a long series is cut into buckets of equally many points, and of each the
+ * lowest and highest stay (and one that is not finite), with the first and the last of all.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/run_reader.h"
+
+struct series {
+    int64_t *steps;
+    double *values;
+    size_t count, capacity;
+    bool nonfinite; /* one of the values is */
+};
+
+static void series_clear(struct series *series)
+{
+    free(series->steps);
+    free(series->values);
+    *series = (struct series){0};
+}
+
+static enum status series_add(struct series *series, int64_t step, double value, struct error *err)
+{
+    if (series->count == series->capacity) {
+        size_t capacity = series->capacity ? series->capacity * 2 : 1024;
+        int64_t *steps = realloc(series->steps, capacity * sizeof *steps);
+        if (!steps)
+            return error_no_memory(err);
+        series->steps = steps;
+        double *values = realloc(series->values, capacity * sizeof *values);
+        if (!values)
+            return error_no_memory(err);
+        series->values = values;
+        series->capacity = capacity;
+    }
+    series->steps[series->count] = step;
+    series->values[series->count++] = value;
+    series->nonfinite |= !isfinite(value);
+    return STATUS_OK;
+}
+
+static enum status series_read(sqlite3_stmt *statement, const char *key, struct series *series, struct error *err)
+{
+    db_bind_text(statement, 1, key);
+    enum status status = STATUS_OK;
+    for (bool row = true; row && status == STATUS_OK;) {
+        status = db_row(statement, &row, err);
+        if (status != STATUS_OK || !row)
+            break;
+        double value = sqlite3_column_type(statement, 1) == SQLITE_NULL
+                           ? nonfinite_value((const char *)sqlite3_column_text(statement, 2))
+                           : sqlite3_column_double(statement, 1);
+        status = series_add(series, sqlite3_column_int64(statement, 0), value, err);
+    }
+    sqlite3_reset(statement);
+    return status;
+}
+
+/* Marks in `keep` what stays of points first … end−1. */
+static void keep_extremes(const struct series *series, size_t first, size_t end, bool *keep)
+{
+    size_t low = end, high = end, odd = end;
+    for (size_t i = first; i < end; i++) {
+        double value = series->values[i];
+        if (!isfinite(value)) {
+            odd = odd == end ? i : odd;
+            continue;
+        }
+        low = low == end || value < series->values[low] ? i : low;
+        high = high == end || value > series->values[high] ? i : high;
+    }
+    const size_t kept[] = {low, high, odd};
+    for (int i = 0; i < 3; i++)
+        if (kept[i] < end)
+            keep[kept[i]] = true;
+}
+
+/* Marks what stays of the series: at most `max_points`. */
+static void thin(const struct series *series, size_t max_points, bool *keep)
+{
+    size_t count = series->count;
+    if (max_points == 0 || count <= max_points) {
+        memset(keep, true, count);
+        return;
+    }
+    keep[count - 1] = true;
+    if (max_points == 1)
+        return;
+    keep[0] = true;
+    size_t buckets = (max_points - 2) / (series->nonfinite ? 3 : 2), inner = count - 2;
+    for (size_t b = 0; b < buckets; b++)
+        keep_extremes(series, 1 + inner * b / buckets, 1 + inner * (b + 1) / buckets, keep);
+}
+
+static enum status series_json(const struct series *series, const char *key, size_t max_points, json_t **ret_json,
+                               struct error *err)
+{
+    attribute_cleanup(cleanup_free) bool *keep = calloc(series->count + 1, sizeof *keep);
+    if (!keep)
+        return error_no_memory(err);
+    thin(series, max_points, keep);
+    json_t *steps = json_array(), *values = json_array();
+    enum status status = steps && values ? STATUS_OK : error_no_memory(err);
+    for (size_t i = 0; i < series->count && status == STATUS_OK; i++) {
+        if (!keep[i])
+            continue;
+        status = json_add(steps, json_integer(series->steps[i]), err);
+        if (status == STATUS_OK)
+            status = json_add(values, json_number_or_word(series->values[i]), err);
+    }
+    size_t shown = json_array_size(steps);
+    json_t *json = json_pack("{s:s, s:I, s:I, s:o, s:o}", "key", key, "shown", (json_int_t)shown, "of",
+                             (json_int_t)series->count, "steps", steps, "values", values);
+    if (status == STATUS_OK && !json)
+        status = error_no_memory(err);
+    if (status != STATUS_OK) {
+        json_decref(json);
+        return status;
+    }
+    *ret_json = json;
+    return STATUS_OK;
+}
+
+static enum status add_series(sqlite3_stmt *statement, const char *key, size_t max_points, json_t *list,
+                              struct error *err)
+{
+    struct series series = {0};
+    json_t *json = NULL;
+    enum status status = series_read(statement, key, &series, err);
+    if (status == STATUS_OK)
+        status = series_json(&series, key, max_points, &json, err);
+    if (status == STATUS_OK)
+        status = json_add(list, json, err);
+    series_clear(&series);
+    return status;
+}
+
+/* The distinct keys, each found by one seek past the one before: a DISTINCT would read every row. */
+#define KEYS_SQL                                                                                                       \
+    "WITH RECURSIVE k (key) AS (SELECT min(key) FROM scalars UNION ALL "                                               \
+    "SELECT (SELECT min(key) FROM scalars WHERE key > k.key) FROM k WHERE k.key IS NOT NULL) "                         \
+    "SELECT key FROM k WHERE key IS NOT NULL"
+
+static enum status add_all_series(struct run_reader *reader, sqlite3_stmt *statement, size_t max_points, json_t *list,
+                                  struct error *err)
+{
+    attribute_cleanup(cleanup_statement) sqlite3_stmt *keys = NULL;
+    enum status status = db_prepare(reader->db, KEYS_SQL, &keys, err);
+    for (bool row = true; status == STATUS_OK;) {
+        status = db_row(keys, &row, err);
+        if (status != STATUS_OK || !row)
+            break;
+        const char *key = (const char *)sqlite3_column_text(keys, 0);
+        status = key ? add_series(statement, key, max_points, list, err) : error_no_memory(err);
+    }
+    return status;
+}
+
+enum status run_reader_metrics(struct run_reader *reader, const char *const *keys, size_t max_points, json_t **ret_json,
+                               struct error *err)
+{
+    enum status status = db_begin_read(reader->db, err);
+    if (status != STATUS_OK)
+        return status;
+    attribute_cleanup(db_end_read) sqlite3 *reading = reader->db;
+    attribute_cleanup(cleanup_statement) sqlite3_stmt *statement = NULL;
+    status =
+        db_prepare(reading, "SELECT step, value, nonfinite FROM scalars WHERE key = ? ORDER BY step", &statement, err);
+    if (status != STATUS_OK)
+        return status;
+    json_t *list = json_array();
+    json_t *json = json_pack("{s:o}", "series", list);
+    if (!json)
+        return error_no_memory(err);
+    if (!keys)
+        status = add_all_series(reader, statement, max_points, list, err);
+    for (size_t i = 0; keys && keys[i] && status == STATUS_OK; i++)
+        status = add_series(statement, keys[i], max_points, list, err);
+    if (status != STATUS_OK) {
+        json_decref(json);
+        return status;
+    }
+    *ret_json = json;
+    return STATUS_OK;
+}
