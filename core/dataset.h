@@ -30,8 +30,9 @@ struct dataset_spec {
     const char *path;               /* of npy: a folder below `datasets/`; else NULL */
     size_t train_limit, test_limit; /* the first so many in file order; SIZE_MAX is all */
     enum scaling scaling;
+    size_t classes; /* of synthetic; of npy, where 0 is the largest label + 1; else 0 */
     /* of synthetic */
-    size_t classes, features, train, test;
+    size_t features, train, test;
     double norm_spread; /* sample norms are multiplied by exp(norm_spread · N(0,1)) */
     uint64_t seed;
 };
@@ -56,8 +57,15 @@ const struct option *dataset_options(const char *name);
 /* The names a spec may give, NULL-terminated. */
 const char *const *dataset_names(void);
 
+/* The typed view of an object that options_expand made with dataset_options. Strings are borrowed from it. */
+void dataset_spec_read(const json_t *expanded, struct dataset_spec *ret_spec);
+
+/* The number of classes where the spec alone tells it; 0 where only the files do (npy without `classes`). */
+size_t dataset_known_classes(const struct dataset_spec *spec);
+
 /*
- * Finds the data set and reads no more than file headers. STATUS_NOT_FOUND names the folders that were searched and the
+ * Finds the data set and reads no more than file headers (and npy's labels, where they alone tell the classes).
+ * STATUS_NOT_FOUND names the folders that were searched and the
  * Debian package or files that would be right; STATUS_CORRUPT says what was found and what was expected.
  */
 enum status dataset_inspect(const struct dataset_spec *spec, const struct dataset_folders *folders,
@@ -82,8 +90,12 @@ const char *dataset_warning(const struct dataset *dataset);
 void dataset_gather(const struct dataset *dataset, enum split split, const uint32_t *indices, size_t count,
                     real *ret_samples, uint32_t *ret_labels);
 
-/* Every data set with whether it was found, for GET /datasets: [{"name", "found", "folder", "shape", "classes",
- * "train", "test", "detail"}]. NULL when memory runs out. */
+/*
+ * Every data set with whether it was found, for GET /datasets: [{"name", "found", "folder", "path", "shape", "classes",
+ * "train", "test", "detail", "options"}]. For npy there is one item for each folder with a train_x.npy, `path` being
+ * what a spec would give, or one that was not found; synthetic is described with its defaults. `detail` says what is
+ * wrong where `found` is false, else it is null. `options` is options_describe of its keys. NULL when memory runs out.
+ */
 json_t *datasets_describe(const struct dataset_folders *folders);
 
 #endif

@@ -294,12 +294,6 @@ enum status features_apply(struct features *f, enum statistics_mode mode, struct
     return STATUS_OK;
 }
 
-double features_self_factor(const struct features *f, size_t row)
-{
-    size_t width = features_width(f);
-    return vector_squares(width, f->u + row * width);
-}
-
 json_t *feature_maps_describe(void)
 {
     json_t *list = json_array();

@@ -81,9 +81,6 @@ static inline size_t features_width(const struct features *f)
 enum status features_apply(struct features *f, enum statistics_mode mode, struct running_statistics running,
                            struct arena *arena, struct error *err);
 
-/* k_ii = ‖u(x_i)‖², summed in double. */
-double features_self_factor(const struct features *f, size_t row);
-
 /* The table for the API; NULL when memory runs out. */
 json_t *feature_maps_describe(void);
 

@@ -89,10 +89,12 @@ struct layer_ops {
     enum status (*backward)(const struct layer *layer, struct layer_pass *pass, struct error *err);
     /*
      * What the step `delta` (Δθ of this layer's parameters, before it is rounded into θ) does to site `site`, the
-     * layer's input held fixed (theory.md §1), after a backward pass. NULL for layers without parameters.
+     * layer's input held fixed (theory.md §1), after a backward pass. The split by samples is made where `rule` is
+     * plain. NULL for layers without parameters.
      */
     enum status (*effective_update)(const struct layer *layer, const struct layer_pass *pass, size_t site,
-                                    const real *delta, struct site_update *ret_update, struct error *err);
+                                    const real *delta, const struct step_rule *rule, struct site_update *ret_update,
+                                    struct error *err);
     /* Floating-point operations of forward and backward for one sample; NULL where they do not matter. */
     double (*flops)(const struct layer *layer);
     /* Variants for the API; NULL where there are none. */

@@ -90,7 +90,7 @@ static void summarise(struct probe *probe, const struct site_update *update, con
     }
     for (int d = 0; d < DENSITY_COUNT; d++) {
         m->densities[d] = at;
-        if (update->self_factor)
+        if (update->factors)
             m->density_sizes[d] = density_encode((enum density_pair)d, m->rows, m->batch_rows, at, probe->bins);
         at += m->density_sizes[d];
     }
@@ -107,7 +107,7 @@ static enum status measure_site(struct probe *probe, const struct network *netwo
     const struct layer_pass *layer_pass = &pass->layers[layer - network->layers];
     struct site_update update;
     enum status status = layer->ops->effective_update(layer, layer_pass, site->index,
-                                                      step->delta + layer->parameter_offset, &update, err);
+                                                      step->delta + layer->parameter_offset, &step->rule, &update, err);
     if (status != STATUS_OK)
         return status;
     for (size_t i = 0; i < told->count; i++)

@@ -4,32 +4,84 @@
 
 #include "core/vector.h"
 
-/* The sums over one sample's values that all its figures are made of; a = −η g, o = k·a the self part. */
+/* The sums over one sample's values that all its figures are made of; a = −η g, o = k·a the own part of a position. */
 struct sums {
     double ideal;        /* ‖a‖² */
     double effective;    /* ‖e‖² */
     double product;      /* e·a */
     double difference;   /* ‖e − a‖² */
+    double own;          /* o·a */
     double interference; /* ‖e − o‖² */
-    double across;       /* (e − o)·a */
+    double others;       /* (e − o)·a */
+    double within;       /* ‖w‖², w the own sample's part less o */
+    double within_along; /* w·a */
+    double across;       /* ‖e − o − w‖² */
+    double across_along; /* (e − o − w)·a */
 };
 
-MULTIVERSION
-static struct sums sum_sample(size_t n, const real *g, const real *e, double rate, double factor)
+/* Adds one position: n values. */
+static inline void add_position(struct sums *s, size_t n, const real *g, const real *e, double rate, double factor)
 {
-    double ideal = 0, effective = 0, product = 0, difference = 0, interference = 0, across = 0;
-#pragma omp simd reduction(+ : ideal, effective, product, difference, interference, across)
+    double ideal = 0, effective = 0, product = 0, difference = 0, interference = 0, others = 0;
+#pragma omp simd reduction(+ : ideal, effective, product, difference, interference, others)
     for (size_t k = 0; k < n; k++) {
         double a = -rate * (double)g[k], step = (double)e[k];
-        double lean = step - a, others = step - factor * a;
+        double lean = step - a, rest = step - factor * a;
         ideal += a * a;
         effective += step * step;
         product += step * a;
         difference += lean * lean;
-        interference += others * others;
-        across += others * a;
+        interference += rest * rest;
+        others += rest * a;
     }
-    return (struct sums){ideal, effective, product, difference, interference, across};
+    s->ideal += ideal;
+    s->effective += effective;
+    s->product += product;
+    s->difference += difference;
+    s->own += factor * ideal;
+    s->interference += interference;
+    s->others += others;
+}
+
+/* Splits what one position's step has beside its own part into the same sample's share and the other samples'. */
+static inline void add_split(struct sums *s, size_t n, const real *g, const real *e, const real *own_sample,
+                             double rate, double factor)
+{
+    double within = 0, within_along = 0, across = 0, across_along = 0;
+#pragma omp simd reduction(+ : within, within_along, across, across_along)
+    for (size_t k = 0; k < n; k++) {
+        double a = -rate * (double)g[k], mine = (double)own_sample[k];
+        double same = mine - factor * a, other = (double)e[k] - mine;
+        within += same * same;
+        within_along += same * a;
+        across += other * other;
+        across_along += other * a;
+    }
+    s->within += within;
+    s->within_along += within_along;
+    s->across += across;
+    s->across_along += across_along;
+}
+
+MULTIVERSION
+static struct sums sum_sample(const struct site_update *u, size_t row, double rate)
+{
+    struct sums s = {0};
+    size_t n = u->size / u->positions;
+    for (size_t p = 0; p < u->positions; p++) {
+        size_t at = row * u->size + p * n;
+        double factor = u->factors ? u->factors[row * u->positions + p] : 0;
+        add_position(&s, n, u->gradient + at, u->effective + at, rate, factor);
+        if (u->own_sample)
+            add_split(&s, n, u->gradient + at, u->effective + at, u->own_sample + at, rate, factor);
+    }
+    return s;
+}
+
+MULTIVERSION
+static double norm(size_t n, const real *x)
+{
+    return sqrt(vector_squares(n, x));
 }
 
 void update_measure(const struct site_update *update, size_t row, bool in_batch, const struct step_rule *rule,
@@ -38,39 +90,45 @@ void update_measure(const struct site_update *update, size_t row, bool in_batch,
     double *v = ret_row->values;
     for (int c = 0; c < COLUMN_COUNT; c++)
         v[c] = NAN;
-    double factor = update->self_factor ? update->self_factor[row] : 0;
-    struct sums s = sum_sample(update->size, update->gradient + row * update->size,
-                               update->effective + row * update->size, rule->learning_rate, factor);
+    struct sums s = sum_sample(update, row, rule->learning_rate);
     double ideal = sqrt(s.ideal);
     v[COLUMN_IDEAL_NORM] = ideal;
     v[COLUMN_EFFECTIVE_NORM] = sqrt(s.effective);
-    v[COLUMN_INPUT_NORM] = sqrt(vector_squares(update->input_size, update->input + row * update->input_size));
+    v[COLUMN_INPUT_NORM] = norm(update->input_size, update->input + row * update->input_size);
     if (!(s.ideal > 0))
         return; /* a sample that no longer contributes a gradient: the ratios stay undefined */
     v[COLUMN_SCALE] = s.product / s.ideal;
     v[COLUMN_DIVERGENCE] = sqrt(s.difference) / ideal;
     if (s.effective > 0)
         v[COLUMN_COSINE] = s.product / (sqrt(s.effective) * ideal);
-    if (!update->self_factor)
+    if (!update->factors)
         return;
-    v[COLUMN_SELF_FACTOR] = factor;
-    if (rule->plain && in_batch) {
-        v[COLUMN_INTERFERENCE] = sqrt(s.interference) / ideal;
-        v[COLUMN_SCALE_ACROSS] = s.across / s.ideal;
+    v[COLUMN_SELF_FACTOR] = s.own / s.ideal;
+    if (!rule->plain || !in_batch)
+        return;
+    v[COLUMN_INTERFERENCE] = sqrt(s.interference) / ideal;
+    if (!update->own_sample) {
+        v[COLUMN_SCALE_ACROSS] = s.others / s.ideal;
+        return;
     }
+    v[COLUMN_INTERFERENCE_WITHIN] = sqrt(s.within) / ideal;
+    v[COLUMN_INTERFERENCE_ACROSS] = sqrt(s.across) / ideal;
+    v[COLUMN_SCALE_WITHIN] = s.within_along / s.ideal;
+    v[COLUMN_SCALE_ACROSS] = s.across_along / s.ideal;
 }
 
 bool update_defines(const struct site_update *update, const struct step_rule *rule, enum column column)
 {
     switch (column) {
     case COLUMN_SELF_FACTOR:
-        return update->self_factor;
+        return update->factors;
     case COLUMN_INTERFERENCE:
     case COLUMN_SCALE_ACROSS:
-        return update->self_factor && rule->plain;
+        return update->factors && rule->plain;
     case COLUMN_SCALE_WITHIN:
     case COLUMN_INTERFERENCE_WITHIN:
     case COLUMN_INTERFERENCE_ACROSS:
+        return update->own_sample && rule->plain;
     case COLUMN_NETWORK_SCALE:
     case COLUMN_NETWORK_COSINE:
     case COLUMN_NETWORK_DIVERGENCE:

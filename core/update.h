@@ -1,8 +1,9 @@
 /*
- * The ideal and the effective update of a site (theory.md §1).
+ * The ideal and the effective update of a site (theory.md §1), and the figures that are made of them (§5).
  *
  * The ideal update is −η g_i. The effective one is the product of the features with the step Δθ, in one piece with the
- * forward's layout; two forwards are never subtracted.
+ * forward's layout; two forwards are never subtracted. A site has one position (a dense layer on vectors) or several
+ * (tokens, the pixels of a convolution), which share their parameters (§3).
  */
 #ifndef PLUMBLINE_CORE_UPDATE_H
 #define PLUMBLINE_CORE_UPDATE_H
@@ -13,21 +14,27 @@
 #include "core/divergence.h"
 #include "core/real.h"
 
-/* What one step does at one site. Arrays are row-major, a sample a row, and live as long as the pass. */
-struct site_update {
-    size_t rows;
-    size_t size;           /* values of the site for one sample */
-    const real *gradient;  /* g = ∂L/∂z: rows × size */
-    const real *effective; /* Δz: rows × size */
-    const real *input;     /* x: rows × input_size, before the feature map */
-    size_t input_size;
-    const double *self_factor; /* k_ii, one a row; NULL where the site has none */
-};
-
 /* What the optimiser is, as far as the columns depend on it. */
 struct step_rule {
     double learning_rate; /* η in force at this step */
     bool plain;           /* plain SGD: interference and the parts of scale are defined */
+};
+
+/*
+ * What one step does at one site. Arrays are row-major, a sample a row, a sample's values position by position, and
+ * live as long as the pass.
+ */
+struct site_update {
+    size_t rows;
+    size_t size;           /* values of the site for one sample */
+    size_t positions;      /* of one sample; size / positions values each */
+    const real *gradient;  /* g = ∂L/∂z: rows × size */
+    const real *effective; /* Δz: rows × size */
+    const real *input;     /* x: rows × input_size, before the feature map */
+    size_t input_size;
+    const double *factors;  /* k_pp: rows × positions; NULL where the site is not linear in its parameters */
+    const real *own_sample; /* the part of Δz that the sample's own gradient makes, at all its positions: rows × size;
+                               NULL with one position, and where the rule is not plain */
 };
 
 /*

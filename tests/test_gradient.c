@@ -82,6 +82,7 @@ static void check_effective_update(struct check *c, struct rng *rng)
         return;
     struct network_pass before, after;
     struct site_update update;
+    const struct step_rule rule = {0.1, false};
     struct error err;
     struct arena arena = {0};
     real *delta = arena_reals(&arena, c->network->parameter_count);
@@ -89,7 +90,7 @@ static void check_effective_update(struct check *c, struct rng *rng)
     fill_normal(rng, delta, c->network->parameter_count, 0.1);
     assert_ok(network_forward(c->network, &arena, PASS_MEASURE, c->x, ROWS, BATCH, &before, &err));
     assert_ok(network_backward(c->network, &before, c->weights, &err));
-    assert_ok(layer->ops->effective_update(layer, &before.layers[0], 0, delta, &update, &err));
+    assert_ok(layer->ops->effective_update(layer, &before.layers[0], 0, delta, &rule, &update, &err));
     for (size_t i = 0; i < c->network->parameter_count; i++)
         c->network->parameters[i] += delta[i];
     assert_ok(network_forward(c->network, &arena, PASS_MEASURE, c->x, ROWS, BATCH, &after, &err));

@@ -153,7 +153,7 @@ static void measure_all(const struct network *network, const struct network_pass
     const struct layer *layer = network->sites[site].layer;
     const struct step_rule rule = {rate, true};
     assert_ok(layer->ops->effective_update(layer, &pass->layers[layer - network->layers], network->sites[site].index,
-                                           delta + layer->parameter_offset, update, &err));
+                                           delta + layer->parameter_offset, &rule, update, &err));
     for (size_t i = 0; i < update->rows; i++)
         update_measure(update, i, true, &rule, &rows[i]);
 }

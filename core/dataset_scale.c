@@ -1,0 +1,181 @@
+/*
+ * Scaling: the figures of the training samples, and gathering mini-batches by them.
+ *
+ * Every scaling is out = (value − shift) · factor with a shift and a factor for the whole sample, for each channel, or
+ * for each feature. It is computed in double, so that bytes divided by 255 are that to the last bit of a real.
+ */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/dataset_internal.h"
+#include "core/vector.h"
+
+/* ------------------------------------------------------------------ one sample */
+
+#define DEFINE_SCALE(name, type)                                                                                       \
+    MULTIVERSION                                                                                                       \
+    static void name(const struct scaler *scaler, const void *values, real *ret_scaled)                                \
+    {                                                                                                                  \
+        const double *shift = scaler->shift, *factor = scaler->factor;                                                 \
+        size_t run = scaler->run;                                                                                      \
+        for (size_t g = 0; g < scaler->groups; g++) {                                                                  \
+            const type *x = (const type *)values + g * run;                                                            \
+            real *restrict z = ret_scaled + g * run;                                                                   \
+            if (scaler->repeated) {                                                                                    \
+                for (size_t i = 0; i < run; i++)                                                                       \
+                    z[i] = (real)(((double)x[i] - shift[i]) * factor[i]);                                              \
+                continue;                                                                                              \
+            }                                                                                                          \
+            double a = shift[g], b = factor[g];                                                                        \
+            for (size_t i = 0; i < run; i++)                                                                           \
+                z[i] = (real)(((double)x[i] - a) * b);                                                                 \
+        }                                                                                                              \
+    }
+
+DEFINE_SCALE(scale_bytes, uint8_t)
+DEFINE_SCALE(scale_floats, float)
+DEFINE_SCALE(scale_doubles, double)
+
+static const scale_function scale_functions[ELEMENT_COUNT] = {
+    [ELEMENT_BYTE] = scale_bytes, [ELEMENT_FLOAT] = scale_floats, [ELEMENT_DOUBLE] = scale_doubles};
+
+void dataset_gather(const struct dataset *dataset, enum split split, const uint32_t *indices, size_t count,
+                    real *ret_samples, uint32_t *ret_labels)
+{
+    const struct dataset_split *from = &dataset->splits[split];
+    size_t size = dataset->scaler.groups * dataset->scaler.run;
+    for (size_t i = 0; i < count; i++) {
+        assert(indices[i] < from->count);
+        const char *values = (const char *)from->values + indices[i] * dataset->sample_bytes;
+        dataset->scaler.scale(&dataset->scaler, values, ret_samples + i * size);
+        ret_labels[i] = from->labels[indices[i]];
+    }
+}
+
+/* ------------------------------------------------------------------ figures of the training samples */
+
+/* What the samples say of each figure: a whole sample, a channel, or a feature. */
+struct figures {
+    size_t count;
+    double *sum, *squares, *minimum, *maximum; /* squares of the deviations from the mean */
+};
+
+static void cleanup_figures(struct figures *figures)
+{
+    free(figures->sum); /* one block */
+}
+
+static enum status figures_init(struct figures *figures, size_t count, struct error *err)
+{
+    double *block = calloc(count, 4 * sizeof *block);
+    if (!block)
+        return error_no_memory(err);
+    *figures = (struct figures){count, block, block + count, block + 2 * count, block + 3 * count};
+    for (size_t i = 0; i < count; i++) {
+        figures->minimum[i] = INFINITY;
+        figures->maximum[i] = -INFINITY;
+    }
+    return STATUS_OK;
+}
+
+/* The figure that element `i` of a sample counts for. */
+static size_t figure_of(const struct scaler *scaler, const struct figures *figures, size_t i)
+{
+    if (figures->count == 1)
+        return 0;
+    return scaler->repeated ? i % scaler->run : i / scaler->run;
+}
+
+static double element_value(enum element element, const void *values, size_t i)
+{
+    switch (element) {
+    case ELEMENT_BYTE:
+        return ((const uint8_t *)values)[i];
+    case ELEMENT_FLOAT:
+        return (double)((const float *)values)[i];
+    default:
+        return ((const double *)values)[i];
+    }
+}
+
+/* Two passes over the samples: sums and bounds first, then the deviations from the means. */
+static void figures_measure(struct figures *figures, const struct dataset *dataset, const struct scaler *scaler)
+{
+    const struct dataset_split *train = &dataset->splits[SPLIT_TRAIN];
+    size_t size = shape_size(&dataset->info.shape);
+    double per_figure = (double)train->count * (double)(size / figures->count);
+    for (size_t s = 0; s < train->count; s++) {
+        const char *values = (const char *)train->values + s * dataset->sample_bytes;
+        for (size_t i = 0; i < size; i++) {
+            size_t f = figure_of(scaler, figures, i);
+            double value = element_value(dataset->element, values, i);
+            figures->sum[f] += value;
+            figures->minimum[f] = value < figures->minimum[f] ? value : figures->minimum[f];
+            figures->maximum[f] = value > figures->maximum[f] ? value : figures->maximum[f];
+        }
+    }
+    for (size_t s = 0; s < train->count; s++) {
+        const char *values = (const char *)train->values + s * dataset->sample_bytes;
+        for (size_t i = 0; i < size; i++) {
+            size_t f = figure_of(scaler, figures, i);
+            double deviation = element_value(dataset->element, values, i) - figures->sum[f] / per_figure;
+            figures->squares[f] += deviation * deviation;
+        }
+    }
+    for (size_t f = 0; f < figures->count; f++) {
+        figures->sum[f] /= per_figure;
+        figures->squares[f] /= per_figure;
+    }
+}
+
+/* ------------------------------------------------------------------ setting the scaler */
+
+/* How a sample is cut into runs, and how many figures it has. Returns the number of figures. */
+static size_t set_layout(struct scaler *scaler, const struct shape *shape, enum scaling scaling)
+{
+    *scaler = (struct scaler){.groups = 1, .run = shape_size(shape)};
+    if (scaling != SCALING_STANDARD || shape->rank == 1)
+        return 1;
+    scaler->groups = shape->dims[0];
+    scaler->run = scaler->run / scaler->groups;
+    scaler->repeated = shape->rank == 2;
+    return scaler->repeated ? scaler->run : scaler->groups;
+}
+
+/* A figure that never varies is taken as having deviation 1 (and range 1): its samples become 0. */
+static void set_from_figures(struct scaler *scaler, const struct figures *figures, enum scaling scaling)
+{
+    for (size_t f = 0; f < figures->count; f++) {
+        bool varies = figures->maximum[f] > figures->minimum[f];
+        double range = figures->maximum[f] - figures->minimum[f], deviation = sqrt(figures->squares[f]);
+        double spread = scaling == SCALING_UNIT ? range : deviation;
+        scaler->shift[f] = scaling == SCALING_UNIT || !varies ? figures->minimum[f] : figures->sum[f];
+        scaler->factor[f] = varies && spread > 0 ? 1 / spread : 1;
+    }
+}
+
+enum status dataset_scaler_init(struct dataset *dataset, enum scaling scaling, struct error *err)
+{
+    struct scaler *scaler = &dataset->scaler;
+    size_t count = set_layout(scaler, &dataset->info.shape, scaling);
+    scaler->scale = scale_functions[dataset->element];
+    scaler->shift = calloc(count, sizeof *scaler->shift);
+    scaler->factor = calloc(count, sizeof *scaler->factor);
+    if (!scaler->shift || !scaler->factor)
+        return error_no_memory(err);
+    scaler->factor[0] = 1;
+    if (scaling == SCALING_NONE)
+        return STATUS_OK;
+    if (scaling == SCALING_UNIT && dataset->element == ELEMENT_BYTE) {
+        scaler->factor[0] = 1.0 / 255;
+        return STATUS_OK;
+    }
+    attribute_cleanup(cleanup_figures) struct figures figures = {0};
+    enum status status = figures_init(&figures, count, err);
+    if (status != STATUS_OK)
+        return status;
+    figures_measure(&figures, dataset, scaler);
+    set_from_figures(scaler, &figures, scaling);
+    return STATUS_OK;
+}
