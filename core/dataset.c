@@ -85,19 +85,20 @@ static enum status find(const struct dataset_spec *spec, const struct dataset_lo
     return not_found(spec, loader, folders, &incomplete, err);
 }
 
-static enum status find_limited(const struct dataset_spec *spec, const struct dataset_folders *folders,
-                                const struct dataset_loader **ret_loader, char **ret_folder,
-                                struct dataset_info *ret_info, struct error *err)
+enum status dataset_find(const struct dataset_spec *spec, const struct dataset_folders *folders, char **ret_folder,
+                         struct dataset_info *ret_info, struct error *err)
 {
     const struct dataset_loader *loader = dataset_loader_find(spec->name);
     if (!loader)
         return error_set(err, STATUS_INVALID, "There is no data set named %s.", spec->name);
+    if (loader->on_disk && !loader->folder && (!spec->path || path_fault(spec->path)))
+        return error_set(err, STATUS_INVALID, "The path of the data set %s.",
+                         spec->path ? path_fault(spec->path) : "is missing");
     struct dataset_info info = {0};
     enum status status = find(spec, loader, folders, ret_folder, &info, err);
     if (status != STATUS_OK)
         return status;
     apply_limits(spec, &info);
-    *ret_loader = loader;
     *ret_info = info;
     return STATUS_OK;
 }
@@ -105,9 +106,8 @@ static enum status find_limited(const struct dataset_spec *spec, const struct da
 enum status dataset_inspect(const struct dataset_spec *spec, const struct dataset_folders *folders,
                             struct dataset_info *ret_info, struct error *err)
 {
-    const struct dataset_loader *loader;
     attribute_cleanup(cleanup_free) char *folder = NULL;
-    return find_limited(spec, folders, &loader, &folder, ret_info, err);
+    return dataset_find(spec, folders, &folder, ret_info, err);
 }
 
 /* ------------------------------------------------------------------ loading */
@@ -143,12 +143,11 @@ enum status dataset_load(const struct dataset_spec *spec, const struct dataset_f
 {
     attribute_cleanup(cleanup_dataset) struct dataset *dataset = calloc(1, sizeof *dataset);
     attribute_cleanup(cleanup_free) char *folder = NULL;
-    const struct dataset_loader *loader;
     if (!dataset)
         return error_no_memory(err);
-    enum status status = find_limited(spec, folders, &loader, &folder, &dataset->info, err);
+    enum status status = dataset_find(spec, folders, &folder, &dataset->info, err);
     if (status == STATUS_OK)
-        status = loader->load(spec, folder, dataset, err);
+        status = dataset_loader_find(spec->name)->load(spec, folder, dataset, err);
     if (status == STATUS_OK) {
         dataset->sample_bytes = shape_size(&dataset->info.shape) * element_size(dataset->element);
         status = dataset_scaler_init(dataset, spec->scaling, err);

@@ -112,6 +112,13 @@ extern const char *const dataset_scaling_names[];
 /* The loader of that name, or NULL. */
 const struct dataset_loader *dataset_loader_find(const char *name);
 
+/*
+ * dataset_inspect that also gives the folder it was found in: the caller frees *ret_folder, NULL where the data set is
+ * not on disk.
+ */
+enum status dataset_find(const struct dataset_spec *spec, const struct dataset_folders *folders, char **ret_folder,
+                         struct dataset_info *ret_info, struct error *err);
+
 /* Allocates a split of `count` samples of `sample_bytes` each. */
 enum status dataset_split_allocate(struct dataset_split *split, size_t count, size_t sample_bytes, struct error *err);
 

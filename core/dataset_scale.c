@@ -58,12 +58,12 @@ void dataset_gather(const struct dataset *dataset, enum split split, const uint3
 /* What the samples say of each figure: a whole sample, a channel, or a feature. */
 struct figures {
     size_t count;
-    double *sum, *squares, *minimum, *maximum; /* squares of the deviations from the mean */
+    double *mean, *variance, *minimum, *maximum; /* views of one block */
 };
 
 static void cleanup_figures(struct figures *figures)
 {
-    free(figures->sum); /* one block */
+    free(figures->mean);
 }
 
 static enum status figures_init(struct figures *figures, size_t count, struct error *err)
@@ -79,14 +79,6 @@ static enum status figures_init(struct figures *figures, size_t count, struct er
     return STATUS_OK;
 }
 
-/* The figure that element `i` of a sample counts for. */
-static size_t figure_of(const struct scaler *scaler, const struct figures *figures, size_t i)
-{
-    if (figures->count == 1)
-        return 0;
-    return scaler->repeated ? i % scaler->run : i / scaler->run;
-}
-
 static double element_value(enum element element, const void *values, size_t i)
 {
     switch (element) {
@@ -99,34 +91,45 @@ static double element_value(enum element element, const void *values, size_t i)
     }
 }
 
-/* Two passes over the samples: sums and bounds first, then the deviations from the means. */
-static void figures_measure(struct figures *figures, const struct dataset *dataset, const struct scaler *scaler)
+/* Calls `add(figures, figure, value)` for every element of the training samples. */
+static inline void for_each_element(struct figures *figures, const struct dataset *dataset, const struct scaler *scaler,
+                                    void (*add)(struct figures *figures, size_t figure, double value))
 {
     const struct dataset_split *train = &dataset->splits[SPLIT_TRAIN];
-    size_t size = shape_size(&dataset->info.shape);
-    double per_figure = (double)train->count * (double)(size / figures->count);
     for (size_t s = 0; s < train->count; s++) {
         const char *values = (const char *)train->values + s * dataset->sample_bytes;
-        for (size_t i = 0; i < size; i++) {
-            size_t f = figure_of(scaler, figures, i);
-            double value = element_value(dataset->element, values, i);
-            figures->sum[f] += value;
-            figures->minimum[f] = value < figures->minimum[f] ? value : figures->minimum[f];
-            figures->maximum[f] = value > figures->maximum[f] ? value : figures->maximum[f];
+        for (size_t g = 0; g < scaler->groups; g++) {
+            size_t group_figure = figures->count == 1 ? 0 : g;
+            for (size_t i = 0; i < scaler->run; i++)
+                add(figures, scaler->repeated ? i : group_figure,
+                    element_value(dataset->element, values, g * scaler->run + i));
         }
     }
-    for (size_t s = 0; s < train->count; s++) {
-        const char *values = (const char *)train->values + s * dataset->sample_bytes;
-        for (size_t i = 0; i < size; i++) {
-            size_t f = figure_of(scaler, figures, i);
-            double deviation = element_value(dataset->element, values, i) - figures->sum[f] / per_figure;
-            figures->squares[f] += deviation * deviation;
-        }
-    }
-    for (size_t f = 0; f < figures->count; f++) {
-        figures->sum[f] /= per_figure;
-        figures->squares[f] /= per_figure;
-    }
+}
+
+static inline void add_value(struct figures *figures, size_t figure, double value)
+{
+    figures->mean[figure] += value;
+    figures->minimum[figure] = value < figures->minimum[figure] ? value : figures->minimum[figure];
+    figures->maximum[figure] = value > figures->maximum[figure] ? value : figures->maximum[figure];
+}
+
+static inline void add_deviation(struct figures *figures, size_t figure, double value)
+{
+    double deviation = value - figures->mean[figure];
+    figures->variance[figure] += deviation * deviation;
+}
+
+/* Two passes: means and bounds first, then the deviations from the means. */
+static void figures_measure(struct figures *figures, const struct dataset *dataset, const struct scaler *scaler)
+{
+    size_t values = dataset->splits[SPLIT_TRAIN].count * (shape_size(&dataset->info.shape) / figures->count);
+    for_each_element(figures, dataset, scaler, add_value);
+    for (size_t f = 0; f < figures->count; f++)
+        figures->mean[f] /= (double)values;
+    for_each_element(figures, dataset, scaler, add_deviation);
+    for (size_t f = 0; f < figures->count; f++)
+        figures->variance[f] /= (double)values;
 }
 
 /* ------------------------------------------------------------------ setting the scaler */
@@ -148,9 +151,9 @@ static void set_from_figures(struct scaler *scaler, const struct figures *figure
 {
     for (size_t f = 0; f < figures->count; f++) {
         bool varies = figures->maximum[f] > figures->minimum[f];
-        double range = figures->maximum[f] - figures->minimum[f], deviation = sqrt(figures->squares[f]);
+        double range = figures->maximum[f] - figures->minimum[f], deviation = sqrt(figures->variance[f]);
         double spread = scaling == SCALING_UNIT ? range : deviation;
-        scaler->shift[f] = scaling == SCALING_UNIT || !varies ? figures->minimum[f] : figures->sum[f];
+        scaler->shift[f] = scaling == SCALING_UNIT || !varies ? figures->minimum[f] : figures->mean[f];
         scaler->factor[f] = varies && spread > 0 ? 1 / spread : 1;
     }
 }
