@@ -1,0 +1,108 @@
+/*
+ * Opening the catalog, and the read-only connections of the threads that answer requests.
+ */
+#include "server/store.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/migrate.h"
+#include "server/sqlite_util.h"
+
+static enum status check_damage(sqlite3 *db, struct error *err)
+{
+    attribute_cleanup(cleanup_statement) sqlite3_stmt *statement = NULL;
+    bool row;
+    enum status status = db_prepare(db, "PRAGMA quick_check(1)", &statement, err);
+    if (status == STATUS_OK)
+        status = db_row(statement, &row, err);
+    if (status != STATUS_OK)
+        return status;
+    const char *verdict = row ? (const char *)sqlite3_column_text(statement, 0) : "no answer";
+    if (!verdict || strcmp(verdict, "ok") != 0)
+        return error_set(err, STATUS_CORRUPT, "damaged: %s; restore it from a backup", verdict ? verdict : "no answer");
+    return STATUS_OK;
+}
+
+enum status store_open(const char *path, sqlite3 **ret_db, struct error *err)
+{
+    attribute_cleanup(cleanup_db) sqlite3 *db = NULL;
+    int version;
+    enum status status = db_open(path, DB_WRITE, &db, err);
+    if (status == STATUS_OK)
+        status = migrate_check(db, &catalog_schema, &version, err);
+    if (status == STATUS_OK)
+        status = check_damage(db, err);
+    if (status == STATUS_OK)
+        status = db_use_wal(db, "FULL", err);
+    if (status == STATUS_OK)
+        status = migrate(db, &catalog_schema, err);
+    if (status != STATUS_OK)
+        return error_prefix(err, status, "catalog %s: ", path);
+    *ret_db = db;
+    db = NULL;
+    return STATUS_OK;
+}
+
+enum { IDLE_CONNECTIONS = 8 };
+
+struct store_pool {
+    char *path;
+    pthread_mutex_t mutex;
+    sqlite3 *idle[IDLE_CONNECTIONS];
+    int count;
+};
+
+enum status store_pool_create(const char *path, struct store_pool **ret_pool, struct error *err)
+{
+    struct store_pool *pool = calloc(1, sizeof *pool);
+    if (!pool)
+        return error_no_memory(err);
+    pool->path = strdup(path);
+    if (!pool->path || pthread_mutex_init(&pool->mutex, NULL) != 0) {
+        free(pool->path);
+        free(pool);
+        return error_no_memory(err);
+    }
+    *ret_pool = pool;
+    return STATUS_OK;
+}
+
+void store_pool_free(struct store_pool *pool)
+{
+    if (!pool)
+        return;
+    for (int i = 0; i < pool->count; i++)
+        cleanup_db(&pool->idle[i]);
+    pthread_mutex_destroy(&pool->mutex);
+    free(pool->path);
+    free(pool);
+}
+
+enum status store_pool_take(struct store_pool *pool, sqlite3 **ret_db, struct error *err)
+{
+    sqlite3 *db = NULL;
+    pthread_mutex_lock(&pool->mutex);
+    if (pool->count > 0)
+        db = pool->idle[--pool->count];
+    pthread_mutex_unlock(&pool->mutex);
+    enum status status = db ? STATUS_OK : db_open(pool->path, DB_READ, &db, err);
+    if (status == STATUS_OK)
+        *ret_db = db;
+    return status;
+}
+
+void store_pool_give(struct store_pool *pool, sqlite3 *db)
+{
+    if (!db)
+        return;
+    db_rollback(db);
+    pthread_mutex_lock(&pool->mutex);
+    if (pool->count < IDLE_CONNECTIONS) {
+        pool->idle[pool->count++] = db;
+        db = NULL;
+    }
+    pthread_mutex_unlock(&pool->mutex);
+    cleanup_db(&db);
+}

@@ -1,0 +1,94 @@
+/*
+ * The catalog: DATA/catalog.db with its jobs. It knows no HTTP and no processes.
+ *
+ * Functions that write take the writing connection, inside a transaction that the caller has begun; those that read
+ * take any connection. A store_pool hands out read-only connections to the threads that answer requests.
+ */
+#ifndef PLUMBLINE_SERVER_STORE_H
+#define PLUMBLINE_SERVER_STORE_H
+
+#include <jansson.h>
+#include <sqlite3.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/spec.h"
+#include "core/status.h"
+#include "server/job.h"
+
+/* Opens the catalog for writing (synchronous FULL: what is committed survives a power cut), checks it for damage,
+ * and migrates it. */
+enum status store_open(const char *path, sqlite3 **ret_db, struct error *err);
+
+/* --- writing ------------------------------------------------------------------------------------------------- */
+
+/* Adds a queued job with its first row in job_state. */
+enum status store_job_insert(sqlite3 *db, const struct spec *spec, int64_t *ret_id, struct error *err);
+
+/* A change of state, as it is recorded. */
+struct job_change {
+    enum job_state to;
+    const char *reason; /* may be NULL */
+    bool crashed;       /* the worker died: one more in a row; any other change back to `queued` forgets them */
+};
+
+/*
+ * Moves a job along an arrow of job.h: STATUS_CONFLICT if there is none from its present state. Sets started_at at its
+ * first start and ended_at at its end; back to `queued` the attempt is one higher. Adds the row to job_state.
+ */
+enum status store_job_change(sqlite3 *db, int64_t id, const struct job_change *change, struct error *err);
+
+/* Records that a cancel was asked for, so that it survives the daemon; the reason shown is "cancelling". */
+enum status store_job_ask_cancel(sqlite3 *db, int64_t id, const char *reason, struct error *err);
+
+/* `progress` and `results` as the API shows them; either may be NULL to stay as it is. */
+enum status store_job_progress(sqlite3 *db, int64_t id, const json_t *progress, const json_t *results,
+                               struct error *err);
+
+/* --- reading ------------------------------------------------------------------------------------------------- */
+
+/* What the scheduler needs to know of a job. */
+struct job_row {
+    int64_t id;
+    enum job_state state;
+    int attempt, crashes;
+    int64_t step;        /* of the last progress that was written */
+    char *cancel_reason; /* NULL where no cancel was asked for */
+    char *spec;          /* expanded, compact JSON */
+};
+void job_row_clear(struct job_row *row);
+
+/* STATUS_NOT_FOUND for an unknown id. The caller clears the row. */
+enum status store_job_row(sqlite3 *db, int64_t id, struct job_row *ret_row, struct error *err);
+
+/* The id of the queued job that is next: highest priority, then oldest; 0 when none is queued. */
+enum status store_next_queued(sqlite3 *db, int64_t *ret_id, struct error *err);
+
+/* The id of a job that is in state `running`; 0 when none is. */
+enum status store_first_running(sqlite3 *db, int64_t *ret_id, struct error *err);
+
+/* The job as the API shows it. STATUS_NOT_FOUND. */
+enum status store_job_json(sqlite3 *db, int64_t id, json_t **ret_job, struct error *err);
+
+struct job_query;
+
+/* A page of jobs. STATUS_INVALID for an unknown state or a token that is none. */
+enum status store_jobs_json(sqlite3 *db, const struct job_query *query, json_t **ret_page, struct error *err);
+
+/* How many jobs are in each state. */
+enum status store_counts(sqlite3 *db, int64_t ret_counts[JOB_STATE_COUNT], struct error *err);
+
+/* --- read-only connections ----------------------------------------------------------------------------------- */
+
+struct store_pool; /* opaque; safe from any thread */
+
+/* `path` of a catalog that exists. */
+enum status store_pool_create(const char *path, struct store_pool **ret_pool, struct error *err);
+void store_pool_free(struct store_pool *pool); /* after all connections were given back */
+
+/* A connection that is the caller's until it gives it back. A few idle ones are kept. */
+enum status store_pool_take(struct store_pool *pool, sqlite3 **ret_db, struct error *err);
+void store_pool_give(struct store_pool *pool, sqlite3 *db); /* nothing for NULL */
+
+#endif

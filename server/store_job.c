@@ -1,0 +1,334 @@
+/*
+ * Table `job`, and `job_state` with every change.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/clock.h"
+#include "server/json_util.h"
+#include "server/scheduler.h"
+#include "server/sqlite_util.h"
+#include "server/store.h"
+
+static enum status unknown_job(int64_t id, struct error *err)
+{
+    return error_set(err, STATUS_NOT_FOUND, "there is no job %" PRId64, id);
+}
+
+static enum status record_state(sqlite3 *db, int64_t id, struct error *err)
+{
+    attribute_cleanup(cleanup_statement) sqlite3_stmt *statement = NULL;
+    enum status status = db_prepare(db,
+                                    "INSERT INTO job_state (job, at, state, attempt, reason) "
+                                    "SELECT id, ?2, state, attempt, reason FROM job WHERE id = ?1",
+                                    &statement, err);
+    if (status != STATUS_OK)
+        return status;
+    char now[CLOCK_TEXT_SIZE];
+    sqlite3_bind_int64(statement, 1, id);
+    db_bind_text(statement, 2, clock_now(now));
+    return db_run(statement, err);
+}
+
+enum status store_job_insert(sqlite3 *db, const struct spec *spec, int64_t *ret_id, struct error *err)
+{
+    attribute_cleanup(cleanup_statement) sqlite3_stmt *statement = NULL;
+    attribute_cleanup(cleanup_free) char *text = json_dumps(spec->expanded, JSON_COMPACT);
+    const json_t *list = json_object_get(spec->expanded, "tags");
+    attribute_cleanup(cleanup_free) char *tags = list ? json_dumps(list, JSON_COMPACT) : strdup("[]");
+    if (!text || !tags)
+        return error_no_memory(err);
+    enum status status = db_prepare(db,
+                                    "INSERT INTO job (name, tags, state, priority, spec, spec_hash, created_at) "
+                                    "VALUES (?, ?, 'queued', ?, ?, ?, ?)",
+                                    &statement, err);
+    if (status != STATUS_OK)
+        return status;
+    char now[CLOCK_TEXT_SIZE];
+    db_bind_text(statement, 1, spec->name ? spec->name : "");
+    db_bind_text(statement, 2, tags);
+    sqlite3_bind_int(statement, 3, spec->priority);
+    db_bind_text(statement, 4, text);
+    db_bind_text(statement, 5, spec->hash);
+    db_bind_text(statement, 6, clock_now(now));
+    status = db_run(statement, err);
+    int64_t id = sqlite3_last_insert_rowid(db);
+    if (status == STATUS_OK)
+        status = record_state(db, id, err);
+    if (status == STATUS_OK)
+        *ret_id = id;
+    return status;
+}
+
+#define CHANGE_SQL                                                                                                     \
+    "UPDATE job SET state = ?2, reason = ?3, attempt = attempt + ?4, "                                                 \
+    "crashes = CASE WHEN ?5 THEN crashes + 1 WHEN ?4 THEN 0 ELSE crashes END, "                                        \
+    "started_at = CASE WHEN ?6 THEN coalesce(started_at, ?8) ELSE started_at END, "                                    \
+    "ended_at = CASE WHEN ?7 THEN ?8 ELSE NULL END WHERE id = ?1"
+
+enum status store_job_change(sqlite3 *db, int64_t id, const struct job_change *change, struct error *err)
+{
+    struct job_row row;
+    enum status status = store_job_row(db, id, &row, err);
+    if (status != STATUS_OK)
+        return status;
+    enum job_state from = row.state;
+    job_row_clear(&row);
+    if (!job_may_change(from, change->to))
+        return error_set(err, STATUS_CONFLICT, "job %" PRId64 " is %s and cannot become %s", id, job_state_name(from),
+                         job_state_name(change->to));
+    attribute_cleanup(cleanup_statement) sqlite3_stmt *statement = NULL;
+    status = db_prepare(db, CHANGE_SQL, &statement, err);
+    if (status != STATUS_OK)
+        return status;
+    char now[CLOCK_TEXT_SIZE];
+    sqlite3_bind_int64(statement, 1, id);
+    db_bind_text(statement, 2, job_state_name(change->to));
+    db_bind_text(statement, 3, change->reason);
+    sqlite3_bind_int(statement, 4, change->to == JOB_QUEUED);
+    sqlite3_bind_int(statement, 5, change->crashed);
+    sqlite3_bind_int(statement, 6, change->to == JOB_RUNNING);
+    sqlite3_bind_int(statement, 7, job_state_is_final(change->to));
+    db_bind_text(statement, 8, clock_now(now));
+    status = db_run(statement, err);
+    return status == STATUS_OK ? record_state(db, id, err) : status;
+}
+
+enum status store_job_ask_cancel(sqlite3 *db, int64_t id, const char *reason, struct error *err)
+{
+    attribute_cleanup(cleanup_statement) sqlite3_stmt *statement = NULL;
+    enum status status =
+        db_prepare(db, "UPDATE job SET cancel_reason = ?2, reason = 'cancelling' WHERE id = ?1", &statement, err);
+    if (status != STATUS_OK)
+        return status;
+    sqlite3_bind_int64(statement, 1, id);
+    db_bind_text(statement, 2, reason);
+    return db_run(statement, err);
+}
+
+enum status store_job_progress(sqlite3 *db, int64_t id, const json_t *progress, const json_t *results,
+                               struct error *err)
+{
+    attribute_cleanup(cleanup_statement) sqlite3_stmt *statement = NULL;
+    attribute_cleanup(cleanup_free) char *progress_text = progress ? json_dumps(progress, JSON_COMPACT) : NULL;
+    attribute_cleanup(cleanup_free) char *results_text = results ? json_dumps(results, JSON_COMPACT) : NULL;
+    if ((progress && !progress_text) || (results && !results_text))
+        return error_no_memory(err);
+    enum status status = db_prepare(
+        db, "UPDATE job SET progress = coalesce(?2, progress), results = coalesce(?3, results) WHERE id = ?1",
+        &statement, err);
+    if (status != STATUS_OK)
+        return status;
+    sqlite3_bind_int64(statement, 1, id);
+    db_bind_text(statement, 2, progress_text);
+    db_bind_text(statement, 3, results_text);
+    return db_run(statement, err);
+}
+
+void job_row_clear(struct job_row *row)
+{
+    free(row->cancel_reason);
+    free(row->spec);
+    *row = (struct job_row){0};
+}
+
+static enum status copy_text(sqlite3_stmt *statement, int column, char **ret_text, struct error *err)
+{
+    const char *text = (const char *)sqlite3_column_text(statement, column);
+    char *copy = text ? strdup(text) : NULL;
+    if (!copy && sqlite3_column_type(statement, column) != SQLITE_NULL)
+        return error_no_memory(err);
+    *ret_text = copy;
+    return STATUS_OK;
+}
+
+enum status store_job_row(sqlite3 *db, int64_t id, struct job_row *ret_row, struct error *err)
+{
+    attribute_cleanup(cleanup_statement) sqlite3_stmt *statement = NULL;
+    bool found;
+    enum status status = db_prepare(db,
+                                    "SELECT state, attempt, crashes, coalesce(json_extract(progress, '$.step'), 0), "
+                                    "cancel_reason, spec FROM job WHERE id = ?",
+                                    &statement, err);
+    if (status != STATUS_OK)
+        return status;
+    sqlite3_bind_int64(statement, 1, id);
+    status = db_row(statement, &found, err);
+    if (status != STATUS_OK)
+        return status;
+    if (!found)
+        return unknown_job(id, err);
+    struct job_row row = {.id = id,
+                          .state = job_state_parse((const char *)sqlite3_column_text(statement, 0)),
+                          .attempt = sqlite3_column_int(statement, 1),
+                          .crashes = sqlite3_column_int(statement, 2),
+                          .step = sqlite3_column_int64(statement, 3)};
+    if (row.state == JOB_STATE_COUNT)
+        return error_set(err, STATUS_CORRUPT, "job %" PRId64 " is in a state that there is none of", id);
+    status = copy_text(statement, 4, &row.cancel_reason, err);
+    if (status == STATUS_OK)
+        status = copy_text(statement, 5, &row.spec, err);
+    if (status != STATUS_OK) {
+        job_row_clear(&row);
+        return status;
+    }
+    *ret_row = row;
+    return STATUS_OK;
+}
+
+enum status store_next_queued(sqlite3 *db, int64_t *ret_id, struct error *err)
+{
+    enum status status =
+        db_integer(db, "SELECT id FROM job WHERE state = 'queued' ORDER BY priority DESC, id LIMIT 1", ret_id, err);
+    if (status == STATUS_NOT_FOUND) {
+        *ret_id = 0;
+        return STATUS_OK;
+    }
+    return status;
+}
+
+enum status store_first_running(sqlite3 *db, int64_t *ret_id, struct error *err)
+{
+    return db_integer(db, "SELECT coalesce(min(id), 0) FROM job WHERE state = 'running'", ret_id, err);
+}
+
+/* --- as JSON -------------------------------------------------------------------------------------------------- */
+
+#define JOB_COLUMNS                                                                                                    \
+    "id, name, tags, note, state, reason, attempt, priority, spec, spec_hash, created_at, started_at, ended_at, "      \
+    "progress, results"
+
+/* The columns that hold JSON text. */
+static bool is_json_column(const char *name)
+{
+    static const char *const names[] = {"tags", "spec", "progress", "results"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(name, names[i]) == 0)
+            return true;
+    return false;
+}
+
+static enum status job_json(sqlite3_stmt *statement, json_t **ret_job, struct error *err)
+{
+    attribute_cleanup(cleanup_json) json_t *job = json_object();
+    enum status status = job ? STATUS_OK : error_no_memory(err);
+    for (int i = 0; i < sqlite3_column_count(statement) && status == STATUS_OK; i++) {
+        const char *name = sqlite3_column_name(statement, i);
+        json_t *value = NULL;
+        if (is_json_column(name))
+            status = db_json_text(statement, i, &value, err);
+        else
+            value = db_json(statement, i);
+        if (status == STATUS_OK)
+            status = json_put(job, name, value, err);
+    }
+    if (status == STATUS_OK)
+        status = json_put(job, "retry_of", json_null(), err);
+    if (status != STATUS_OK)
+        return error_prefix(err, status, "job %lld: ", (long long)sqlite3_column_int64(statement, 0));
+    *ret_job = json_incref(job);
+    return STATUS_OK;
+}
+
+enum status store_job_json(sqlite3 *db, int64_t id, json_t **ret_job, struct error *err)
+{
+    attribute_cleanup(cleanup_statement) sqlite3_stmt *statement = NULL;
+    bool row;
+    enum status status = db_prepare(db, "SELECT " JOB_COLUMNS " FROM job WHERE id = ?", &statement, err);
+    if (status != STATUS_OK)
+        return status;
+    sqlite3_bind_int64(statement, 1, id);
+    status = db_row(statement, &row, err);
+    if (status != STATUS_OK)
+        return status;
+    return row ? job_json(statement, ret_job, err) : unknown_job(id, err);
+}
+
+/* A page token is the last item's id with the order it was read in: "d12", "a12". */
+static enum status read_token(const struct job_query *query, int64_t *ret_after, struct error *err)
+{
+    char again[32] = "";
+    const char *token = query->page_token;
+    char *end = NULL;
+    long long id = *token ? strtoll(token + 1, &end, 10) : 0;
+    if (id > 0)
+        snprintf(again, sizeof again, "%c%lld", query->ascending ? 'a' : 'd', id);
+    if (*token == '\0' || strcmp(token, again) != 0)
+        return error_set(err, STATUS_INVALID,
+                         "page_token is not one that this list gave: pass next_page_token as it came, with the same "
+                         "order_by");
+    *ret_after = id;
+    return STATUS_OK;
+}
+
+static enum status prepare_page(sqlite3 *db, const struct job_query *query, sqlite3_stmt **ret_statement,
+                                struct error *err)
+{
+    int64_t after = query->ascending ? 0 : INT64_MAX;
+    enum status status = query->page_token ? read_token(query, &after, err) : STATUS_OK;
+    if (status == STATUS_OK && query->state && job_state_parse(query->state) == JOB_STATE_COUNT)
+        status = error_set(err, STATUS_INVALID,
+                           "no state \"%s\"; there are queued, running, paused, finished, failed, diverged and "
+                           "cancelled",
+                           query->state);
+    if (status == STATUS_OK)
+        status = db_prepare(db,
+                            query->ascending ? "SELECT " JOB_COLUMNS " FROM job WHERE id > ?1 AND (?2 IS NULL OR "
+                                               "state = ?2) ORDER BY id LIMIT ?3"
+                                             : "SELECT " JOB_COLUMNS " FROM job WHERE id < ?1 AND (?2 IS NULL OR "
+                                               "state = ?2) ORDER BY id DESC LIMIT ?3",
+                            ret_statement, err);
+    if (status != STATUS_OK)
+        return status;
+    sqlite3_bind_int64(*ret_statement, 1, after);
+    db_bind_text(*ret_statement, 2, query->state);
+    sqlite3_bind_int64(*ret_statement, 3, (sqlite3_int64)query->max_results + 1);
+    return STATUS_OK;
+}
+
+enum status store_jobs_json(sqlite3 *db, const struct job_query *query, json_t **ret_page, struct error *err)
+{
+    attribute_cleanup(cleanup_statement) sqlite3_stmt *statement = NULL;
+    attribute_cleanup(cleanup_json) json_t *items = json_array();
+    enum status status = items ? prepare_page(db, query, &statement, err) : error_no_memory(err);
+    char token[32] = "";
+    bool row = false;
+    while (status == STATUS_OK) {
+        status = db_row(statement, &row, err);
+        if (status != STATUS_OK || !row || json_array_size(items) == query->max_results)
+            break;
+        json_t *job = NULL;
+        status = job_json(statement, &job, err);
+        if (status == STATUS_OK)
+            status = json_add(items, job, err);
+        snprintf(token, sizeof token, "%c%lld", query->ascending ? 'a' : 'd',
+                 (long long)sqlite3_column_int64(statement, 0));
+    }
+    if (status != STATUS_OK)
+        return status;
+    json_t *page = json_pack("{s:O, s:s?}", "items", items, "next_page_token", row ? token : NULL);
+    if (!page)
+        return error_no_memory(err);
+    *ret_page = page;
+    return STATUS_OK;
+}
+
+enum status store_counts(sqlite3 *db, int64_t ret_counts[JOB_STATE_COUNT], struct error *err)
+{
+    attribute_cleanup(cleanup_statement) sqlite3_stmt *statement = NULL;
+    enum status status = db_prepare(db, "SELECT state, count(*) FROM job GROUP BY state", &statement, err);
+    int64_t counts[JOB_STATE_COUNT] = {0};
+    for (bool row = true; status == STATUS_OK;) {
+        status = db_row(statement, &row, err);
+        if (status != STATUS_OK || !row)
+            break;
+        enum job_state state = job_state_parse((const char *)sqlite3_column_text(statement, 0));
+        if (state < JOB_STATE_COUNT)
+            counts[state] = sqlite3_column_int64(statement, 1);
+    }
+    if (status == STATUS_OK)
+        memcpy(ret_counts, counts, sizeof counts);
+    return status;
+}
