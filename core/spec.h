@@ -31,7 +31,7 @@ enum probe_schedule { PROBE_NONE, PROBE_EVERY, PROBE_LOG, PROBE_EPOCHS };
 struct probe_spec {
     enum probe_schedule schedule;
     size_t every;          /* of PROBE_EVERY: steps 1, 1 + every, … */
-    size_t count;          /* of PROBE_LOG: distinct values of round(T^(j/(count−1))), j = 0 … count−1 */
+    size_t count;          /* of PROBE_LOG, ≥ 2: distinct values of round(T^(j/(count−1))), j = 0 … count−1 */
     size_t samples;        /* the first so many of the shuffled batch; SIZE_MAX is all */
     const uint32_t *watch; /* indices of training samples measured at every probed step */
     size_t watch_count;
@@ -72,8 +72,11 @@ void cleanup_spec(struct spec **spec);
 /*
  * Checks what needs the data set's shape: its presence, that each layer fits its input, that the last layer gives one
  * value a class, that batch_size ≤ training samples, that probe.sites exist and probe.watch lies in the training set.
- * `ret_cost` (may be NULL) gets a new object with "layers" [{"index", "type", "shape", "parameters"}], "parameters",
- * "steps", "steps_per_epoch", "probed_steps", "probe_rows", "flops_per_step".
+ * `ret_cost` (may be NULL) gets a new object with "layers" [{"index", "type", "shape", "parameters"}], "sites" (names),
+ * "parameters", "steps", "steps_per_epoch", "probed_steps", "probe_rows" (at most), "flops_per_step".
+ *
+ * STATUS_NOT_FOUND where the data set is missing, STATUS_CORRUPT or STATUS_IO where its files cannot be used (each with
+ * a fault at /dataset/name or /dataset/path), STATUS_INVALID for other faults.
  */
 enum status spec_check(const struct spec *spec, const struct dataset_folders *folders, json_t **ret_cost,
                        struct problem_list *problems, struct error *err);

@@ -1,0 +1,40 @@
+/* What the files of the spec share: spec.c (parsing), spec_schema.c (keys), spec_model.c (layers and presets). */
+#ifndef PLUMBLINE_CORE_SPEC_INTERNAL_H
+#define PLUMBLINE_CORE_SPEC_INTERNAL_H
+
+#include "core/spec.h"
+
+/* The keys at the top of a spec, and of its parts. `dataset` is dataset_options. */
+extern const struct option spec_options[];
+extern const struct option spec_optimiser_options[];
+extern const struct option spec_probe_options[];
+
+/* Names in the order of the enums. */
+extern const char *const optimiser_names[];
+extern const char *const schedule_names[];
+extern const char *const probe_schedule_names[];
+
+/*
+ * Expands `model` (as given) into {"layers": […]} with every layer's defaults written out. `dataset` is the typed view
+ * of a checked data set, or NULL where that had faults; a preset's last layer needs its classes. Returns NULL after a
+ * fault.
+ */
+json_t *spec_expand_model(const json_t *model, const struct dataset_spec *dataset, struct problem_list *problems);
+
+/* A preset's layers as a person would write them, from its expanded keys. NULL when memory runs out. */
+struct preset {
+    const char *name;
+    const struct option *options; /* besides "preset" */
+    json_t *(*expand)(const json_t *keys, size_t classes);
+};
+const struct preset *spec_preset_find(const char *name);
+extern const char *const spec_preset_names[];
+extern const char *const spec_presets_later[];
+
+/* SHA-256 in lower-case hex of what makes two runs the same: see struct spec. */
+enum status spec_hash(const json_t *expanded, char ret_hash[65], struct error *err);
+
+/* Puts the faults past the first `before` into one sentence: the first of them, and how many more. STATUS_INVALID. */
+enum status spec_problems_error(const struct problem_list *problems, size_t before, struct error *err);
+
+#endif

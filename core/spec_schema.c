@@ -1,0 +1,72 @@
+/*
+ * The keys of a spec, as tables. Keys and words that the product has and this version lacks stand here too, as `later`,
+ * so that they are refused as such.
+ */
+#include "core/spec_internal.h"
+
+#include <math.h>
+
+const char *const optimiser_names[] = {[OPTIMISER_SGD] = "sgd", NULL};
+static const char *const optimisers_later[] = {"adam", "adamw", NULL};
+
+const char *const schedule_names[] = {[SCHEDULE_CONSTANT] = "constant", NULL};
+static const char *const schedules_later[] = {"cosine", "step", NULL};
+
+const char *const probe_schedule_names[] = {
+    [PROBE_NONE] = "none", [PROBE_EVERY] = "every", [PROBE_LOG] = "log", [PROBE_EPOCHS] = "epochs", NULL};
+
+static const char *const views[] = {"layer", NULL};
+static const char *const views_later[] = {"network", NULL};
+
+const struct option spec_options[] = {
+    {"name", OPTION_STRING, "\"\"", .help = "what a person calls the run"},
+    {"tags", OPTION_STRINGS, "[]", .help = "words to find the run by"},
+    {"dataset", OPTION_ANY, NULL, .help = "an object with the name of the data set"},
+    {"model", OPTION_ANY, NULL, .help = "an object with layers, or with a preset"},
+    {"weights", OPTION_STRING, "null", .nullable = true,
+     .help = "initial weights, a safetensors file below weights/; null draws them from the seed"},
+    {"optimiser", OPTION_ANY, "{}", .help = "how the weights are stepped"},
+    {"batch_size", OPTION_INTEGER, "64", 1, UINT32_MAX, .help = "samples a step"},
+    {"epochs", OPTION_INTEGER, "5", 1, 1000000, .help = "passes over the training samples"},
+    {"seed", OPTION_INTEGER, "1", 0, 9007199254740991, .help = "of initial weights and sample order, to 2^53 − 1"},
+    {"probe", OPTION_ANY, "{}", .help = "when and where the divergence is measured"},
+    {"threads", OPTION_INTEGER, "1", 1, INFINITY, .help = "threads of one product; results differ in the last bits"},
+    {"priority", OPTION_INTEGER, "0", -1000000, 1000000, .help = "among queued jobs, higher first"},
+    {"checkpoint_every", OPTION_INTEGER, "500", 1, UINT32_MAX, .help = "steps between checkpoints"},
+    OPTION_END,
+};
+
+const struct option spec_optimiser_options[] = {
+    {"name", OPTION_CHOICE, "\"sgd\"", .choices = optimiser_names, .later = optimisers_later, .help = "the method"},
+    {"learning_rate", OPTION_NUMBER, "0.05", 0, INFINITY, .above_minimum = true, .too_small = "would climb the loss",
+     .help = "η, the length of a step"},
+    {"momentum", OPTION_NUMBER, "0.0", 0, 1, .below_maximum = true, .too_small = "would undo its own steps",
+     .help = "share of the last direction that is kept"},
+    {"nesterov", OPTION_BOOLEAN, "false", .help = "look ahead along the momentum"},
+    {"weight_decay", OPTION_NUMBER, "0.0", 0, INFINITY, .too_small = "would make all weights grow",
+     .help = "λ, added to the gradient as λθ for all parameters"},
+    {"schedule", OPTION_CHOICE, "\"constant\"", .choices = schedule_names, .later = schedules_later,
+     .help = "how the learning rate changes"},
+    {.name = "warmup_steps", .kind = OPTION_LATER},
+    {.name = "step_every", .kind = OPTION_LATER},
+    {.name = "step_factor", .kind = OPTION_LATER},
+    {.name = "beta1", .kind = OPTION_LATER},
+    {.name = "beta2", .kind = OPTION_LATER},
+    {.name = "epsilon", .kind = OPTION_LATER},
+    OPTION_END,
+};
+
+const struct option spec_probe_options[] = {
+    {"schedule", OPTION_CHOICE, "\"log\"", .choices = probe_schedule_names,
+     .help = "every: steps 1, 1 + every, …; log: evenly on a logarithmic axis; epochs: the last step of each; none"},
+    {"every", OPTION_INTEGER, "1", 1, UINT32_MAX, .help = "of schedule every: steps between probes"},
+    {"count", OPTION_INTEGER, "100", 2, 1000000, .help = "of schedule log: probes, less those that fall together"},
+    {"views", OPTION_STRINGS, "[\"layer\"]", .choices = views, .later = views_later,
+     .help = "layer: each layer's input held fixed"},
+    {"sites", OPTION_ANY, "\"all\"", .help = "all, or an array of names such as 1.dense"},
+    {"samples", OPTION_INTEGER, "null", 1, UINT32_MAX, .nullable = true,
+     .help = "measured of each batch, the first so many; null is all"},
+    {"watch", OPTION_INTEGERS, "[]", 0, UINT32_MAX - 1.0,
+     .help = "training samples measured at every probed step, in the batch or not"},
+    OPTION_END,
+};

@@ -1,0 +1,82 @@
+/* A spec as text: read from a file, and hashed. */
+#include <errno.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/spec_internal.h"
+
+/* The same bound as for a body of the API. */
+#define SPEC_MOST (1U << 20)
+
+static void cleanup_file(FILE **file)
+{
+    if (*file)
+        fclose(*file);
+}
+
+/* A spec may come through a pipe, so that its size is known only at its end. */
+static enum status read_text(const char *path, char **ret_text, size_t *ret_size, struct error *err)
+{
+    attribute_cleanup(cleanup_file) FILE *file = fopen(path, "re");
+    if (!file)
+        return error_set(err, errno == ENOENT ? STATUS_NOT_FOUND : STATUS_IO, "%s cannot be opened: %s", path,
+                         strerror(errno));
+    char *text = malloc(SPEC_MOST + 1);
+    if (!text)
+        return error_no_memory(err);
+    size_t size = fread(text, 1, SPEC_MOST + 1, file);
+    enum status status = STATUS_OK;
+    if (ferror(file))
+        status = error_set(err, STATUS_IO, "%s cannot be read: %s", path, strerror(errno));
+    else if (size > SPEC_MOST)
+        status = error_set(err, STATUS_INVALID, "%s is longer than 1 MiB, which no spec is", path);
+    if (status != STATUS_OK) {
+        free(text);
+        return status;
+    }
+    *ret_text = text;
+    *ret_size = size;
+    return STATUS_OK;
+}
+
+enum status spec_read(const char *path, struct spec **ret_spec, struct problem_list *problems, struct error *err)
+{
+    attribute_cleanup(cleanup_free) char *text = NULL;
+    size_t size = 0;
+    enum status status = read_text(path, &text, &size, err);
+    if (status != STATUS_OK)
+        return status;
+    json_error_t where;
+    json_t *json = json_loadb(text, size, JSON_REJECT_DUPLICATES, &where);
+    if (!json)
+        return error_set(err, STATUS_INVALID, "%s is not JSON: line %d, column %d: %s", path, where.line, where.column,
+                         where.text);
+    status = spec_parse(json, ret_spec, problems, err);
+    json_decref(json);
+    return status;
+}
+
+/*
+ * The hash is of compact JSON with sorted keys. Reals are written with 17 significant digits (%.17g, so 0.05 is
+ * 0.050000000000000003): those tell any two doubles apart and are the same text on every machine.
+ */
+enum status spec_hash(const json_t *expanded, char ret_hash[65], struct error *err)
+{
+    static const char *const left_out[] = {"name", "tags", "priority", "checkpoint_every"};
+    unsigned char digest[crypto_hash_sha256_BYTES];
+    if (sodium_init() < 0)
+        return error_set(err, STATUS_IO, "libsodium cannot be initialised");
+    json_t *hashed = json_copy((json_t *)expanded);
+    for (size_t i = 0; hashed && i < sizeof left_out / sizeof *left_out; i++)
+        json_object_del(hashed, left_out[i]);
+    attribute_cleanup(cleanup_free) char *text =
+        json_dumps(hashed, JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(17));
+    json_decref(hashed);
+    if (!text)
+        return error_no_memory(err);
+    crypto_hash_sha256(digest, (const unsigned char *)text, strlen(text));
+    sodium_bin2hex(ret_hash, 65, digest, sizeof digest);
+    return STATUS_OK;
+}
