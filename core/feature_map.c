@@ -5,6 +5,31 @@
 
 #include "core/vector.h"
 
+/* How 1/√q changes when q becomes q + change, without cancellation. */
+struct inverse_root {
+    double after;  /* 1/√(q + change) */
+    double change; /* 1/√(q + change) − 1/√q */
+};
+
+static struct inverse_root inverse_root_change(double q, double change)
+{
+    double before = sqrt(q), after = sqrt(q + change);
+    return (struct inverse_root){1 / after, -change / (before * after * (before + after))};
+}
+
+/* ‖x + dx‖² − ‖x‖² = 2 x·dx + ‖dx‖². */
+static double squares_change(size_t n, const real *x, const real *dx)
+{
+    return 2 * vector_dot(n, x, dx) + vector_squares(n, dx);
+}
+
+/* du = dx · after + x · change, by element: the change of x/√q. */
+static void scaled_change(size_t n, const real *x, const real *dx, struct inverse_root r, double length, real *du)
+{
+    for (size_t k = 0; k < n; k++)
+        du[k] = (real)(length * ((double)dx[k] * r.after + (double)x[k] * r.change));
+}
+
 /* The constant's feature: 1 behind every row that is not scaled as a whole. */
 static void append_ones(const struct features *f)
 {
@@ -31,6 +56,16 @@ static void affine_pull_back(const struct features *f, const real *du, real *ret
     size_t width = features_width(f);
     for (size_t i = 0; i < f->rows; i++)
         memcpy(ret_dx + i * f->n, du + i * width, f->n * sizeof(real));
+}
+
+static void affine_difference(const struct features *f, const real *dx, real *ret_du)
+{
+    size_t width = features_width(f);
+    for (size_t i = 0; i < f->rows; i++) {
+        memcpy(ret_du + i * width, dx + i * f->n, f->n * sizeof(real));
+        if (f->bias)
+            ret_du[i * width + f->n] = 0;
+    }
 }
 
 /* ------------------------------------------------------------------ affine-like: u = [x; 1] / s, s = √(1 + ‖x‖²) */
@@ -67,6 +102,18 @@ static void affine_like_pull_back(const struct features *f, const real *du, real
     }
 }
 
+static void affine_like_difference(const struct features *f, const real *dx, real *ret_du)
+{
+    size_t n = f->n, width = features_width(f);
+    for (size_t i = 0; i < f->rows; i++) {
+        const real *x = f->x + i * n, *d = dx + i * n;
+        struct inverse_root r = inverse_root_change(1 + vector_squares(n, x), squares_change(n, x, d));
+        scaled_change(n, x, d, r, 1, ret_du + i * width);
+        if (f->bias)
+            ret_du[i * width + n] = (real)r.change;
+    }
+}
+
 /* ------------------------------------------------------------------ l2 and rms: u = [c·x/‖x‖; 1], c = 1 or √n */
 
 MULTIVERSION
@@ -99,6 +146,29 @@ static void direction_pull_back(const struct features *f, const real *du, real *
     }
 }
 
+/* Where x or x + dx counts as zero, its normalised part is 0. */
+static void direction_difference(const struct features *f, const real *dx, real *ret_du, double length)
+{
+    const double zero = FEATURE_ZERO_NORM * FEATURE_ZERO_NORM;
+    size_t n = f->n, width = features_width(f);
+    for (size_t i = 0; i < f->rows; i++) {
+        const real *x = f->x + i * n, *d = dx + i * n;
+        real *du = ret_du + i * width;
+        double squares = vector_squares(n, x), change = squares_change(n, x, d);
+        bool from_zero = squares < zero, to_zero = squares + change < zero;
+        struct inverse_root r = {0};
+        if (!from_zero && !to_zero)
+            r = inverse_root_change(squares, change);
+        else if (from_zero && !to_zero)
+            r.after = r.change = 1 / sqrt(squares + change);
+        else if (!from_zero)
+            r.change = -1 / sqrt(squares);
+        scaled_change(n, x, d, r, length, du);
+        if (f->bias)
+            du[n] = 0;
+    }
+}
+
 static void l2_apply(const struct features *f, enum statistics_mode mode, struct running_statistics running)
 {
     (void)mode;
@@ -111,6 +181,11 @@ static void l2_pull_back(const struct features *f, const real *du, real *ret_dx)
     direction_pull_back(f, du, ret_dx, 1);
 }
 
+static void l2_difference(const struct features *f, const real *dx, real *ret_du)
+{
+    direction_difference(f, dx, ret_du, 1);
+}
+
 static void rms_apply(const struct features *f, enum statistics_mode mode, struct running_statistics running)
 {
     (void)mode;
@@ -121,6 +196,11 @@ static void rms_apply(const struct features *f, enum statistics_mode mode, struc
 static void rms_pull_back(const struct features *f, const real *du, real *ret_dx)
 {
     direction_pull_back(f, du, ret_dx, sqrt((double)f->n));
+}
+
+static void rms_difference(const struct features *f, const real *dx, real *ret_du)
+{
+    direction_difference(f, dx, ret_du, sqrt((double)f->n));
 }
 
 /* ------------------------------------------------------------------ layer: u = [(x − mean)/√(var + ε); 1] by sample */
@@ -156,6 +236,38 @@ static void layer_pull_back(const struct features *f, const real *du, real *ret_
         real mean = (real)(vector_sum(n, d) / (double)n), along = (real)(vector_dot(n, d, u) / (double)n);
         for (size_t k = 0; k < n; k++)
             dx[k] = (d[k] - mean - u[k] * along) * f->factors[i];
+    }
+}
+
+/* The change of (x − m)/√(v + ε) over `count` values `stride` apart; what is behind `counted` makes no statistics. */
+static void standardised_change(size_t count, size_t counted, size_t stride, const real *x, const real *dx,
+                                size_t du_stride, real *ret_du)
+{
+    double mean = 0, shift = 0, variance = 0, change = 0;
+    for (size_t i = 0; i < counted; i++) {
+        mean += (double)x[i * stride];
+        shift += (double)dx[i * stride];
+    }
+    mean /= (double)counted;
+    shift /= (double)counted;
+    for (size_t i = 0; i < counted; i++) {
+        double centred = (double)x[i * stride] - mean, moved = (double)dx[i * stride] - shift;
+        variance += centred * centred;
+        change += moved * (2 * centred + moved);
+    }
+    struct inverse_root r = inverse_root_change(variance / (double)counted + FEATURE_EPSILON, change / (double)counted);
+    for (size_t i = 0; i < count; i++)
+        ret_du[i * du_stride] =
+            (real)(((double)dx[i * stride] - shift) * r.after + ((double)x[i * stride] - mean) * r.change);
+}
+
+static void layer_difference(const struct features *f, const real *dx, real *ret_du)
+{
+    size_t n = f->n, width = features_width(f);
+    for (size_t i = 0; i < f->rows; i++) {
+        standardised_change(n, n, 1, f->x + i * n, dx + i * n, 1, ret_du + i * width);
+        if (f->bias)
+            ret_du[i * width + n] = 0;
     }
 }
 
@@ -219,6 +331,15 @@ static void batch_pull_back(const struct features *f, const real *du, real *ret_
     }
 }
 
+static void batch_difference(const struct features *f, const real *dx, real *ret_du)
+{
+    size_t n = f->n, width = features_width(f);
+    for (size_t k = 0; k < n; k++)
+        standardised_change(f->rows, f->counted, n, f->x + k, dx + k, width, ret_du + k);
+    for (size_t i = 0; f->bias && i < f->rows; i++)
+        ret_du[i * width + n] = 0;
+}
+
 /* ------------------------------------------------------------------ the table */
 
 static const struct feature_map map_affine = {
@@ -228,6 +349,7 @@ static const struct feature_map map_affine = {
     .self_factor = "‖x‖² + 1",
     .apply = affine_apply,
     .pull_back = affine_pull_back,
+    .difference = affine_difference,
 };
 static const struct feature_map map_affine_like = {
     .name = "affine-like",
@@ -236,6 +358,7 @@ static const struct feature_map map_affine_like = {
     .self_factor = "1",
     .apply = affine_like_apply,
     .pull_back = affine_like_pull_back,
+    .difference = affine_like_difference,
 };
 static const struct feature_map map_l2 = {
     .name = "l2",
@@ -244,6 +367,7 @@ static const struct feature_map map_l2 = {
     .self_factor = "2",
     .apply = l2_apply,
     .pull_back = l2_pull_back,
+    .difference = l2_difference,
 };
 static const struct feature_map map_rms = {
     .name = "rms",
@@ -252,6 +376,7 @@ static const struct feature_map map_rms = {
     .self_factor = "n + 1",
     .apply = rms_apply,
     .pull_back = rms_pull_back,
+    .difference = rms_difference,
 };
 static const struct feature_map map_layer = {
     .name = "layer",
@@ -260,6 +385,7 @@ static const struct feature_map map_layer = {
     .self_factor = "n σ²/(σ² + ε) + 1",
     .apply = layer_apply,
     .pull_back = layer_pull_back,
+    .difference = layer_difference,
 };
 static const struct feature_map map_batch = {
     .name = "batch",
@@ -269,6 +395,7 @@ static const struct feature_map map_batch = {
     .running_statistics = true,
     .apply = batch_apply,
     .pull_back = batch_pull_back,
+    .difference = batch_difference,
 };
 
 const struct feature_map *const feature_maps[] = {&map_affine, &map_l2,          &map_rms, &map_layer,

@@ -57,6 +57,8 @@ struct feature_map {
     /* dx = J_uᵀ du for each row: du is rows × (n + bias), ret_dx rows × n. Statistics of the batch are differentiated
      * through; rows that are not counted take them as constants. */
     void (*pull_back)(const struct features *f, const real *du, real *ret_dx);
+    /* ret_du = u(x + dx) − u(x), never by subtracting the two (theory.md §5 "Precision"); batch statistics anew. */
+    void (*difference)(const struct features *f, const real *dx, real *ret_du);
 };
 
 /* The variants of a dense layer, ended by a NULL. */

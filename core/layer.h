@@ -13,6 +13,7 @@
 #include <stddef.h>
 
 #include "core/arena.h"
+#include "core/feature_map.h"
 #include "core/option.h"
 #include "core/real.h"
 #include "core/shape.h"
@@ -31,7 +32,10 @@ struct layer_tensor {
     size_t size;   /* product of dims */
     size_t offset; /* into the layer's own parameters, or its buffers */
     bool trained;
-    bool transposed; /* kept as in × out in memory, where PyTorch has out × in */
+    bool transposed; /* kept with the first dimension last in memory: in × out, where PyTorch has out × in; of rank 4
+                        as height × width × in × out, where PyTorch has out × in × height × width */
+    double start;    /* where it begins, unless it is a weight that is drawn */
+    bool drawn;
 };
 
 /* A layer in its network. Filled by `plan`; constant afterwards. */
@@ -95,6 +99,13 @@ struct layer_ops {
     enum status (*effective_update)(const struct layer *layer, const struct layer_pass *pass, size_t site,
                                     const real *delta, const struct step_rule *rule, struct site_update *ret_update,
                                     struct error *err);
+    /*
+     * The change of the output when the input changes by dx (rows × in; NULL for none) and the parameters by `delta`
+     * (NULL for none): rows × out, exact and never by subtracting two forwards (theory.md §5 "Precision"). Batch
+     * statistics are taken anew. After a forward pass.
+     */
+    enum status (*difference)(const struct layer *layer, const struct layer_pass *pass, const real *dx,
+                              const real *delta, real *ret_dz, struct error *err);
     /* Floating-point operations of forward and backward for one sample; NULL where they do not matter. */
     double (*flops)(const struct layer *layer);
     /* Variants for the API; NULL where there are none. */
@@ -102,6 +113,14 @@ struct layer_ops {
     /* He's gain √(2/(1+slope²)) of an activation; NULL for other layers, which take Glorot's rule. */
     double (*he_gain)(const struct layer *layer);
 };
+
+/* Where the mode of a pass takes batch statistics from. */
+static inline enum statistics_mode layer_pass_statistics(const struct layer_pass *pass)
+{
+    return pass->mode == PASS_TRAIN     ? STATISTICS_BATCH_AND_TRACK
+           : pass->mode == PASS_MEASURE ? STATISTICS_BATCH
+                                        : STATISTICS_RUNNING;
+}
 
 /* Declares one tensor in `plan`; returns its place. Dims as PyTorch has them. */
 struct layer_tensor *layer_add_tensor(struct layer *layer, const char *name, bool trained, int rank,

@@ -1,6 +1,9 @@
-/* Takes any sample as one vector, in the sample's C order. Nothing is copied. */
+/* Takes any sample as one vector, in the order of files and PyTorch: channels × height × width. */
+#include <string.h>
+
 #include "core/layer.h"
 #include "core/layers.h"
+#include "core/layout.h"
 
 static const struct option options[] = {OPTION_END};
 
@@ -15,19 +18,42 @@ static enum status plan(struct layer *layer, const json_t *spec, const char *poi
     return STATUS_OK;
 }
 
+/* Where the order is the same nothing is copied. */
 static enum status forward(const struct layer *layer, struct layer_pass *pass, struct error *err)
 {
-    (void)layer;
-    (void)err;
     pass->z = (real *)pass->x;
+    if (!layout_differs(&layer->input))
+        return STATUS_OK;
+    pass->z = arena_reals(pass->arena, pass->rows * layer->out);
+    if (!pass->z)
+        return error_no_memory(err);
+    layout_channels_first(&layer->input, pass->rows, pass->x, pass->z);
     return STATUS_OK;
 }
 
 static enum status backward(const struct layer *layer, struct layer_pass *pass, struct error *err)
 {
-    (void)layer;
-    (void)err;
     pass->dx = (real *)pass->dz;
+    if (!layout_differs(&layer->input))
+        return STATUS_OK;
+    pass->dx = arena_reals(pass->arena, pass->rows * layer->in);
+    if (!pass->dx)
+        return error_no_memory(err);
+    layout_channels_last(&layer->input, pass->rows, pass->dz, pass->dx);
+    return STATUS_OK;
+}
+
+static enum status difference(const struct layer *layer, const struct layer_pass *pass, const real *dx,
+                              const real *delta, real *ret_dz, struct error *err)
+{
+    (void)delta;
+    (void)err;
+    if (!dx)
+        memset(ret_dz, 0, pass->rows * layer->out * sizeof *ret_dz);
+    else if (layout_differs(&layer->input))
+        layout_channels_first(&layer->input, pass->rows, dx, ret_dz);
+    else
+        memcpy(ret_dz, dx, pass->rows * layer->out * sizeof *ret_dz);
     return STATUS_OK;
 }
 
@@ -38,4 +64,5 @@ const struct layer_ops layer_flatten = {
     .plan = plan,
     .forward = forward,
     .backward = backward,
+    .difference = difference,
 };

@@ -6,7 +6,7 @@
 #include "core/layers.h"
 
 const struct layer_ops *const layer_registry[] = {
-    &layer_dense, &layer_tanh, &layer_relu, &layer_leaky_relu, &layer_flatten, NULL,
+    &layer_dense, &layer_tanh, &layer_relu, &layer_leaky_relu, &layer_gelu, &layer_sigmoid, &layer_flatten, NULL,
 };
 
 const struct layer_ops *layer_find(const char *type)

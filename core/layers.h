@@ -5,7 +5,7 @@
 struct layer_ops;
 
 extern const struct layer_ops layer_dense;
-extern const struct layer_ops layer_tanh, layer_relu, layer_leaky_relu;
+extern const struct layer_ops layer_tanh, layer_relu, layer_leaky_relu, layer_gelu, layer_sigmoid;
 extern const struct layer_ops layer_flatten;
 
 #endif

@@ -3,8 +3,8 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
+#include "core/layout.h"
 #include "core/network_plan.h"
 #include "core/rng.h"
 
@@ -22,13 +22,13 @@ static void draw_layer(const struct network *network, const struct layer *layer,
 {
     for (size_t t = 0; t < layer->tensor_count; t++) {
         const struct layer_tensor *tensor = &layer->tensors[t];
-        if (!tensor->trained) {
-            bool variance = strcmp(tensor->name, "running_var") == 0;
+        real *block =
+            tensor->trained ? network->parameters + layer->parameter_offset : network->buffers + layer->buffer_offset;
+        if (tensor->drawn)
+            draw_weight(layer, tensor, rng, block + tensor->offset);
+        else
             for (size_t i = 0; i < tensor->size; i++)
-                network->buffers[layer->buffer_offset + tensor->offset + i] = variance ? 1 : 0;
-        } else if (tensor->rank > 1) {
-            draw_weight(layer, tensor, rng, network->parameters + layer->parameter_offset + tensor->offset);
-        }
+                block[tensor->offset + i] = (real)tensor->start;
     }
 }
 
@@ -62,6 +62,13 @@ enum status network_forward(const struct network *network, struct arena *arena, 
     if (!passes)
         return error_no_memory(err);
     const real *x = samples;
+    if (layout_differs(&network->input)) {
+        real *last = arena_reals(arena, rows * shape_size(&network->input));
+        if (!last)
+            return error_no_memory(err);
+        layout_channels_last(&network->input, rows, samples, last);
+        x = last;
+    }
     for (size_t i = 0; i < network->layer_count; i++) {
         const struct layer *layer = &network->layers[i];
         passes[i] = (struct layer_pass){

@@ -63,8 +63,8 @@ struct network_pass {
 };
 
 /*
- * Runs `rows` samples forward, the first `batch` of which make batch statistics. `samples` (rows × input) and all of
- * the pass live until the arena is reset.
+ * Runs `rows` samples forward, the first `batch` of which make batch statistics. `samples` (rows × input, in the order
+ * of files) and all of the pass live until the arena is reset; inside, rank 3 is kept as in layout.h.
  */
 enum status network_forward(const struct network *network, struct arena *arena, enum pass_mode mode,
                             const real *samples, size_t rows, size_t batch, struct network_pass *ret_pass,

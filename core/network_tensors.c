@@ -20,19 +20,17 @@ static void tensor_name(const struct layer *layer, const struct layer_tensor *te
         snprintf(name + used, NAME_SIZE - used, "%s", tensor->name);
 }
 
-/* Copies between PyTorch's order and ours; a transposed tensor is in × out here. */
-static void copy_out(const struct layer_tensor *tensor, const real *ours, real *theirs)
+/*
+ * Where element i of PyTorch's order is in ours. A transposed tensor o × c × h × w is h × w × c × o here, and o × c is
+ * c × o.
+ */
+static size_t place(const struct layer_tensor *tensor, size_t i)
 {
-    size_t rows = tensor->dims[0], cols = tensor->size / rows;
-    for (size_t i = 0; i < tensor->size; i++)
-        theirs[i] = tensor->transposed ? ours[i % cols * rows + i / cols] : ours[i];
-}
-
-static void copy_in(const struct layer_tensor *tensor, const real *theirs, real *ours)
-{
-    size_t rows = tensor->dims[0], cols = tensor->size / rows;
-    for (size_t i = 0; i < tensor->size; i++)
-        ours[tensor->transposed ? i % cols * rows + i / cols : i] = theirs[i];
+    if (!tensor->transposed)
+        return i;
+    size_t out = tensor->dims[0], in = tensor->dims[1], pixels = tensor->size / (out * in);
+    size_t o = i / (in * pixels), c = i / pixels % in, pixel = i % pixels;
+    return (pixel * in + c) * out + o;
 }
 
 static enum status append(struct tensor_list *list, const struct layer *layer, const struct layer_tensor *tensor,
@@ -47,7 +45,8 @@ static enum status append(struct tensor_list *list, const struct layer *layer, c
     item->values = calloc(tensor->size, sizeof *item->values);
     if (!item->name || !item->values)
         return error_no_memory(err);
-    copy_out(tensor, values, item->values);
+    for (size_t i = 0; i < tensor->size; i++)
+        item->values[i] = values[place(tensor, i)];
     return STATUS_OK;
 }
 
@@ -147,8 +146,8 @@ enum status network_import(struct network *network, const struct tensor_list *li
                     return status;
                 real *block = tensor->trained ? network->parameters + layer->parameter_offset
                                               : network->buffers + layer->buffer_offset;
-                if (set)
-                    copy_in(tensor, given->values, block + tensor->offset);
+                for (size_t k = 0; set && k < tensor->size; k++)
+                    block[tensor->offset + place(tensor, k)] = given->values[k];
             }
         }
     return STATUS_OK;

@@ -5,6 +5,7 @@
  * Gradients against central differences; effective updates against the difference of two forwards.
  */
 #include "core/layer_registry.h"
+#include "core/layout.h"
 #include "core/update.h"
 #include "tests/support.h"
 
@@ -66,11 +67,67 @@ static void check_gradients(struct check *c)
     assert_ok(network_backward(c->network, &pass, c->weights, &err));
     for (size_t i = 0; i < c->network->parameter_count; i++)
         compare(c, "parameter", i, (double)c->network->gradient[i], slope(c, &c->network->parameters[i], 0, BATCH));
+    real *dx = arena_reals(&arena, ROWS * c->in);
+    assert_non_null(dx);
+    memcpy(dx, pass.layers[0].dx, ROWS * c->in * sizeof *dx);
+    if (layout_differs(&c->network->input))
+        layout_channels_first(&c->network->input, ROWS, pass.layers[0].dx, dx);
     for (size_t i = 0; i < ROWS * c->in; i++) {
         size_t row = i / c->in;
         double want = row < BATCH ? slope(c, &c->x[i], 0, BATCH) : slope(c, &c->x[i], row, row + 1);
-        compare(c, "input", i, (double)pass.layers[0].dx[i], want);
+        compare(c, "input", i, (double)dx[i], want);
     }
+    arena_free(&arena);
+}
+
+static double output_gap(size_t count, const real *got, const real *after, const real *before)
+{
+    double worst = 0;
+    for (size_t i = 0; i < count; i++)
+        worst = fmax(worst, fabs((double)(got[i] - (after[i] - before[i]))));
+    return worst;
+}
+
+/* The whole network's change for a random step of parameters and samples, against the difference of two forwards. */
+static void check_difference(struct check *c, const real *delta, const real *dx)
+{
+    struct network_pass before, after;
+    struct error err;
+    struct arena arena = {0};
+    size_t count = ROWS * c->out;
+    const struct network *network = c->network;
+    const real *change = NULL;
+    assert_ok(network_forward(network, &arena, PASS_MEASURE, c->x, ROWS, BATCH, &before, &err));
+    if (dx) {
+        real *inside = arena_reals(&arena, ROWS * c->in);
+        assert_non_null(inside);
+        memcpy(inside, dx, ROWS * c->in * sizeof *dx);
+        if (layout_differs(&network->input))
+            layout_channels_last(&network->input, ROWS, dx, inside);
+        change = inside;
+    }
+    for (size_t i = 0; i < network->layer_count; i++) {
+        const struct layer *layer = &network->layers[i];
+        real *dz = arena_reals(&arena, ROWS * layer->out);
+        assert_non_null(dz);
+        assert_non_null(layer->ops->difference);
+        assert_ok(layer->ops->difference(layer, &before.layers[i], change,
+                                         delta ? delta + layer->parameter_offset : NULL, dz, &err));
+        change = dz;
+    }
+    for (size_t i = 0; delta && i < network->parameter_count; i++)
+        network->parameters[i] += delta[i];
+    for (size_t i = 0; dx && i < ROWS * c->in; i++)
+        c->x[i] += dx[i];
+    assert_ok(network_forward(network, &arena, PASS_MEASURE, c->x, ROWS, BATCH, &after, &err));
+    for (size_t i = 0; delta && i < network->parameter_count; i++)
+        network->parameters[i] -= delta[i];
+    for (size_t i = 0; dx && i < ROWS * c->in; i++)
+        c->x[i] -= dx[i];
+    double worst = output_gap(count, change, after.logits, before.logits);
+    if (!(worst < 1e-11))
+        fail_msg("%s: the difference (%s%s) is off by %.3g", c->what, delta ? "parameters " : "", dx ? "input" : "",
+                 worst);
     arena_free(&arena);
 }
 
@@ -78,28 +135,31 @@ static void check_gradients(struct check *c)
 static void check_effective_update(struct check *c, struct rng *rng)
 {
     const struct layer *layer = &c->network->layers[0];
-    if (layer->site_count != 1 || !layer->ops->effective_update)
-        return;
     struct network_pass before, after;
     struct site_update update;
     const struct step_rule rule = {0.1, false};
     struct error err;
     struct arena arena = {0};
-    real *delta = arena_reals(&arena, c->network->parameter_count);
-    assert_non_null(delta);
+    real *delta = arena_reals(&arena, c->network->parameter_count), *dx = arena_reals(&arena, ROWS * c->in);
+    assert_true(delta && dx);
     fill_normal(rng, delta, c->network->parameter_count, 0.1);
-    assert_ok(network_forward(c->network, &arena, PASS_MEASURE, c->x, ROWS, BATCH, &before, &err));
-    assert_ok(network_backward(c->network, &before, c->weights, &err));
-    assert_ok(layer->ops->effective_update(layer, &before.layers[0], 0, delta, &rule, &update, &err));
-    for (size_t i = 0; i < c->network->parameter_count; i++)
-        c->network->parameters[i] += delta[i];
-    assert_ok(network_forward(c->network, &arena, PASS_MEASURE, c->x, ROWS, BATCH, &after, &err));
-    for (size_t i = 0; i < c->network->parameter_count; i++)
-        c->network->parameters[i] -= delta[i];
-    for (size_t i = 0; i < ROWS * c->out; i++)
-        if (!(fabs((double)(update.effective[i] - (after.logits[i] - before.logits[i]))) < 1e-11))
-            fail_msg("%s: effective update %zu is %.15g, by two forwards %.15g", c->what, i,
-                     (double)update.effective[i], (double)(after.logits[i] - before.logits[i]));
+    fill_normal(rng, dx, ROWS * c->in, 0.1);
+    check_difference(c, delta, NULL);
+    check_difference(c, NULL, dx);
+    check_difference(c, delta, dx);
+    if (layer->site_count == 1 && layer->ops->effective_update) {
+        assert_ok(network_forward(c->network, &arena, PASS_MEASURE, c->x, ROWS, BATCH, &before, &err));
+        assert_ok(network_backward(c->network, &before, c->weights, &err));
+        assert_ok(layer->ops->effective_update(layer, &before.layers[0], 0, delta, &rule, &update, &err));
+        for (size_t i = 0; i < c->network->parameter_count; i++)
+            c->network->parameters[i] += delta[i];
+        assert_ok(network_forward(c->network, &arena, PASS_MEASURE, c->x, ROWS, BATCH, &after, &err));
+        for (size_t i = 0; i < c->network->parameter_count; i++)
+            c->network->parameters[i] -= delta[i];
+        double worst = output_gap(ROWS * c->out, update.effective, after.logits, before.logits);
+        if (!(worst < 1e-11))
+            fail_msg("%s: the effective update is off by %.3g", c->what, worst);
+    }
     arena_free(&arena);
 }
 
