@@ -1,0 +1,243 @@
+/*
+ * `plumbline run`: a job without a daemon. Progress on the terminal, results in a run file, a table at the end.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "core/option.h"
+#include "server/arguments.h"
+#include "server/data_paths.h"
+#include "server/json_util.h"
+#include "server/run_file.h"
+#include "server/run_job.h"
+#include "server/run_report.h"
+#include "server/worker.h"
+
+static const char help[] =
+    "Usage: plumbline run SPEC.json [--out RUN.db] [--data DIR] [--datasets DIR]... [--json] [--overwrite]\n"
+    "\n"
+    "Trains and measures one network as SPEC.json says, without a daemon. The results are in the run file, an SQLite\n"
+    "database; what stands out is printed at the end.\n"
+    "\n"
+    "  --out RUN.db     the run file; default: the spec's name (or \"run\") with .db, in the current folder, with a\n"
+    "                   number where such a file is there already\n"
+    "  --data DIR       the data directory: data sets are below datasets/, initial weights below weights/\n"
+    "                   (default: $PLUMBLINE_DATA, $XDG_DATA_HOME/plumbline or ~/.local/share/plumbline)\n"
+    "  --datasets DIR   a folder searched for data sets before that; may be given several times\n"
+    "  --json           print only one line of JSON at the end: state, reason, step, results, run file\n"
+    "  --overwrite      replace a finished run in RUN.db\n"
+    "  --help           this text\n"
+    "\n"
+    "Exit code: 0 finished, 1 failed, diverged or stopped, 2 wrong use.\n"
+    "An interrupt (Ctrl-C) ends the run after the present step and keeps what was measured; a second one at once.\n";
+
+struct run_options {
+    const char *spec, *out, *data;
+    struct text_list datasets;
+    bool json, overwrite, help;
+};
+
+/* --- the spec -------------------------------------------------------------------------------------------------- */
+
+static void print_problems(const char *path, const struct problem_list *problems)
+{
+    size_t i;
+    const json_t *problem;
+    json_array_foreach(problems->items, i, problem)
+    {
+        const char *pointer = json_string_value(json_object_get(problem, "pointer"));
+        fprintf(stderr, "%s: %s: %s\n", path, pointer && *pointer ? pointer : "the whole",
+                json_string_value(json_object_get(problem, "detail")));
+    }
+}
+
+/* Reads and checks the spec, data set included; what is wrong is printed. */
+static enum status load_spec(const char *path, const struct dataset_folders *folders, struct spec **ret_spec)
+{
+    struct problem_list problems;
+    struct error err = {""};
+    attribute_cleanup(cleanup_spec) struct spec *spec = NULL;
+    enum status status = problem_list_init(&problems, &err);
+    if (status != STATUS_OK) {
+        fprintf(stderr, "plumbline run: %s\n", err.text);
+        return status;
+    }
+    status = spec_read(path, &spec, &problems, &err);
+    if (status == STATUS_OK)
+        status = spec_check(spec, folders, NULL, &problems, &err);
+    if (status == STATUS_OK && problem_list_count(&problems) > 0)
+        status = STATUS_INVALID;
+    if (status != STATUS_OK && problem_list_count(&problems) > 0)
+        print_problems(path, &problems);
+    else if (status != STATUS_OK)
+        fprintf(stderr, "plumbline run: %s\n", err.text);
+    problem_list_clear(&problems);
+    if (status == STATUS_OK) {
+        *ret_spec = spec;
+        spec = NULL;
+    }
+    return status;
+}
+
+/* --- the run file ---------------------------------------------------------------------------------------------- */
+
+static bool exists(const char *path)
+{
+    struct stat info;
+    return lstat(path, &info) == 0;
+}
+
+/* "<name>.db" in the current folder, with a number where that is taken. */
+static char *default_out(const char *name)
+{
+    char stem[128], *path;
+    size_t length = 0;
+    for (const char *from = name && *name ? name : "run"; *from && length + 1 < sizeof stem; from++)
+        stem[length++] = (unsigned char)*from < ' ' || strchr("/ \\:", *from) ? '-' : *from;
+    stem[length] = '\0';
+    if (stem[0] == '.')
+        stem[0] = '_';
+    for (int number = 1; number < 100000; number++) {
+        if ((number == 1 ? asprintf(&path, "%s.db", stem) : asprintf(&path, "%s-%d.db", stem, number)) < 0)
+            return NULL;
+        if (!exists(path))
+            return path;
+        free(path);
+    }
+    return NULL;
+}
+
+/* A finished run is not written over unless that is asked for; one that was interrupted is begun anew. */
+static enum status check_out(const char *path, bool overwrite, struct error *err)
+{
+    if (overwrite || !exists(path))
+        return STATUS_OK;
+    attribute_cleanup(cleanup_run_reader) struct run_reader *reader = NULL;
+    attribute_cleanup(cleanup_json) json_t *run = NULL;
+    enum status status = run_reader_open(path, &reader, err);
+    if (status == STATUS_NOT_FOUND) /* an empty file, or one whose first attempt got no further */
+        return STATUS_OK;
+    if (status == STATUS_OK)
+        status = run_reader_run(reader, &run, err);
+    if (status != STATUS_OK)
+        return status;
+    const char *state = json_string_value(json_object_get(run, "state"));
+    if (!state || strcmp(state, "running") == 0)
+        return STATUS_OK;
+    return error_set(err, STATUS_CONFLICT,
+                     "%s holds a run already (%s at %s); name another file with --out, or replace it with --overwrite",
+                     path, state, json_string_value(json_object_get(run, "ended_at")));
+}
+
+/* --- the command ----------------------------------------------------------------------------------------------- */
+
+static bool asked_to_stop(void *context)
+{
+    (void)context;
+    return stop_signals_seen();
+}
+
+static int end_code(const json_t *end)
+{
+    const char *state = json_string_value(json_object_get(end, "state"));
+    return state && strcmp(state, "finished") == 0 ? 0 : 1;
+}
+
+static enum status train(const struct run_options *o, const struct spec *spec, const char *out, char *const *folders,
+                         json_t **ret_end, struct error *err)
+{
+    struct run_report report;
+    run_report_begin(&report, o->json);
+    stop_signals_install();
+    const struct run_job job = {.spec = spec,
+                                .path = out,
+                                .attempt = 1,
+                                .data = o->data,
+                                .folders = {(const char *const *)folders},
+                                .seal_stopped = true,
+                                .context = &report,
+                                .tell = run_report_line,
+                                .stop = asked_to_stop};
+    enum status status = run_job(&job, ret_end, err);
+    run_report_clear(&report);
+    return status;
+}
+
+static int print_json(json_t *end, const char *out)
+{
+    json_object_set_new(end, "run", json_string(out));
+    json_object_del(end, "event");
+    bool good = json_dumpf(end, stdout, JSON_COMPACT) == 0 && fputc('\n', stdout) != EOF && fflush(stdout) == 0;
+    return good ? end_code(end) : 1;
+}
+
+static int run(const struct run_options *o)
+{
+    struct error err = {""};
+    attribute_cleanup(cleanup_string_list) char **folders = NULL;
+    attribute_cleanup(cleanup_spec) struct spec *spec = NULL;
+    attribute_cleanup(cleanup_free) char *out = NULL;
+    attribute_cleanup(cleanup_json) json_t *end = NULL;
+    enum status status = dataset_search_list(o->datasets.items, o->data, &folders, &err);
+    if (status == STATUS_OK &&
+        load_spec(o->spec, &(struct dataset_folders){(const char *const *)folders}, &spec) != STATUS_OK)
+        return 1;
+    if (status == STATUS_OK) {
+        out = o->out ? strdup(o->out) : default_out(spec->name);
+        status = out ? check_out(out, o->overwrite, &err) : error_no_memory(&err);
+    }
+    if (status == STATUS_OK)
+        status = train(o, spec, out, folders, &end, &err);
+    if (status != STATUS_OK) {
+        fprintf(stderr, "plumbline run: %s\n", err.text);
+        return 1;
+    }
+    if (o->json)
+        return print_json(end, out);
+    return run_report_end(end, out, &err) == STATUS_OK ? end_code(end) : 1;
+}
+
+static int dispatch(struct run_options *o, const struct text_list *operands)
+{
+    struct error err;
+    if (o->help)
+        return fputs(help, stdout) < 0;
+    if (operands->count != 1) {
+        fprintf(stderr, "plumbline run: %s\n\n%s",
+                operands->count == 0 ? "name the spec to run" : "takes one spec at a time", help);
+        return 2;
+    }
+    o->spec = operands->items[0];
+    attribute_cleanup(cleanup_free) char *fallback = NULL;
+    if (!o->data && data_default(&fallback, &err) != STATUS_OK) {
+        fprintf(stderr, "plumbline run: %s\n", err.text);
+        return 1;
+    }
+    if (!o->data)
+        o->data = fallback;
+    return run(o);
+}
+
+int command_run(int argc, char **argv)
+{
+    struct run_options o = {0};
+    struct text_list operands = {0};
+    struct error err;
+    const struct argument table[] = {{"out", ARGUMENT_TEXT, &o.out},
+                                     {"data", ARGUMENT_TEXT, &o.data},
+                                     {"datasets", ARGUMENT_TEXTS, &o.datasets},
+                                     {"json", ARGUMENT_SWITCH, &o.json},
+                                     {"overwrite", ARGUMENT_SWITCH, &o.overwrite},
+                                     {"help", ARGUMENT_SWITCH, &o.help},
+                                     {0}};
+    int code = 2;
+    if (arguments_read(argc, argv, table, &operands, &err) == STATUS_OK)
+        code = dispatch(&o, &operands);
+    else
+        fprintf(stderr, "plumbline run: %s (see plumbline run --help)\n", err.text);
+    text_list_clear(&o.datasets);
+    text_list_clear(&operands);
+    return code;
+}

@@ -1,0 +1,378 @@
+#include "server/run_job.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/blas.h"
+#include "core/safetensors.h"
+#include "core/trainer.h"
+#include "server/clock.h"
+#include "server/data_paths.h"
+#include "server/json_util.h"
+#include "server/results.h"
+#include "server/run_file.h"
+
+static const double TELL_SECONDS = 0.25;  /* between lines of one kind */
+static const double COMMIT_SECONDS = 0.5; /* between commits: readers see rows within a second */
+static const double LOCK_SECONDS = 10;    /* how long another attempt is given to end */
+enum { MEDIAN = QUANTILE_COUNT / 2 };
+
+/* Where a run stands. */
+struct progress {
+    const struct run_job *job;
+    struct run_writer *writer;
+    struct trainer *trainer;
+    const struct training_plan *plan;
+    json_t *results;
+    double started, told, committed;      /* clock_seconds */
+    size_t step, epoch;                   /* the last that was done */
+    double steps_per_second, probe_share; /* NaN till they are known */
+    bool due;                             /* lines are told at this step: it is long enough since the last ones */
+
+    double *scales, *factors; /* the medians of each site at its newest probed step */
+    size_t probed_step;       /* that step, 0 before the first */
+    size_t probed_told;       /* the last probed step that was told */
+};
+
+static void progress_clear(struct progress *p)
+{
+    trainer_free(p->trainer);
+    json_decref(p->results);
+    free(p->scales);
+    free(p->factors);
+}
+
+/* Tells a line and takes it; NULL is memory that ran out. */
+static enum status tell(struct progress *p, json_t *line, struct error *err)
+{
+    if (!line)
+        return error_no_memory(err);
+    enum status status = p->job->tell(p->job->context, line, err);
+    json_decref(line);
+    return status;
+}
+
+static enum status note(struct progress *p, const char *level, const char *text, struct error *err)
+{
+    enum status status = run_writer_log(p->writer, level, text, err);
+    if (status == STATUS_OK)
+        status = tell(p, json_pack("{s:s, s:s, s:s}", "event", "log", "level", level, "text", text), err);
+    return status;
+}
+
+/* --- the observer --------------------------------------------------------------------------------------------- */
+
+static enum status on_samples(void *context, const struct step_samples *samples, struct error *err)
+{
+    struct progress *p = context;
+    return run_writer_samples(p->writer, samples, err);
+}
+
+static enum status on_measurement(void *context, const struct site_measurement *measurement, struct error *err)
+{
+    struct progress *p = context;
+    p->probed_step = measurement->step;
+    p->scales[measurement->site] = measurement->summaries[COLUMN_SCALE].quantiles[MEDIAN];
+    p->factors[measurement->site] = measurement->summaries[COLUMN_SELF_FACTOR].quantiles[MEDIAN];
+    return run_writer_measurement(p->writer, measurement, err);
+}
+
+static bool is_of_epoch(const char *key)
+{
+    return strncmp(key, "test/", 5) == 0 || strncmp(key, "epoch/", 6) == 0;
+}
+
+static enum status tell_scalars(struct progress *p, size_t step, const struct scalar *scalars, size_t count,
+                                struct error *err)
+{
+    json_t *values = json_object();
+    json_t *line = json_pack("{s:s, s:I, s:o}", "event", "metric", "step", (json_int_t)step, "values", values);
+    enum status status = line ? STATUS_OK : error_no_memory(err);
+    for (size_t i = 0; i < count && status == STATUS_OK; i++)
+        status = json_put(values, scalars[i].key, json_number_or_word(scalars[i].value), err);
+    if (status != STATUS_OK) {
+        json_decref(line);
+        return status;
+    }
+    return tell(p, line, err);
+}
+
+static void note_speed(struct progress *p, const struct scalar *scalar)
+{
+    if (strcmp(scalar->key, "steps_per_second") == 0)
+        p->steps_per_second = scalar->value;
+    else if (strcmp(scalar->key, "probe_share") == 0)
+        p->probe_share = scalar->value;
+}
+
+static enum status on_scalars(void *context, size_t step, const struct scalar *scalars, size_t count, struct error *err)
+{
+    struct progress *p = context;
+    enum status status = STATUS_OK;
+    bool of_epoch = false;
+    for (size_t i = 0; i < count && status == STATUS_OK; i++) {
+        note_speed(p, &scalars[i]);
+        of_epoch |= is_of_epoch(scalars[i].key);
+        status = run_writer_scalar(p->writer, step, scalars[i].key, scalars[i].value, err);
+        if (status == STATUS_OK)
+            status = results_scalar(p->results, scalars[i].key, scalars[i].value, err);
+    }
+    p->due |= clock_seconds() - p->told >= TELL_SECONDS;
+    if (status == STATUS_OK && (p->due || of_epoch))
+        status = tell_scalars(p, step, scalars, count, err);
+    return status;
+}
+
+static enum status tell_divergence(struct progress *p, struct error *err)
+{
+    if (p->probed_step == p->probed_told)
+        return STATUS_OK;
+    p->probed_told = p->probed_step;
+    json_t *sites = json_object();
+    json_t *line =
+        json_pack("{s:s, s:I, s:o}", "event", "divergence", "step", (json_int_t)p->probed_step, "sites", sites);
+    enum status status = line ? STATUS_OK : error_no_memory(err);
+    for (size_t i = 0; i < p->plan->site_count && status == STATUS_OK; i++) {
+        const char *name = p->plan->sites[i].name;
+        status = json_put(sites, name,
+                          json_pack("{s:o, s:o}", "median_scale", json_number_or_null(p->scales[i]),
+                                    "median_self_factor", json_number_or_null(p->factors[i])),
+                          err);
+        if (status == STATUS_OK)
+            status = results_site(p->results, name, p->scales[i], p->factors[i], err);
+    }
+    if (status != STATUS_OK) {
+        json_decref(line);
+        return status;
+    }
+    return tell(p, line, err);
+}
+
+static enum status tell_progress(struct progress *p, struct error *err)
+{
+    double passed = clock_seconds() - p->started;
+    double speed = isfinite(p->steps_per_second) ? p->steps_per_second : (double)p->step / passed;
+    return tell(p,
+                json_pack("{s:s, s:I, s:I, s:o, s:o}", "event", "progress", "step", (json_int_t)p->step, "epoch",
+                          (json_int_t)p->epoch, "steps_per_second", json_number_or_null(speed), "probe_share",
+                          json_number_or_null(p->probe_share)),
+                err);
+}
+
+static enum status store_checkpoint(struct progress *p, struct error *err)
+{
+    attribute_cleanup(cleanup_free) uint8_t *bytes = NULL;
+    size_t size;
+    enum status status = trainer_save(p->trainer, &bytes, &size, err);
+    return status == STATUS_OK ? run_writer_checkpoint(p->writer, p->step, bytes, size, err) : status;
+}
+
+static enum status on_step_done(void *context, size_t step, size_t epoch, struct error *err)
+{
+    struct progress *p = context;
+    const struct run_job *job = p->job;
+    enum status status = STATUS_OK;
+    p->step = step;
+    p->epoch = epoch;
+    double now = clock_seconds();
+    if (p->due || step == p->plan->steps) {
+        status = tell_divergence(p, err);
+        if (status == STATUS_OK)
+            status = tell_progress(p, err);
+        p->told = now;
+        p->due = false;
+    }
+    bool checkpoint = job->spec->checkpoint_every > 0 && step % job->spec->checkpoint_every == 0;
+    if (status == STATUS_OK && checkpoint)
+        status = store_checkpoint(p, err);
+    if (status == STATUS_OK && now - p->committed >= COMMIT_SECONDS) {
+        status = run_writer_commit(p->writer, err);
+        p->committed = now;
+    }
+    if (status == STATUS_OK && step < p->plan->steps && job->stop(job->context))
+        status = error_set(err, STATUS_STOPPED, "stopped after step %zu of %zu", step, p->plan->steps);
+    return status;
+}
+
+/* --- from the data to the first step, and from the last to the file -------------------------------------------- */
+
+/* A path below weights/ and nowhere else. */
+static enum status read_weights(const struct run_job *job, struct tensor_list *ret_list, struct error *err)
+{
+    const char *name = job->spec->weights;
+    if (*name == '/' || strcmp(name, "..") == 0 || strncmp(name, "../", 3) == 0 || strstr(name, "/../") ||
+        (strlen(name) > 3 && strcmp(name + strlen(name) - 3, "/..") == 0))
+        return error_set(err, STATUS_INVALID, "weights \"%s\": give a path below the data directory's weights/", name);
+    attribute_cleanup(cleanup_free) char *folder = path_join(job->data, "weights");
+    attribute_cleanup(cleanup_free) char *path = folder ? path_join(folder, name) : NULL;
+    return path ? safetensors_read(path, ret_list, err) : error_no_memory(err);
+}
+
+static enum status make_trainer(struct progress *p, const struct dataset *dataset, struct error *err)
+{
+    struct tensor_list weights = {0};
+    bool given = p->job->spec->weights != NULL;
+    enum status status = given ? read_weights(p->job, &weights, err) : STATUS_OK;
+    if (status == STATUS_OK)
+        status = trainer_create(p->job->spec, dataset, given ? &weights : NULL, &p->trainer, err);
+    tensor_list_clear(&weights);
+    if (status != STATUS_OK)
+        return status;
+    p->plan = trainer_plan(p->trainer);
+    p->scales = calloc(p->plan->site_count + 1, sizeof *p->scales);
+    p->factors = calloc(p->plan->site_count + 1, sizeof *p->factors);
+    return p->scales && p->factors ? STATUS_OK : error_no_memory(err);
+}
+
+static enum status announce(struct progress *p, const struct dataset *dataset, struct error *err)
+{
+    const struct training_plan *plan = p->plan;
+    const struct dataset_info *info = dataset_info(dataset);
+    char text[512];
+    enum status status = run_writer_plan(p->writer, plan, err);
+    if (status == STATUS_OK)
+        status =
+            tell(p,
+                 json_pack("{s:s, s:I, s:I, s:I, s:I, s:s, s:s}", "event", "started", "steps", (json_int_t)plan->steps,
+                           "steps_per_epoch", (json_int_t)plan->steps_per_epoch, "epochs", (json_int_t)plan->epochs,
+                           "parameters", (json_int_t)plan->parameters, "blas", blas_version(), "kernel", blas_kernel()),
+                 err);
+    if (status == STATUS_OK && dataset_warning(dataset))
+        status = note(p, "warning", dataset_warning(dataset), err);
+    snprintf(text, sizeof text,
+             "attempt %d: %zu steps in %zu epochs on %zu training and %zu test samples, %zu parameters, %zu steps "
+             "measured at %zu sites; %d thread%s of %s (%s)",
+             p->job->attempt, plan->steps, plan->epochs, info->train_count, info->test_count, plan->parameters,
+             plan->probed_steps, plan->site_count, p->job->spec->threads, p->job->spec->threads == 1 ? "" : "s",
+             blas_version(), blas_kernel());
+    if (status == STATUS_OK)
+        status = note(p, "info", text, err);
+    return status == STATUS_OK ? run_writer_commit(p->writer, err) : status;
+}
+
+static enum status store_weights(struct progress *p, struct error *err)
+{
+    struct tensor_list list = {0};
+    attribute_cleanup(cleanup_free) uint8_t *bytes = NULL;
+    size_t size;
+    enum status status = trainer_weights(p->trainer, &list, err);
+    if (status == STATUS_OK)
+        status = safetensors_encode(&list, &bytes, &size, err);
+    tensor_list_clear(&list);
+    return status == STATUS_OK ? run_writer_weights(p->writer, bytes, size, err) : status;
+}
+
+static enum status train(struct progress *p, struct error *err)
+{
+    attribute_cleanup(cleanup_dataset) struct dataset *dataset = NULL;
+    const struct run_job *job = p->job;
+    const struct training_observer observer = {.context = p,
+                                               .samples = on_samples,
+                                               .measurement = on_measurement,
+                                               .scalars = on_scalars,
+                                               .step_done = on_step_done};
+    enum status status = dataset_load(&job->spec->dataset, &job->folders, &dataset, err);
+    if (status == STATUS_OK)
+        status = make_trainer(p, dataset, err);
+    if (status == STATUS_OK)
+        status = announce(p, dataset, err);
+    if (status == STATUS_OK && job->stop(job->context))
+        status = error_set(err, STATUS_STOPPED, "stopped before the first step");
+    p->started = p->told = p->committed = clock_seconds();
+    if (status == STATUS_OK)
+        status = trainer_run(p->trainer, SIZE_MAX, &observer, err);
+    struct error late;
+    if (p->plan && tell_divergence(p, &late) != STATUS_OK && status == STATUS_OK)
+        status = error_set(err, STATUS_IO, "%s", late.text);
+    if (status == STATUS_OK)
+        status = store_weights(p, err);
+    trainer_free(p->trainer); /* before the data set that it borrows; the plan goes with it */
+    p->trainer = NULL;
+    p->plan = NULL;
+    return status;
+}
+
+/* Takes the run's lock: an attempt whose server died is ending just now, so it gets some time. */
+static enum status open_writer(struct progress *p, struct error *err)
+{
+    const struct run_job *job = p->job;
+    double start = clock_seconds();
+    attribute_cleanup(cleanup_free) char *text = json_dumps(job->spec->expanded, JSON_COMPACT);
+    if (!text)
+        return error_no_memory(err);
+    const struct run_identity identity = {.spec_text = text,
+                                          .spec_hash = job->spec->hash,
+                                          .name = job->spec->name,
+                                          .attempt = job->attempt,
+                                          .threads = job->spec->threads};
+    for (;;) {
+        enum status status = run_writer_open(job->path, &identity, &p->writer, err);
+        if (status != STATUS_BUSY || clock_seconds() - start > LOCK_SECONDS)
+            return status;
+        if (job->stop(job->context))
+            return error_set(err, STATUS_STOPPED, "stopped before the first step");
+        clock_pause(0.1);
+    }
+}
+
+static const char *end_state(enum status status)
+{
+    switch (status) {
+    case STATUS_OK:
+        return "finished";
+    case STATUS_NOT_FINITE:
+        return "diverged";
+    case STATUS_STOPPED:
+        return "stopped";
+    default:
+        return "failed";
+    }
+}
+
+/* Writes how it ended; a failure to write makes it failed. */
+static enum status finish(struct progress *p, enum status status, struct error *err)
+{
+    if (!p->writer)
+        return status;
+    struct error closing;
+    if (status != STATUS_OK && status != STATUS_STOPPED)
+        (void)run_writer_log(p->writer, "error", err->text, &closing); /* the reason is in the end line as well */
+    const char *state = status == STATUS_STOPPED ? "cancelled" : end_state(status);
+    enum status closed = status == STATUS_STOPPED && !p->job->seal_stopped
+                             ? run_writer_close(p->writer, &closing)
+                             : run_writer_seal(p->writer, state, status == STATUS_OK ? NULL : err->text, &closing);
+    p->writer = NULL;
+    if (closed != STATUS_OK && (status == STATUS_OK || status == STATUS_STOPPED)) {
+        *err = closing;
+        return closed;
+    }
+    return status;
+}
+
+static json_t *end_line(const struct progress *p, enum status status, const struct error *err)
+{
+    return json_pack("{s:s, s:s, s:s?, s:I, s:O}", "event", "end", "state", end_state(status), "reason",
+                     status == STATUS_OK ? NULL : err->text, "step", (json_int_t)p->step, "results", p->results);
+}
+
+enum status run_job(const struct run_job *job, json_t **ret_end, struct error *err)
+{
+    struct progress progress = {
+        .job = job, .results = json_object(), .steps_per_second = NAN, .probe_share = NAN, .started = clock_seconds()};
+    struct error reason = {""};
+    double start = clock_seconds();
+    enum status status = progress.results ? open_writer(&progress, &reason) : error_no_memory(&reason);
+    if (status == STATUS_OK)
+        status = train(&progress, &reason);
+    if (progress.results && json_object_set_new(progress.results, "seconds", json_real(clock_seconds() - start)) != 0)
+        status = error_no_memory(&reason);
+    status = finish(&progress, status, &reason);
+    json_t *end = progress.results ? end_line(&progress, status, &reason) : NULL;
+    progress_clear(&progress);
+    if (!end)
+        return error_no_memory(err);
+    *ret_end = end;
+    return STATUS_OK;
+}

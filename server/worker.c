@@ -1,0 +1,195 @@
+/*
+ * `plumbline work`: one attempt at one job, in a process of its own.
+ *
+ * It ends with the daemon: the parent-death signal is SIGTERM, and a line that cannot be written (the daemon's end of
+ * the pipe is gone) stops it after the present step as well.
+ */
+#include "server/worker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "core/option.h"
+#include "server/arguments.h"
+#include "server/data_paths.h"
+#include "server/json_util.h"
+#include "server/run_file.h"
+#include "server/run_job.h"
+
+static const char help[] =
+    "Usage: plumbline work --run RUN.db --job ID --attempt N --data DIR [--datasets DIR]...\n"
+    "       plumbline work --seal --run RUN.db --state STATE [--reason TEXT]\n"
+    "\n"
+    "What `plumbline serve` starts for each running job: reads the expanded spec from standard input and writes\n"
+    "progress as lines of JSON to descriptor 3. To run a job by hand, use `plumbline run SPEC.json`.\n"
+    "\n"
+    "  --run RUN.db     the run file to write\n"
+    "  --job ID         the job's number, for messages\n"
+    "  --attempt N      the number of this attempt, from 1\n"
+    "  --data DIR       the data directory: data sets are below datasets/, initial weights below weights/\n"
+    "  --datasets DIR   a folder searched for data sets before that; may be given several times\n"
+    "  --seal           give the run file of a worker that is gone its final state, and close it for good\n"
+    "  --help           this text\n";
+
+struct work_options {
+    const char *run, *data, *state, *reason;
+    struct text_list datasets;
+    long long job, attempt;
+    bool seal, help;
+};
+
+/* --- lines to the scheduler ------------------------------------------------------------------------------------ */
+
+static enum status write_line(void *context, const json_t *line, struct error *err)
+{
+    (void)context;
+    attribute_cleanup(cleanup_free) char *text = json_dumps(line, JSON_COMPACT);
+    if (!text)
+        return error_no_memory(err);
+    size_t size = strlen(text);
+    text[size++] = '\n'; /* in place of the terminator: one write a line */
+    for (size_t done = 0; done < size;) {
+        ssize_t written = write(WORKER_LINES_FD, text + done, size - done);
+        if (written < 0 && errno != EINTR)
+            return error_set(err, STATUS_STOPPED, "the server that started this worker is gone (%s)", strerror(errno));
+        done += written > 0 ? (size_t)written : 0;
+    }
+    return STATUS_OK;
+}
+
+static bool asked_to_stop(void *context)
+{
+    (void)context;
+    return stop_signals_seen();
+}
+
+/* --- the spec -------------------------------------------------------------------------------------------------- */
+
+static enum status parse_spec(const json_t *json, struct spec **ret_spec, struct error *err)
+{
+    struct problem_list problems;
+    enum status status = problem_list_init(&problems, err);
+    if (status != STATUS_OK)
+        return status;
+    status = spec_parse(json, ret_spec, &problems, err);
+    if (status != STATUS_OK && problem_list_count(&problems) > 0) {
+        const json_t *first = json_array_get(problems.items, 0);
+        error_set(err, status, "spec %s: %s", json_string_value(json_object_get(first, "pointer")),
+                  json_string_value(json_object_get(first, "detail")));
+    }
+    problem_list_clear(&problems);
+    return status;
+}
+
+static enum status read_spec(struct spec **ret_spec, struct error *err)
+{
+    json_error_t fault;
+    attribute_cleanup(cleanup_json) json_t *json = json_loadf(stdin, JSON_REJECT_DUPLICATES, &fault);
+    if (!json)
+        return error_set(err, STATUS_INVALID, "the spec on standard input, line %d column %d: %s", fault.line,
+                         fault.column, fault.text);
+    return parse_spec(json, ret_spec, err);
+}
+
+/* --- the command ----------------------------------------------------------------------------------------------- */
+
+static json_t *failed_line(const struct error *err)
+{
+    return json_pack("{s:s, s:s, s:s, s:i, s:{}}", "event", "end", "state", "failed", "reason", err->text, "step", 0,
+                     "results");
+}
+
+static enum status work(const struct work_options *o, json_t **ret_end, struct error *err)
+{
+    attribute_cleanup(cleanup_spec) struct spec *spec = NULL;
+    attribute_cleanup(cleanup_string_list) char **folders = NULL;
+    enum status status = read_spec(&spec, err);
+    if (status == STATUS_OK)
+        status = dataset_search_list(o->datasets.items, o->data, &folders, err);
+    if (status != STATUS_OK) {
+        *ret_end = failed_line(err);
+        return *ret_end ? STATUS_OK : error_no_memory(err);
+    }
+    const struct run_job job = {.spec = spec,
+                                .path = o->run,
+                                .attempt = (int)o->attempt,
+                                .data = o->data,
+                                .folders = {(const char *const *)folders},
+                                .tell = write_line,
+                                .stop = asked_to_stop};
+    return run_job(&job, ret_end, err);
+}
+
+static int run_work(const struct work_options *o)
+{
+    if (fcntl(WORKER_LINES_FD, F_GETFD) < 0) {
+        fprintf(stderr, "plumbline work: descriptor %d is not open; to run a job by hand use `plumbline run`\n",
+                WORKER_LINES_FD);
+        return 2;
+    }
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    signal(SIGPIPE, SIG_IGN); /* a server that is gone shows as EPIPE */
+    stop_signals_install();
+    struct error err;
+    attribute_cleanup(cleanup_json) json_t *end = NULL;
+    enum status status = work(o, &end, &err);
+    if (status == STATUS_OK)
+        status = write_line(NULL, end, &err);
+    if (status == STATUS_OK)
+        return 0;
+    fprintf(stderr, "plumbline work: job %lld: %s\n", o->job, err.text);
+    return 1;
+}
+
+static int run_seal(const struct work_options *o)
+{
+    struct error err;
+    if (run_file_seal(o->run, o->state, o->reason, &err) == STATUS_OK)
+        return 0;
+    fprintf(stderr, "plumbline work --seal: %s\n", err.text);
+    return 1;
+}
+
+static int dispatch(const struct work_options *o, const struct text_list *operands)
+{
+    if (o->help)
+        return fputs(help, stdout) < 0;
+    bool complete = o->seal ? o->run && o->state : o->run && o->data && o->job && o->attempt;
+    if (operands->count > 0 || !complete) {
+        fprintf(stderr, "plumbline work: %s\n\n%s", operands->count > 0 ? "takes options only" : "an option is missing",
+                help);
+        return 2;
+    }
+    return o->seal ? run_seal(o) : run_work(o);
+}
+
+int command_work(int argc, char **argv)
+{
+    struct work_options o = {0};
+    struct text_list operands = {0};
+    struct error err;
+    const struct argument table[] = {{"run", ARGUMENT_TEXT, &o.run},
+                                     {"job", ARGUMENT_COUNT, &o.job},
+                                     {"attempt", ARGUMENT_COUNT, &o.attempt},
+                                     {"data", ARGUMENT_TEXT, &o.data},
+                                     {"datasets", ARGUMENT_TEXTS, &o.datasets},
+                                     {"seal", ARGUMENT_SWITCH, &o.seal},
+                                     {"state", ARGUMENT_TEXT, &o.state},
+                                     {"reason", ARGUMENT_TEXT, &o.reason},
+                                     {"help", ARGUMENT_SWITCH, &o.help},
+                                     {0}};
+    int code = 2;
+    if (arguments_read(argc, argv, table, &operands, &err) == STATUS_OK)
+        code = dispatch(&o, &operands);
+    else
+        fprintf(stderr, "plumbline work: %s\n", err.text);
+    text_list_clear(&o.datasets);
+    text_list_clear(&operands);
+    return code;
+}
