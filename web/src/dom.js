@@ -97,12 +97,13 @@ export const stateMark = (state) =>
  * A variant's shape in a box of 12 px, hollow for patch variants and where a second run of one variant needs telling.
  * @param {string | null} name
  * @param {boolean} [hollow]
+ * @param {boolean} [halo] a ring of the page around it, where lines pass behind
  */
-export const variantShape = (name, hollow = isHollow(name)) => svg`<path
-    d=${shapeOf(name)}
-    fill=${hollow ? "var(--surface)" : colourOf(name)}
-    stroke=${hollow ? colourOf(name) : "none"}
-    stroke-width=${hollow ? 1.8 : 0}></path>`;
+export function variantShape(name, hollow = isHollow(name), halo = false) {
+    const edge = hollow ? colourOf(name) : halo ? "var(--surface)" : "none";
+    return svg`<path d=${shapeOf(name)} fill=${hollow ? "var(--surface)" : colourOf(name)} stroke=${edge}
+        stroke-width=${hollow ? 1.8 : 1.5} paint-order=${hollow ? "normal" : "stroke"}></path>`;
+}
 
 /**
  * @param {string | null} name

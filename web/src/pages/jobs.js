@@ -301,7 +301,7 @@ export function open() {
         const done = share(job);
         const note = progressNote(job, places.value.get(job.id) ?? 0);
         const name = mainVariant(job.spec);
-        const standing = job.state === "finished" || done == null;
+        const standing = job.state === "finished" || job.state === "queued" || !done;
         const chosen = selected.value.has(job.id);
         return html`<tr class=${chosen ? "sel" : nothing}>
             <td class="check">
@@ -362,7 +362,7 @@ export function open() {
                       )
                     : nothing
             }
-            ${tabs()} ${bulk()} ${table()}
+            ${jobs.value.size ? tabs() : nothing} ${bulk()} ${table()}
         `,
         close() {
             abort.abort();
@@ -428,8 +428,7 @@ function scaleRow(job, name) {
             ${
                 middle == null
                     ? nothing
-                    : svg`<g transform=${`translate(${axisX(middle) - 6} 22)`} stroke="var(--surface)" stroke-width="1.5"
-                      >${variantShape(name, hollow)}</g>`
+                    : svg`<g transform=${`translate(${axisX(middle) - 6} 22)`}>${variantShape(name, hollow, true)}</g>`
             }
         </svg>
         <span class="num">${middle == null ? html`<span class="faint">–</span>` : num(middle)}</span>`;

@@ -1,1 +1,388 @@
-export { open } from "./not_found.js";
+/**
+ * Run: one job as it trains, or as it was.
+ */
+import { computed, effect, signal } from "@preact/signals-core";
+import { html, nothing } from "lit-html";
+import { Problem, request, withQuery } from "../api.js";
+import { axisKeeper } from "../axes.js";
+import { bar, errorNotice, menu, retryButton, stateMark, toast, unknownKeysNotice, variant } from "../dom.js";
+import { openStream } from "../events.js";
+import { driftFigure } from "../figures/drift.js";
+import { glanceFigure } from "../figures/glance.js";
+import { linesFigure } from "../figures/lines.js";
+import { stripFigure } from "../figures/strip.js";
+import { theoryFigure } from "../figures/theory.js";
+import { clock, duration, int, num, percent, plural } from "../format.js";
+import { applyEvent, isFinal, needsLook, seconds, share, title } from "../job.js";
+import { needLive, needPlots } from "../plots_loader.js";
+import { resource } from "../resource.js";
+import { go, param, setQuery, unknownKeys } from "../router.js";
+import { chosenSite, runData } from "../run_data.js";
+import { saveText } from "../save.js";
+import { datasetText, isProbed, leaves, mainVariant, networkText, optimiserText, probeText } from "../spec_summary.js";
+
+/** @typedef {import("../api.js").Job} Job @typedef {import("../figures/lines.js").Metrics} Metrics */
+
+const METRIC_KEYS = ["train/loss", "train/accuracy", "test/loss", "test/accuracy"];
+const MAX_POINTS = 2000;
+const LOG_LIMIT = 500;
+
+/** @type {import("../main.js").PageModule["open"]} */
+export function open(text) {
+    const id = Number(text);
+    const axes = axisKeeper();
+    /** @type {import("@preact/signals-core").ReadonlySignal<string | null>} */
+    const site = computed(() => chosenSite(data.sites.state.value.data?.sites ?? [], param("site")));
+    const data = runData(id, () => site.peek());
+    const base = `/jobs/${id}`;
+    /** @type {import("@preact/signals-core").Signal<unknown>} */
+    const actionFailed = signal(null);
+    const allKeys = signal(false);
+
+    /** Points that came as events since the metrics were read. */
+    const metrics = resource(
+        async (abort) => {
+            const path = withQuery(`${base}/metrics`, { keys: METRIC_KEYS.join(","), max_points: MAX_POINTS });
+            const { series } = await request(path, { signal: abort });
+            return /** @type {Metrics} */ (Object.fromEntries(series.map(lineOf)));
+        },
+        { interval: 5000 },
+    );
+    const log = resource(async (abort) => {
+        const { items } = await request(`${base}/log`, { signal: abort });
+        return /** @type {import("../api.js").LogLine[]} */ (items);
+    });
+    const read = () => {
+        data.refresh();
+        metrics.refresh();
+        log.refresh();
+    };
+
+    const stream = openStream({
+        jobs: [id],
+        reload: read,
+        apply(events) {
+            let job = data.job.state.value.data;
+            for (const event of events) {
+                if (event.data.job !== id) continue;
+                if (job) job = applyEvent(job, event);
+                if (event.type === "metric") addMetric(event.data);
+                if (event.type === "divergence") data.grow();
+                if (event.type === "log") addLog(event.data);
+                if (event.type === "job.state") {
+                    data.refresh();
+                    log.refresh();
+                    if (isFinal(event.data.state)) metrics.refresh();
+                }
+            }
+            if (job) data.job.state.value = { ...data.job.state.value, data: job };
+        },
+    });
+    stream.ready.then(read);
+    needPlots();
+    needLive();
+
+    /** @param {{ step: number, values: Record<string, number | string> }} event */
+    function addMetric({ step, values }) {
+        const before = metrics.state.value.data;
+        if (!before) return;
+        const next = { ...before };
+        for (const key of METRIC_KEYS) {
+            if (!(key in values)) continue;
+            const line = next[key] ?? { steps: [], values: [], nonfinite: 0, of: 0 };
+            // Made again after a resume, or read in the meantime: that step is there already.
+            if (line.steps.length && step <= line.steps[line.steps.length - 1]) continue;
+            const value = values[key];
+            const finite = typeof value === "number";
+            next[key] = {
+                steps: [...line.steps, step],
+                values: [...line.values, finite ? value : null],
+                nonfinite: line.nonfinite + (finite ? 0 : 1),
+                of: Math.max(line.of + 1, key.startsWith("train/") ? step : 0),
+            };
+        }
+        metrics.state.value = { ...metrics.state.value, data: next };
+        // The events carry only the newest of many steps; the rest is read at each epoch's end.
+        if ("test/loss" in values || "test/accuracy" in values) metrics.refresh();
+    }
+
+    /** @param {import("../api.js").LogLine} line */
+    function addLog(line) {
+        const lines = log.state.value.data ?? [];
+        if (lines.some((known) => known.at === line.at && known.text === line.text)) return;
+        log.state.value = { ...log.state.value, data: [...lines, line].slice(-LOG_LIMIT) };
+    }
+
+    let moved = /** @type {string | null} */ (null);
+    const stopMoving = effect(() => {
+        const now = site.value;
+        if (now && now !== moved) data.move();
+        moved = now;
+    });
+
+    /** @param {() => Promise<void>} act */
+    const attempt = async (act) => {
+        actionFailed.value = null;
+        try {
+            await act();
+        } catch (error) {
+            actionFailed.value = error;
+        }
+    };
+    const cancel = () =>
+        attempt(async () => {
+            try {
+                const job = await request(`${base}/cancel`, { method: "POST" });
+                data.job.state.value = { ...data.job.state.value, data: job };
+                toast({ text: `Job “${title(job)}” is cancelled` });
+            } catch (error) {
+                // It ended by itself in the meantime: that is no fault.
+                if (!(error instanceof Problem) || error.code !== "wrong_state") throw error;
+                data.job.refresh();
+            }
+        });
+    /** @param {import("../api.js").Spec} spec */
+    const startAgain = (spec) =>
+        attempt(async () => go(`/run/${(await request("/jobs", { method: "POST", body: spec })).id}`));
+
+    /** @param {Job} job */
+    function head(job) {
+        const done = share(job);
+        return html`<div class="run-head">
+            <p class="crumb"><a href="/">Jobs</a> / ${id}</p>
+            <div class="title-row">
+                <h1>${title(job)}</h1>
+                ${stateMark(job.state)}
+                <div class="actions">
+                    ${
+                        isFinal(job.state)
+                            ? nothing
+                            : html`<button class="btn" type="button" @click=${cancel}>Cancel</button>`
+                    }
+                    <a class="btn" href="/compare?jobs=${id}">Compare</a>
+                    ${menu({ label: "Download", items: downloads(job) })}
+                </div>
+            </div>
+            ${isFinal(job.state) || done == null ? nothing : bar(done, job.state === "running", "Progress")}
+            <div class="run-line">${runLine(job)}</div>
+        </div>`;
+    }
+
+    /** @param {Job} job */
+    const downloads = (job) => [
+        ...(job.state === "finished"
+            ? [
+                  {
+                      name: "Weights (safetensors)",
+                      href: `/api/v1${base}/weights.safetensors`,
+                      download: `run${id}.safetensors`,
+                  },
+              ]
+            : []),
+        {
+            name: "Spec (JSON)",
+            run: () => saveText(`${JSON.stringify(job.spec, null, 2)}\n`, `run${id}-spec.json`, "application/json"),
+        },
+        {
+            name: "Log (text)",
+            run: () =>
+                saveText(
+                    (log.state.value.data ?? []).map((l) => `${l.at} ${l.level} ${l.text}\n`).join(""),
+                    `run${id}-log.txt`,
+                    "text/plain",
+                ),
+        },
+    ];
+
+    /** @param {Job} job */
+    function notices(job) {
+        if (!needsLook(job.state)) return nothing;
+        const rate = Number(job.spec.optimiser?.learning_rate);
+        const last = data.sites.state.value.data?.steps.slice(-1)[0];
+        const logged = last ? ` The divergence is logged until step ${int(last)}.` : " No divergence was logged.";
+        const diverged = job.state === "diverged" && rate > 0;
+        const slower = Number((rate / 10).toPrecision(6));
+        const spec = diverged ? { ...job.spec, optimiser: { ...job.spec.optimiser, learning_rate: slower } } : job.spec;
+        return html`<div class="notice" role="alert">
+            <span
+                ><b>${job.state === "diverged" ? "Diverged." : "Failed."}</b>
+                ${sentence(job.reason ?? "The reason is not known")}${logged}</span
+            >
+            <button class="btn" type="button" @click=${() => startAgain(spec)}>
+                ${diverged ? `Start again with learning rate ${slower}` : "Start again"}
+            </button>
+        </div>`;
+    }
+
+    /** @param {Job} job */
+    function view(job) {
+        /** @type {import("../figures/common.js").Run} */
+        const run = {
+            id,
+            label: mainVariant(job.spec) ?? title(job),
+            variant: mainVariant(job.spec),
+            hollow: false,
+            growing: !isFinal(job.state),
+            batch: job.spec.batch_size ?? null,
+            data,
+        };
+        const empty = emptyText(job);
+        const lines = {
+            metrics: metrics.state.value.data,
+            error: metrics.state.value.error,
+            retry: metrics.refresh,
+            axes,
+            empty,
+        };
+        const at = site.value;
+        return html`${head(job)} ${unknownKeysNotice(unknownKeys(["site", "part", "steps", "table"]))}
+            ${actionFailed.value ? errorNotice("That was refused.", actionFailed.value) : nothing}
+            ${
+                data.job.state.value.error
+                    ? errorNotice("Not up to date.", data.job.state.value.error, retryButton(read))
+                    : nothing
+            }
+            ${notices(job)}
+            <div class="cols">
+                ${glanceFigure([run], { cls: "c8", axes, empty })}
+                <div class="c4 stack">${linesFigure("loss", run, lines)} ${linesFigure("accuracy", run, lines)}</div>
+                ${stripFigure(run, at, (name) => setQuery({ site: name }), empty)}
+                <div class="c7 stack">
+                    ${at ? driftFigure([run], at, { cls: "", axes, empty }) : nothing} ${logView()}
+                </div>
+                <div class="c5 stack">
+                    ${at ? theoryFigure([run], at, { cls: "", axes, empty }) : nothing} ${specView(job)}
+                </div>
+            </div>`;
+    }
+
+    function logView() {
+        const { data: lines, error } = log.state.value;
+        return html`<section class="sect" aria-label="Log">
+            <h2>Log</h2>
+            ${error && !lines ? errorNotice("The log could not be read.", error, retryButton(log.refresh)) : nothing}
+            ${lines && !lines.length ? html`<p class="quiet">Nothing is logged yet.</p>` : nothing}
+            ${
+                lines?.length
+                    ? html`<ol class="log" tabindex="0" aria-label="Log lines, newest first" role="list">
+                          ${[...lines]
+                              .reverse()
+                              .map(
+                                  (line) =>
+                                      html`<li class=${line.level}>
+                                          <time datetime=${line.at}>${clock(line.at)}</time><span>${line.text}</span>
+                                      </li>`,
+                              )}
+                      </ol>`
+                    : nothing
+            }
+        </section>`;
+    }
+
+    /** @param {Job} job */
+    function specView(job) {
+        const rows = leaves(job.spec);
+        const few = [
+            ["model", networkText(job.spec)],
+            ["variant", variant(mainVariant(job.spec))],
+            ["data", datasetLine(job)],
+            ["optimiser", optimiserText(job.spec)],
+            ["probe", probeText(job.spec)],
+            ["spec hash", html`<code title=${job.spec_hash}>${job.spec_hash?.slice(0, 12)}</code>`],
+        ];
+        return html`<section class="sect" aria-label="Spec">
+            <h2>Spec</h2>
+            <dl class="kv ${allKeys.value ? "code" : ""}">
+                ${(allKeys.value ? rows : few).map(
+                    ([key, value]) =>
+                        html`<dt>${key}</dt>
+                            <dd>${value}</dd>`,
+                )}
+            </dl>
+            <button class="tool" type="button" @click=${() => (allKeys.value = !allKeys.value)}>
+                ${allKeys.value ? "Show the few" : `Show all ${rows.length} keys`}
+            </button>
+        </section>`;
+    }
+
+    return {
+        title: () => {
+            const job = data.job.state.value.data;
+            return job ? title(job) : `Run ${id}`;
+        },
+        view: () => {
+            const { data: job, error } = data.job.state.value;
+            if (job) return view(job);
+            if (error instanceof Problem && error.status === 404)
+                return html`<div class="page-head"><h1>There is no job ${id}</h1></div>
+                    <p class="lead-text">It may have been removed. <a href="/">Go to the jobs</a>.</p>`;
+            if (error) return errorNotice("The job could not be read.", error, retryButton(read));
+            return html`<h1 class="vh">Run ${id}</h1>
+                <div class="skeleton" aria-busy="true"></div>`;
+        },
+        close() {
+            stream.close();
+            stopMoving();
+            data.close();
+            metrics.close();
+            log.close();
+        },
+    };
+}
+
+/** @param {import("../api.js").Series} series @returns {[string, import("../figures/lines.js").Line]} */
+const lineOf = ({ key, steps, values, of }) => [
+    key,
+    {
+        steps,
+        values: values.map((v) => (typeof v === "number" ? v : null)),
+        nonfinite: values.filter((v) => typeof v !== "number").length,
+        of,
+    },
+];
+
+/** With a capital and one full stop. @param {string} text */
+const sentence = (text) => `${text[0]?.toUpperCase() ?? ""}${text.slice(1).replace(/\.$/, "")}.`;
+
+/** @param {Job} job */
+function datasetLine({ spec }) {
+    const { train_limit: limit, scaling } = spec.dataset;
+    return [datasetText(spec), limit ? `${int(limit)} images` : null, scaling && `scaling ${scaling}`]
+        .filter(Boolean)
+        .join(", ");
+}
+
+/** What the run does or did, in short. @param {Job} job */
+function runLine(job) {
+    const { step, steps, eta_seconds: eta, steps_per_second: speed, probe_share: probing } = job.progress ?? {};
+    const took = seconds(job);
+    const rate = job.results?.steps_per_second ?? speed;
+    const probed = job.results?.probe_share ?? probing;
+    const parts = [];
+    if (steps && isFinal(job.state) && step === steps)
+        parts.push(html`<b>${plural(steps, "step")}</b>${took != null ? ` in ${duration(took)}` : ""}`);
+    else if (steps) parts.push(html`<b>${int(step ?? 0)}</b> of ${plural(steps, "step")}`);
+    if (job.state === "running" && eta != null) parts.push(html`<b>${duration(eta)}</b> left`);
+    if (rate)
+        parts.push(
+            html`<b>${num(rate)}</b> steps/s${probed != null ? `, ${percent(probed)} of the time probing` : ""}`,
+        );
+    parts.push(
+        datasetLine(job),
+        networkText(job.spec),
+        optimiserText(job.spec),
+        `batch ${job.spec.batch_size}`,
+        `seed ${job.spec.seed}`,
+    );
+    if (job.reason && !needsLook(job.state)) parts.push(job.reason);
+    return parts.map((part) => html`<span>${part}</span>`);
+}
+
+/** Why there is nothing to draw. @param {Job} job */
+function emptyText(job) {
+    if (!isProbed(job.spec)) return html`<p><b>No divergence was logged.</b> This run has the probe schedule none.</p>`;
+    if (job.state === "queued") return html`<p><b>Nothing is measured yet.</b> The job waits for a free worker.</p>`;
+    if (isFinal(job.state))
+        return html`<p><b>Nothing was measured.</b> The run ended before its first probed step.</p>`;
+    return html`<p><b>Nothing is measured yet.</b> The first probed step is on its way.</p>`;
+}

@@ -1,0 +1,171 @@
+/** F2 as a figure. */
+import { html } from "lit-html";
+import { segments } from "../dom.js";
+import { figure, placeholder, plotHost } from "../figure.js";
+import { int, num, plural } from "../format.js";
+import { plots, plotsFailed } from "../plots_loader.js";
+import { param, setQuery } from "../router.js";
+import { countText, fitButton, staleOf } from "./common.js";
+
+/** @typedef {import("./common.js").Run} Run @typedef {import("../plots/drift.js").DriftSeries} DriftSeries */
+
+const QUANTILES = ["5", "25", "50", "75", "95"];
+/** A plot never gets more marks than about this many steps make. */
+const STEP_LIMIT = 400;
+
+const stepSwitch = () =>
+    segments(
+        "Step axis",
+        [
+            { key: "log", name: "log step" },
+            { key: "linear", name: "linear step" },
+        ],
+        param("steps") === "linear" ? "linear" : "log",
+        (key) => setQuery({ steps: key === "linear" ? "linear" : null }),
+    );
+
+/**
+ * Evenly thinned, the ends kept.
+ * @template T
+ * @param {T[]} items
+ */
+function thinned(items) {
+    if (items.length <= STEP_LIMIT) return items;
+    const every = (items.length - 1) / (STEP_LIMIT - 1);
+    return Array.from({ length: STEP_LIMIT }, (_, i) => items[Math.round(i * every)]);
+}
+
+/** @param {Run[]} runs @returns {DriftSeries[]} */
+const seriesOf = (runs) =>
+    runs.map((run) => {
+        const site = run.data.sites.state.value.data?.sites.find(
+            (s) => s.name === run.data.drift.state.value.data?.site,
+        );
+        const items = run.data.drift.state.value.data?.items ?? [];
+        return {
+            label: run.label,
+            variant: site?.variant ?? run.variant,
+            dashed: runs.length > 1 && (run.variant === "affine" || run.hollow),
+            hollow: run.hollow,
+            steps: thinned(items.filter((item) => item.count > 0)).map((item) => ({
+                step: /** @type {number} */ (item.step),
+                q: item.quantiles,
+                n: item.count,
+                undefined: item.undefined,
+            })),
+        };
+    });
+
+/** @param {DriftSeries[]} series */
+function reading(series) {
+    const parts = series.flatMap((s) => {
+        const [first, last] = [s.steps[0], s.steps[s.steps.length - 1]];
+        if (!last) return [];
+        const below = s.steps.filter((step) => Number(step.q["5"]) <= 0).length;
+        const lead = series.length > 1 ? `${s.label}: median` : "Median";
+        const went =
+            first === last
+                ? `${num(last.q["50"])} at step ${int(last.step)}`
+                : `${num(first.q["50"])} at step ${int(first.step)}, ${num(last.q["50"])} at step ${int(last.step)}`;
+        return [`${lead} ${went}; the 5 % quantile is ≤ 0 at ${below} of ${s.steps.length} probed steps.`];
+    });
+    return parts.join(" ");
+}
+
+/** @param {DriftSeries[]} series @param {Run[]} runs */
+function caption(series, runs) {
+    const steps = series.flatMap((s) => s.steps);
+    const gone = steps.reduce((sum, step) => sum + step.undefined, 0);
+    const all = runs.map((run) => run.data.drift.state.value.data?.items.filter((item) => item.count > 0).length ?? 0);
+    const bands = series.length > 1 ? "bands: 25–75 %; thin: 5 % and 95 %" : "bands: 25–75 % and 5–95 %";
+    const shown = series.map((s) => s.steps.length);
+    const thin = all.some((n, i) => n > shown[i])
+        ? `, ${int(Math.max(...shown))} of ${int(Math.max(...all))} drawn`
+        : "";
+    return `Scale by step at one site. Thick: median of the batch; ${bands}. Signed log axis, linear from −0.1 to 0.1: below 0 a sample is moved away from its ideal. ${plural(Math.max(...all), "probed step")}${thin}, not pooled, ${countText(
+        steps.map((step) => step.n),
+        "each",
+    )}, ${int(gone)} undefined.`;
+}
+
+/** @param {Run[]} runs @returns {import("../figure.js").Table} */
+const table = (runs) => ({
+    columns: [
+        { name: "run" },
+        { name: "step", numeric: true, format: int },
+        ...QUANTILES.map((p) => ({ name: `${p} %`, numeric: true, format: num })),
+        { name: "n", numeric: true, format: int },
+        { name: "n ≤ 0", numeric: true, format: int },
+        { name: "undefined", numeric: true, format: int },
+    ],
+    rows: runs.flatMap((run) =>
+        (run.data.drift.state.value.data?.items ?? []).map((item) => [
+            run.label,
+            item.step ?? null,
+            ...QUANTILES.map((p) => item.quantiles[p] ?? null),
+            item.count,
+            item.nonpositive,
+            item.undefined,
+        ]),
+    ),
+});
+
+/** The last step of the x axis: of a run that goes on, the last planned. @param {Run[]} runs */
+const lastStep = (runs) =>
+    Math.max(
+        2,
+        ...runs.map((run) => {
+            const items = run.data.drift.state.value.data?.items ?? [];
+            const planned = run.growing ? (run.data.job.state.value.data?.progress?.steps ?? 0) : 0;
+            return Math.max(planned, items[items.length - 1]?.step ?? 0);
+        }),
+    );
+
+/**
+ * @param {Run[]} runs
+ * @param {string} site
+ * @param {{ cls: string, aside?: boolean, axes: import("../axes.js").AxisKeeper, empty: import("../dom.js").Part }} o
+ */
+export function driftFigure(runs, site, { cls, aside = false, axes, empty }) {
+    const about = { id: "drift", title: `Drift at ${site}`, cls };
+    const readings = runs.map((run) => run.data.drift);
+    const error =
+        plotsFailed.value ?? readings.find((r) => r.state.value.error && !r.state.value.data)?.state.value.error;
+    const module = plots.value;
+    const loaded = readings.every((r) => r.state.value.data?.site === site);
+    if (error || !module || !loaded)
+        return placeholder(about, {
+            height: 400,
+            awaited: `Reading the summaries of ${site}.`,
+            error,
+            retry: () => readings.forEach((r) => r.refresh()),
+        });
+    const series = seriesOf(runs);
+    if (!series.some((s) => s.steps.length)) return placeholder(about, { height: 400, awaited: "", empty });
+
+    const key = `drift ${site}`;
+    const y = axes.get(key, () => module.driftDomain(series));
+    const best = module.driftDomain(series);
+    const grown = best[0] < y[0] || best[1] > y[1];
+    const end = lastStep(runs);
+    const logStep = param("steps") !== "linear";
+    /** @type {import("../plots/drift.js").DriftOptions} */
+    const options = { y, x: [1, end], logStep, name: `Scale by step at ${site}` };
+    const drawn = series.filter((s) => s.steps.length);
+    return figure({
+        ...about,
+        aside,
+        runs: runs.map((run) => run.id),
+        settings: html`${fitButton(grown, () => axes.fit(key))} ${stepSwitch()}`,
+        body: plotHost({
+            deps: [y, end, logStep, ...readings.map((r) => r.state.value.data), runs.map((r) => r.label).join()],
+            height: 400,
+            draw: (width) => module.drift(drawn, options, width),
+        }),
+        reading: reading(drawn),
+        caption: caption(drawn, runs),
+        table: () => table(runs),
+        drawings: async () => [[module.driftPlot(drawn, options, 880)]],
+        stale: staleOf(readings),
+    });
+}

@@ -1,0 +1,196 @@
+/** F1 as a figure: a panel a run. */
+import { html, nothing } from "lit-html";
+import { allRatios, BIN, cloud, cloudDomain, outside, ratioQuantile } from "../bins.js";
+import { variant } from "../dom.js";
+import { figure, placeholder, plotHost } from "../figure.js";
+import { int, num, percent, tick } from "../format.js";
+import { plots, plotsFailed } from "../plots_loader.js";
+import { countRamp } from "../ramp.js";
+import { theme } from "../theme.js";
+import { fitButton, isSelfPart, partSwitch, staleOf, stepsText } from "./common.js";
+
+/** @typedef {import("./common.js").Run} Run @typedef {import("../bins.js").Cloud} Cloud */
+
+/**
+ * A cloud is worked out once for each reading and part.
+ * @type {WeakMap<object, { full?: Cloud, self?: Cloud }>}
+ */
+const worked = new WeakMap();
+
+/** @param {import("../run_data.js").CloudData} data @param {boolean} selfPart */
+function cloudOf(data, selfPart) {
+    const known = worked.get(data) ?? {};
+    worked.set(data, known);
+    const part = selfPart ? "self" : "full";
+    return (known[part] ??= cloud(data.density, data.self, selfPart));
+}
+
+/** What a panel does not draw, counted. @param {Cloud} c @param {{ x: [number, number], y: [number, number] }} domain */
+function countsText(c, domain) {
+    const out = outside(c, domain);
+    const positive = c.total - c.undefined - c.nonpositive;
+    const drawn = positive - out.below - out.above - out.beside;
+    const parts = [`${int(drawn)} drawn`, `${int(c.nonpositive)} with scale ≤ 0`];
+    parts.push(`${int(out.below)} below ${tick(10 ** domain.y[0])}`);
+    if (out.above) parts.push(`${int(out.above)} above ${tick(10 ** domain.y[1])}`);
+    if (out.beside) parts.push(`${int(out.beside)} beside the axis`);
+    if (c.undefined) parts.push(`${int(c.undefined)} undefined`);
+    return parts.join(", ");
+}
+
+/** @param {{ run: Run, cloud: Cloud }[]} panels */
+function reading(panels) {
+    return panels
+        .map(({ run, cloud: c }) => {
+            const ratios = allRatios(c);
+            const total = c.total - c.undefined;
+            if (!total) return "";
+            const middle = ratioQuantile(ratios, 0.5);
+            const lead = panels.length > 1 ? `${run.label}: the` : "The";
+            const median = middle > 0 ? `${num(middle)} times the predicted` : "≤ 0";
+            return `${lead} median measured scale is ${median}; ${percent(c.nonpositive / total)} of the samples have scale ≤ 0.`;
+        })
+        .filter(Boolean)
+        .join(" ");
+}
+
+/** @param {{ run: Run, cloud: Cloud }[]} panels @param {boolean} selfPart */
+function caption(panels, selfPart) {
+    const batches = [...new Set(panels.map(({ run }) => run.batch))];
+    const others = batches.length === 1 && batches[0] ? `the other ${batches[0] - 1} samples` : "the other samples";
+    const parts = [];
+    if (selfPart)
+        parts.push(
+            "The self part of a sample’s scale is its self factor by construction: all lie on the dashed line, and that is no evidence.",
+        );
+    else if (batches.length === 1 && batches[0] === 1)
+        parts.push("At batch size 1 there is no interference: all lie on the dashed line.");
+    else
+        parts.push(
+            `What lies off the dashed line is interference from ${others} of the batch; at batch size 1 all would lie on it.`,
+        );
+    parts.push(
+        "A cell: the count of samples in a bin of 1/20 decade; a lone sample is a dot. Below: median and 25–75 % of measured ÷ predicted, samples with scale ≤ 0 counted as below the axis.",
+    );
+    const steps = [
+        ...new Set(panels.map(({ run }) => stepsText(run.data.cloud.state.value.data?.density.steps ?? []))),
+    ];
+    parts.push(`${steps.join("; ")}; layer view.`);
+    return parts.join(" ");
+}
+
+/** @param {{ run: Run, cloud: Cloud }[]} panels @returns {import("../figure.js").Table} */
+const table = (panels) => ({
+    columns: [
+        { name: "run" },
+        ...["predicted from", "predicted to", "measured from", "measured to"].map((name) => ({
+            name,
+            numeric: true,
+            format: num,
+        })),
+        { name: "samples", numeric: true, format: int },
+    ],
+    rows: panels.flatMap(({ run, cloud: c }) => [
+        ...[...c.cells]
+            .sort((a, b) => b.n - a.n)
+            .map(({ x, y, n }) => [
+                run.label,
+                ...[x, x + BIN, y, y + BIN].map((d) => Number((10 ** d).toPrecision(6))),
+                n,
+            ]),
+        [run.label, null, null, null, 0, c.nonpositive],
+        [run.label, null, null, null, null, c.undefined],
+    ]),
+});
+
+/**
+ * @param {Run[]} runs
+ * @param {string} site
+ * @param {{ cls: string, aside?: boolean, settings?: import("../dom.js").Part,
+ *     axes: import("../axes.js").AxisKeeper, empty: import("../dom.js").Part }} o
+ */
+export function theoryFigure(runs, site, { cls, aside = false, settings = nothing, axes, empty }) {
+    const about = { id: "theory", title: `Theory and measurement at ${site}`, cls };
+    const readings = runs.map((run) => run.data.cloud);
+    const error =
+        plotsFailed.value ?? readings.find((r) => r.state.value.error && !r.state.value.data)?.state.value.error;
+    const module = plots.value;
+    const loaded = readings.every((r) => r.state.value.data?.site === site);
+    if (error || !module || !loaded)
+        return placeholder(about, {
+            height: 560,
+            awaited: `Reading the counts of ${site}.`,
+            error,
+            retry: () => readings.forEach((r) => r.refresh()),
+        });
+    const selfPart = isSelfPart();
+    const panels = runs.flatMap((run) => {
+        const data = run.data.cloud.state.value.data;
+        return data ? [{ run, data, cloud: cloudOf(data, selfPart) }] : [];
+    });
+    if (!panels.some(({ cloud: c }) => c.cells.length || c.nonpositive)) {
+        const linear = panels.some(({ cloud: c }) => c.undefined);
+        return placeholder(about, {
+            height: 560,
+            awaited: "",
+            empty: linear
+                ? html`<p>
+                      <b>This site has no self factor.</b> It is not linear in its parameters, or the optimiser is not
+                      plain: nothing is predicted for a sample alone.
+                  </p>`
+                : empty,
+        });
+    }
+    const clouds = panels.map((panel) => panel.cloud);
+    const key = `theory ${site} ${runs.map((run) => run.id)}`;
+    const domain = axes.get(key, () => cloudDomain(panels.map(({ data }) => cloudOf(data, false))));
+    const fullest = Math.max(...clouds.map(module.fullestBin));
+    const out = clouds.map((c) => outside(c, domain));
+    const now = theme.value;
+    /** @param {typeof panels[number]} panel */
+    const optionsOf = ({ run, data, cloud: c }) => ({
+        ...domain,
+        fullest,
+        variant: run.data.sites.state.value.data?.sites.find((s) => s.name === site)?.variant ?? run.variant,
+        exact: selfPart ? [] : data.exact,
+        name: `Measured scale against predicted self factor at ${site}, ${run.label}, ${countsText(c, domain)}`,
+        theme: now,
+    });
+    return figure({
+        ...about,
+        aside,
+        runs: runs.map((run) => run.id),
+        settings: html`${fitButton(
+            out.some((o) => o.above || o.beside),
+            () => axes.fit(key),
+        )}
+        ${settings} ${partSwitch()}`,
+        body: html`<div class="panels">
+            ${panels.map((panel) => {
+                const options = optionsOf(panel);
+                return html`<div class="panel">
+                    <p class="panel-head">
+                        ${variant(options.variant, html`<b>${panel.run.label}</b>`, panel.run.hollow || undefined)}
+                        <span class="faint">· ${countsText(panel.cloud, domain)}</span>
+                    </p>
+                    ${plotHost({
+                        deps: [panel.data, domain, fullest, selfPart, now],
+                        height: module.theoryHeight(domain, 440),
+                        draw: (width) => module.theory(panel.cloud, options, width),
+                    })}
+                </div>`;
+            })}
+        </div>`,
+        key: countRamp(fullest),
+        reading: reading(panels),
+        caption: caption(panels, selfPart),
+        table: () => table(panels),
+        drawings: async () => {
+            const drawn = panels.map((panel) =>
+                module.theoryPlots(panel.cloud, { ...optionsOf(panel), theme: "light" }, 440),
+            );
+            return [drawn.map(([main]) => main), drawn.map(([, residual]) => residual)];
+        },
+        stale: staleOf(readings),
+    });
+}
