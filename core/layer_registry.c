@@ -6,7 +6,9 @@
 #include "core/layers.h"
 
 const struct layer_ops *const layer_registry[] = {
-    &layer_dense, &layer_tanh, &layer_relu, &layer_leaky_relu, &layer_gelu, &layer_sigmoid, &layer_flatten, NULL,
+    &layer_dense, &layer_conv, &layer_normaliser, &layer_max_pool, &layer_avg_pool, &layer_mean_tokens,
+    &layer_tanh,  &layer_relu, &layer_leaky_relu, &layer_gelu,     &layer_sigmoid,  &layer_flatten,
+    NULL,
 };
 
 const struct layer_ops *layer_find(const char *type)

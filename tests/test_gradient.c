@@ -175,13 +175,10 @@ static bool check_layer(const json_t *spec, struct shape shape, size_t *comparis
     assert_ok(problem_list_init(&problems, &err));
     enum status planned = network_check(layers, &shape, 0, NULL, &problems, &err);
     bool parameterless = planned == STATUS_INVALID && strstr(err.text, "no parameters");
-    if (parameterless) { /* a network needs something to train: put a dense layer before it, on vectors */
-        json_t *dense = json_pack("{s:s, s:i}", "type", "dense", "units", 5);
-        json_t *flatten = json_pack("{s:s}", "type", "flatten");
-        json_array_insert_new(layers, 0, expand_layer(dense));
-        json_array_insert_new(layers, 0, expand_layer(flatten));
-        json_decref(dense);
-        json_decref(flatten);
+    if (parameterless) { /* a network needs something to train: a gain before it, which keeps any shape */
+        json_t *gain = json_pack("{s:s, s:s, s:s}", "type", "normaliser", "kind", "rms", "gain", "scalar");
+        json_array_insert_new(layers, 0, expand_layer(gain));
+        json_decref(gain);
         planned = network_check(layers, &shape, 0, NULL, &problems, &err);
     }
     if (planned == STATUS_OK) {

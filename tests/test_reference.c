@@ -3,6 +3,7 @@
  * real, in double precision. The same source is built in single and in double.
  */
 #include "core/layer_registry.h"
+#include "core/layout.h"
 #include "core/loss.h"
 #include "core/optimiser.h"
 #include "core/update.h"
@@ -59,6 +60,19 @@ static void compare_array(const char *name, const char *what, const real *got, c
         sum += difference * difference;
     }
     note(name, what, sqrt(sum) / (norm > floor ? norm : floor));
+}
+
+/* The same for activations, which a network keeps channels last. */
+static void compare_activations(const char *name, const char *what, const struct shape *shape, size_t rows,
+                                const real *got, const json_t *want)
+{
+    real *files = calloc(array_size(want), sizeof *files);
+    assert_non_null(files);
+    memcpy(files, got, array_size(want) * sizeof *files);
+    if (layout_differs(shape))
+        layout_channels_first(shape, rows, got, files);
+    compare_array(name, what, files, want, 0);
+    free(files);
 }
 
 /* A figure of each sample: |got − want| / max(|want|, floor), and undefined where the case has null. */
@@ -178,21 +192,30 @@ static void check_layer_case(const json_t *test)
     assert_true(x && g && delta && measured);
     copy_array(input, x);
     copy_array(grad_output, g);
+    if (layout_differs(&network->layers[0].output)) {
+        real *files = arena_reals(&arena, array_size(grad_output));
+        assert_non_null(files);
+        memcpy(files, g, array_size(grad_output) * sizeof *g);
+        layout_channels_last(&network->layers[0].output, rows, files, g);
+    }
 
     assert_ok(network_forward(network, &arena, PASS_MEASURE, x, rows, rows, &pass, &err));
-    compare_array(name, "output", pass.logits, json_object_get(expect, "output"), 0);
+    const struct shape *in = &network->layers[0].input, *out = &network->layers[0].output;
+    compare_activations(name, "output", out, rows, pass.logits, json_object_get(expect, "output"));
     pass.layers[0].skip_dx = false;
     assert_ok(network_backward(network, &pass, g, &err));
     compare_gradients(name, network, json_object_get(expect, "grad_parameters"), false);
-    compare_array(name, "gradient of the input", pass.layers[0].dx, json_object_get(expect, "grad_input"), 0);
+    compare_activations(name, "gradient of the input", in, rows, pass.layers[0].dx,
+                        json_object_get(expect, "grad_input"));
 
     struct site_update update;
     plain_step(network, rate, delta);
     measure_all(network, &pass, 0, delta, rate, &update, measured);
-    compare_array(name, "effective update", update.effective, json_object_get(expect, "effective_update"), 0);
+    compare_activations(name, "effective update", out, rows, update.effective,
+                        json_object_get(expect, "effective_update"));
     for (size_t i = 0; i < array_size(grad_output); i++)
         g[i] *= (real)-rate;
-    compare_array(name, "ideal update", g, json_object_get(expect, "ideal_update"), 0);
+    compare_activations(name, "ideal update", out, rows, g, json_object_get(expect, "ideal_update"));
     compare_metrics(name, json_object_get(expect, "metrics"), measured, rows);
     arena_free(&arena);
     network_free(network);
