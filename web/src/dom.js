@@ -221,7 +221,7 @@ export function errorNotice(lead, error, action = nothing) {
               ${about.errors.map((e) => html`<li><code>${e.pointer || "/"}</code> ${e.detail}</li>`)}
           </ul>`
         : nothing;
-    return notice(html`<b>${lead}</b> ${about.message} ${about.reference ?? ""}${places}`, action);
+    return notice(html`<b>${lead}</b> ${about.message ?? ""} ${about.reference ?? ""}${places}`, action);
 }
 
 /** @param {() => void} run @param {string} [label] */

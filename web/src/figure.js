@@ -172,7 +172,9 @@ export function figure(figure) {
     >
         <div class="fig-head">
             <h2>${title}</h2>
-            ${settings === nothing ? nothing : html`<div class="set">${settings}</div>`} ${tools(figure)}
+            <div class="fig-side">
+                ${settings === nothing ? nothing : html`<div class="set">${settings}</div>`} ${tools(figure)}
+            </div>
         </div>
         ${
             figure.aside

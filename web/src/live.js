@@ -12,6 +12,7 @@ import { int } from "./format.js";
  * @property {string} ink of its name at the line's end
  * @property {number} width
  * @property {boolean} points
+ * @property {boolean} valued its last value stands beside its name
  * @property {(value: number | null) => string} format
  * @property {number[]} steps
  * @property {(number | null)[]} values
@@ -130,7 +131,7 @@ export class PlumbLive extends Drawn {
         return {
             width,
             height: HEIGHT,
-            padding: [12, 16, 0, 0],
+            padding: [12, 88, 0, 0],
             legend: { show: false },
             cursor: { y: false, points: { size: 7 }, drag: { x: true, y: false, setScale: true } },
             scales: { x: { time: false, auto: false, min: 0, max: options.steps }, y: { range: options.range } },
@@ -183,7 +184,7 @@ export class PlumbLive extends Drawn {
         ctx.textAlign = "right";
         ctx.font = `${12 * ratio}px ${family}`;
         ctx.fillStyle = resolved("var(--ink-2)");
-        ctx.fillText("step", bbox.left + bbox.width, bbox.top + bbox.height - 8 * ratio);
+        ctx.fillText("step", ctx.canvas.width - 4 * ratio, bbox.top + bbox.height + 15 * ratio);
         const labels = series.flatMap((s) => {
             let last = s.values.length - 1;
             while (last >= 0 && s.values[last] == null) last--;
@@ -191,7 +192,7 @@ export class PlumbLive extends Drawn {
             const value = /** @type {number} */ (s.values[last]);
             const x = chart.valToPos(s.steps[last], "x", true);
             const y = Math.min(bbox.top + bbox.height, Math.max(bbox.top, chart.valToPos(value, "y", true)));
-            return [{ s, x, y, words: `${s.name} ${s.format(value)}`.trim() }];
+            return [{ s, x, y, words: s.valued ? `${s.name} ${s.format(value)}` : s.name }];
         });
         labels.sort((a, b) => a.y - b.y);
         labels.forEach((label, i) => {
@@ -200,16 +201,11 @@ export class PlumbLive extends Drawn {
         for (const { s, x, y, words } of labels) {
             ctx.font = `${s.width > 1 ? 500 : 400} ${12 * ratio}px ${family}`;
             ctx.fillStyle = resolved(s.ink);
-            const wide = ctx.measureText(words).width;
-            // Where the line ends near the edge, its name stands before the end.
-            const room = x + wide + 12 * ratio < bbox.left + bbox.width;
-            const lift = room ? 0 : -14 * ratio;
-            ctx.textAlign = room ? "left" : "right";
+            ctx.textAlign = "left";
             ctx.lineWidth = 4 * ratio;
             ctx.strokeStyle = resolved("var(--surface)");
-            const place = /** @type {[number, number]} */ ([room ? x + 8 * ratio : bbox.left + bbox.width, y + lift]);
-            ctx.strokeText(words, ...place);
-            ctx.fillText(words, ...place);
+            ctx.strokeText(words, x + 8 * ratio, y);
+            ctx.fillText(words, x + 8 * ratio, y);
         }
         ctx.restore();
     }

@@ -19,14 +19,20 @@ const STEPS_LIMIT = 5000;
  * @typedef {{ scale: Summary[], self: Summary[] }} Glance  one item a site, pooled
  * @typedef {{ site: string, density: import("./api.js").Density, self: Summary | undefined,
  *     exact: [number, number][] }} CloudData
- * @typedef {{ site: string, items: Summary[], more: boolean }} DriftData
+ * @typedef {{ from: number, at: number, to: number, q: Record<string, number | null> }} Band  merged neighbouring steps
+ * @typedef {{ site: string, items: Summary[], more: boolean, bands: Band[], merged: number }} DriftData
  */
+
+/** Where runs are compared, the bands are of so many neighbouring steps at least, and there are so many at most. */
+const MERGED_STEPS = 5;
+const MERGED_BANDS = 24;
 
 /**
  * @param {number} id
  * @param {() => string | null} site the chosen one
+ * @param {{ merged?: boolean }} [options] merged: bands over the steps are merged from neighbouring ones
  */
-export function runData(id, site) {
+export function runData(id, site, { merged = false } = {}) {
     const base = `/jobs/${id}`;
     const grown = { interval: INTERVAL };
 
@@ -83,8 +89,24 @@ export function runData(id, site) {
             { site: name, column: "scale" },
             { limit: STEPS_LIMIT, signal },
         );
-        return /** @type {DriftData} */ ({ site: name, ...pages });
+        const steps = merged ? pages.items.filter((item) => item.count > 0).map((item) => Number(item.step)) : [];
+        const size = Math.max(MERGED_STEPS, Math.ceil(steps.length / MERGED_BANDS));
+        const bands = await Promise.all(windows(steps, size).map((window) => band(name, window, signal)));
+        return /** @type {DriftData} */ ({ site: name, ...pages, bands, merged: size });
     }, grown);
+
+    /**
+     * Quantiles over neighbouring steps, from their merged histograms.
+     * @param {string} name
+     * @param {number[]} steps
+     * @param {AbortSignal} signal
+     * @returns {Promise<Band>}
+     */
+    async function band(name, steps, signal) {
+        const [from, at, to] = [0, steps.length >> 1, steps.length - 1].map((i) => steps[i]);
+        const [item] = await pooled("scale", signal, { site: name, step_from: from, step_to: to });
+        return { from, at, to, q: item?.quantiles ?? {} };
+    }
 
     const all = [job, sites, glance, cloud, drift];
     return {
@@ -112,6 +134,17 @@ export function runData(id, site) {
     };
 }
 /** @typedef {ReturnType<typeof runData>} RunData */
+
+/**
+ * Neighbouring steps in groups of one size; a rest that is too small joins the last group.
+ * @param {number[]} steps
+ * @param {number} size
+ */
+function windows(steps, size) {
+    const count = Math.max(1, Math.floor(steps.length / size));
+    if (!steps.length) return [];
+    return Array.from({ length: count }, (_, i) => steps.slice(i * size, i === count - 1 ? undefined : (i + 1) * size));
+}
 
 /**
  * The site a figure opens on: the first with parameters, where norms differ most between samples.

@@ -35,6 +35,18 @@ function thinned(items) {
     return Array.from({ length: STEP_LIMIT }, (_, i) => items[Math.round(i * every)]);
 }
 
+/**
+ * Merged bands from the first step to the last; each group's stand at its middle.
+ * @param {Run} run
+ */
+function bandsOf(run) {
+    const bands = run.data.drift.state.value.data?.bands ?? [];
+    if (!bands.length) return null;
+    const [first, last] = [bands[0], bands[bands.length - 1]];
+    const inner = bands.map(({ at, q }) => ({ step: at, q }));
+    return [{ step: first.from, q: first.q }, ...inner, { step: last.to, q: last.q }];
+}
+
 /** @param {Run[]} runs @returns {DriftSeries[]} */
 const seriesOf = (runs) =>
     runs.map((run) => {
@@ -47,6 +59,7 @@ const seriesOf = (runs) =>
             variant: site?.variant ?? run.variant,
             dashed: runs.length > 1 && (run.variant === "affine" || run.hollow),
             hollow: run.hollow,
+            bands: bandsOf(run),
             steps: thinned(items.filter((item) => item.count > 0)).map((item) => ({
                 step: /** @type {number} */ (item.step),
                 q: item.quantiles,
@@ -79,10 +92,16 @@ function caption(series, runs) {
     const all = runs.map((run) => run.data.drift.state.value.data?.items.filter((item) => item.count > 0).length ?? 0);
     const bands = series.length > 1 ? "bands: 25–75 %; thin: 5 % and 95 %" : "bands: 25–75 % and 5–95 %";
     const shown = series.map((s) => s.steps.length);
+    const sizes = runs.flatMap(({ data }) =>
+        data.drift.state.value.data?.bands.length ? [data.drift.state.value.data.merged] : [],
+    );
+    const pooling = sizes.length
+        ? `bands over ${Math.max(...sizes)} neighbouring ones by merging histograms, medians not pooled`
+        : "not pooled";
     const thin = all.some((n, i) => n > shown[i])
         ? `, ${int(Math.max(...shown))} of ${int(Math.max(...all))} drawn`
         : "";
-    return `Scale by step at one site. Thick: median of the batch; ${bands}. Signed log axis, linear from −0.1 to 0.1: below 0 a sample is moved away from its ideal. ${plural(Math.max(...all), "probed step")}${thin}, not pooled, ${countText(
+    return `Scale by step at one site. Thick: median of the batch; ${bands}. Signed log axis, linear from −0.1 to 0.1: below 0 a sample is moved away from its ideal. ${plural(Math.max(...all), "probed step")}${thin}, ${pooling}, ${countText(
         steps.map((step) => step.n),
         "each",
     )}, ${int(gone)} undefined.`;

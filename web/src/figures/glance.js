@@ -62,7 +62,8 @@ function reading(rows, runs) {
         ];
     });
     const lead = isSelfPart() ? "Medians predicted for a sample alone" : "Medians";
-    return `${lead}: ${list(parts)} times the ideal step.`;
+    const [first, ...others] = parts;
+    return `${lead}: ${[`${first} times the ideal step`, ...others].join(", ")}.`;
 }
 
 /** @param {Run[]} runs @param {boolean} selfPart */
@@ -147,18 +148,20 @@ export function glanceFigure(runs, { cls, axes, empty }) {
         ...about,
         runs: runs.map((run) => run.id),
         settings: html`${fitButton(best.join() !== domain.join(), () => axes.fit(key))} ${partSwitch()}`,
-        body: html`${
-            runs.length > 1
-                ? html`<div class="key">
-                      ${runs.map((run) => variant(run.variant, run.label, run.hollow || undefined))}
-                  </div>`
-                : ""
-        }
-        ${plotHost({
-            deps: [domain, selfPart, ...readings.map((r) => r.state.value.data), runs.map((r) => r.label).join()],
-            height,
-            draw: (width) => ({ nodes: [module.glancePlot(rows, options, width)] }),
-        })}`,
+        body: html`<div class="keyed">
+            ${
+                runs.length > 1
+                    ? html`<div class="key">
+                          ${runs.map((run) => variant(run.variant, run.label, run.hollow || undefined))}
+                      </div>`
+                    : ""
+            }
+            ${plotHost({
+                deps: [domain, selfPart, ...readings.map((r) => r.state.value.data), runs.map((r) => r.label).join()],
+                height,
+                draw: (width) => ({ nodes: [module.glancePlot(rows, options, width)] }),
+            })}
+        </div>`,
         reading: reading(rows, runs),
         caption: caption(runs, selfPart),
         table: () => table(runs, rows),

@@ -48,12 +48,12 @@ function reading(kind, test, perEpoch) {
 /**
  * @param {"loss" | "accuracy"} kind
  * @param {import("./common.js").Run} run
- * @param {{ metrics: Metrics | null, error: unknown, retry: () => void,
+ * @param {{ metrics: Metrics | null, error: unknown, retry: () => void, cls: string,
  *     axes: import("../axes.js").AxisKeeper, empty: import("../dom.js").Part }} o
  */
-export function linesFigure(kind, run, { metrics, error, retry, axes, empty }) {
+export function linesFigure(kind, run, { metrics, error, retry, cls, axes, empty }) {
     const { title, key, format, what } = KINDS[kind];
-    const about = { id: kind, title, cls: "" };
+    const about = { id: kind, title, cls };
     if (plotsFailed.value || (error && !metrics) || !metrics || !liveReady.value)
         return placeholder(about, {
             height: 208,
@@ -75,8 +75,26 @@ export function linesFigure(kind, run, { metrics, error, retry, axes, empty }) {
         kind === "loss" ? String(Number(v.toPrecision(6))) : `${Math.round(100 * v)}\u00a0%`;
     /** @type {import("../live.js").LiveSeries[]} */
     const series = [
-        { name: "train", colour: "var(--axis)", ink: "var(--ink-2)", width: 1, points: false, format, ...train },
-        { name: "test", colour: "var(--ink)", ink: "var(--ink)", width: 2, points: true, format, ...test },
+        {
+            name: "train",
+            colour: "var(--axis)",
+            ink: "var(--ink-2)",
+            width: 1,
+            points: false,
+            valued: false,
+            format,
+            ...train,
+        },
+        {
+            name: "test",
+            colour: "var(--ink)",
+            ink: "var(--ink)",
+            width: 2,
+            points: true,
+            valued: true,
+            format,
+            ...test,
+        },
     ].filter((s) => s.steps.length);
     /** @type {import("../live.js").LiveOptions} */
     const options = { steps, range, format: tickFormat, name: `${title} by step` };

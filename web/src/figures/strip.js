@@ -5,19 +5,17 @@ import { needPlots, plots } from "../plots_loader.js";
 import { mismatchRamp } from "../ramp.js";
 import { strip } from "../strip.js";
 
-const ABOUT = { id: "network", title: "The network", cls: "c12" };
-
 /**
  * @param {import("./common.js").Run} run
  * @param {string | null} chosen
- * @param {(site: string) => void} choose
- * @param {import("../dom.js").Part} empty
+ * @param {{ cls: string, choose: (site: string) => void, empty: import("../dom.js").Part }} o
  */
-export function stripFigure(run, chosen, choose, empty) {
+export function stripFigure(run, chosen, { cls, choose, empty }) {
+    const about = { id: "network", title: "The network", cls };
     const { sites: reading, job } = run.data;
     const { data, error } = reading.state.value;
-    if (!data) return placeholder(ABOUT, { height: 120, awaited: "Reading the sites.", error, retry: reading.refresh });
-    if (!data.sites.length) return placeholder(ABOUT, { height: 120, awaited: "", empty });
+    if (!data) return placeholder(about, { height: 120, awaited: "Reading the sites.", error, retry: reading.refresh });
+    if (!data.sites.length) return placeholder(about, { height: 120, awaited: "", empty });
     const scales = job.state.value.data?.results?.median_scale ?? {};
     const known = data.sites.flatMap(({ name }) => {
         const scale = scales[name];
@@ -31,7 +29,7 @@ export function stripFigure(run, chosen, choose, empty) {
     if (far.length) readings.push(`Farthest from the ideal: ${far[0].name}, median scale ${num(far[0].scale)}.`);
     if (below.length) readings.push(`${plural(below.length, "site")} with a median ≤ 0.`);
     return figure({
-        ...ABOUT,
+        ...about,
         runs: [run.id],
         body: strip(data.sites, scales, chosen, choose),
         key: mismatchRamp(),

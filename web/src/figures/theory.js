@@ -144,12 +144,15 @@ export function theoryFigure(runs, site, { cls, aside = false, settings = nothin
     const clouds = panels.map((panel) => panel.cloud);
     const key = `theory ${site} ${runs.map((run) => run.id)}`;
     const domain = axes.get(key, () => cloudDomain(panels.map(({ data }) => cloudOf(data, false))));
+    /** Beside another figure a panel is no taller than that one. */
+    const tallest = aside ? 640 : 480;
     const fullest = Math.max(...clouds.map(module.fullestBin));
     const out = clouds.map((c) => outside(c, domain));
     const now = theme.value;
     /** @param {typeof panels[number]} panel */
     const optionsOf = ({ run, data, cloud: c }) => ({
         ...domain,
+        tallest,
         fullest,
         variant: run.data.sites.state.value.data?.sites.find((s) => s.name === site)?.variant ?? run.variant,
         exact: selfPart ? [] : data.exact,
@@ -175,7 +178,7 @@ export function theoryFigure(runs, site, { cls, aside = false, settings = nothin
                     </p>
                     ${plotHost({
                         deps: [panel.data, domain, fullest, selfPart, now],
-                        height: module.theoryHeight(domain, 440),
+                        height: module.theoryHeight({ ...domain, tallest }, 440),
                         draw: (width) => module.theory(panel.cloud, options, width),
                     })}
                 </div>`;

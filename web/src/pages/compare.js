@@ -109,7 +109,7 @@ export function open() {
  */
 function openRuns(ids) {
     const axes = axisKeeper();
-    const runs = ids.map((id) => runData(id, () => site.peek()));
+    const runs = ids.map((id) => runData(id, () => site.peek(), { merged: true }));
 
     /** Sites that all runs have, in the first one's order. */
     const common = computed(() => {

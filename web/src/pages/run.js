@@ -5,7 +5,7 @@ import { computed, effect, signal } from "@preact/signals-core";
 import { html, nothing } from "lit-html";
 import { Problem, request, withQuery } from "../api.js";
 import { axisKeeper } from "../axes.js";
-import { bar, errorNotice, menu, retryButton, stateMark, toast, unknownKeysNotice, variant } from "../dom.js";
+import { bar, errorNotice, icon, menu, retryButton, stateMark, toast, unknownKeysNotice, variant } from "../dom.js";
 import { openStream } from "../events.js";
 import { driftFigure } from "../figures/drift.js";
 import { glanceFigure } from "../figures/glance.js";
@@ -26,6 +26,8 @@ import { datasetText, isProbed, leaves, mainVariant, networkText, optimiserText,
 const METRIC_KEYS = ["train/loss", "train/accuracy", "test/loss", "test/accuracy"];
 const MAX_POINTS = 2000;
 const LOG_LIMIT = 500;
+/** Up to so many sites, the network fits beside a chart. */
+const FEW_SITES = 8;
 
 /** @type {import("../main.js").PageModule["open"]} */
 export function open(text) {
@@ -160,7 +162,7 @@ export function open(text) {
                             : html`<button class="btn" type="button" @click=${cancel}>Cancel</button>`
                     }
                     <a class="btn" href="/compare?jobs=${id}">Compare</a>
-                    ${menu({ label: "Download", items: downloads(job) })}
+                    ${menu({ label: html`<span>Download</span>${icon("down")}`, items: downloads(job) })}
                 </div>
             </div>
             ${isFinal(job.state) || done == null ? nothing : bar(done, job.state === "running", "Progress")}
@@ -235,6 +237,7 @@ export function open(text) {
             empty,
         };
         const at = site.value;
+        const choose = (/** @type {string} */ name) => setQuery({ site: name });
         return html`${head(job)} ${unknownKeysNotice(unknownKeys(["site", "part", "steps", "table"]))}
             ${actionFailed.value ? errorNotice("That was refused.", actionFailed.value) : nothing}
             ${
@@ -244,21 +247,32 @@ export function open(text) {
             }
             ${notices(job)}
             <div class="cols">
-                ${glanceFigure([run], { cls: "c8", axes, empty })}
-                <div class="c4 stack">${linesFigure("loss", run, lines)} ${linesFigure("accuracy", run, lines)}</div>
-                ${stripFigure(run, at, (name) => setQuery({ site: name }), empty)}
-                <div class="c7 stack">
-                    ${at ? driftFigure([run], at, { cls: "", axes, empty }) : nothing} ${logView()}
-                </div>
-                <div class="c5 stack">
-                    ${at ? theoryFigure([run], at, { cls: "", axes, empty }) : nothing} ${specView(job)}
-                </div>
+                ${
+                    (data.sites.state.value.data?.sites.length ?? 0) > FEW_SITES
+                        ? html`${glanceFigure([run], { cls: "c8", axes, empty })}
+                              <div class="c4 stack">
+                                  ${linesFigure("loss", run, { ...lines, cls: "" })}
+                                  ${linesFigure("accuracy", run, { ...lines, cls: "" })}
+                              </div>
+                              ${stripFigure(run, at, { cls: "c12", choose, empty })}`
+                        : html`${glanceFigure([run], { cls: "c8", axes, empty })}
+                          ${linesFigure("loss", run, { ...lines, cls: "c4" })}
+                          ${stripFigure(run, at, { cls: "c8", choose, empty })}
+                          ${linesFigure("accuracy", run, { ...lines, cls: "c4" })}`
+                }
+                ${
+                    at
+                        ? html`${driftFigure([run], at, { cls: "c6", axes, empty })}
+                          ${theoryFigure([run], at, { cls: "c6", axes, empty })}`
+                        : nothing
+                }
+                ${logView()} ${specView(job)}
             </div>`;
     }
 
     function logView() {
         const { data: lines, error } = log.state.value;
-        return html`<section class="sect" aria-label="Log">
+        return html`<section class="sect c6" aria-label="Log">
             <h2>Log</h2>
             ${error && !lines ? errorNotice("The log could not be read.", error, retryButton(log.refresh)) : nothing}
             ${lines && !lines.length ? html`<p class="quiet">Nothing is logged yet.</p>` : nothing}
@@ -270,7 +284,10 @@ export function open(text) {
                               .map(
                                   (line) =>
                                       html`<li class=${line.level}>
-                                          <time datetime=${line.at}>${clock(line.at)}</time><span>${line.text}</span>
+                                          <time datetime=${line.at}>${clock(line.at)}</time
+                                          >${line.level === "info" ? nothing : html`<b>${line.level}</b> `}<span
+                                              >${line.text}</span
+                                          >
                                       </li>`,
                               )}
                       </ol>`
@@ -290,7 +307,7 @@ export function open(text) {
             ["probe", probeText(job.spec)],
             ["spec hash", html`<code title=${job.spec_hash}>${job.spec_hash?.slice(0, 12)}</code>`],
         ];
-        return html`<section class="sect" aria-label="Spec">
+        return html`<section class="sect c6" aria-label="Spec">
             <h2>Spec</h2>
             <dl class="kv ${allKeys.value ? "code" : ""}">
                 ${(allKeys.value ? rows : few).map(

@@ -11,7 +11,9 @@ import * as kit from "./kit.js";
 
 /**
  * @typedef {{ step: number, q: Record<string, number | null>, n: number, undefined: number }} DriftStep
- * @typedef {{ label: string, variant: string | null, dashed: boolean, hollow: boolean, steps: DriftStep[] }} DriftSeries
+ * @typedef {{ label: string, variant: string | null, dashed: boolean, hollow: boolean, steps: DriftStep[],
+ *     bands: { step: number, q: Record<string, number | null> }[] | null }} DriftSeries
+ *     bands: merged over neighbouring steps; null: those of each step
  * @typedef {object} DriftOptions
  * @property {[number, number]} y
  * @property {[number, number]} x
@@ -37,7 +39,10 @@ const signed = (v) => Math.sign(v) * Math.log1p(Math.abs(v) / LINEAR);
  * @returns {[number, number]}
  */
 export function driftDomain(series) {
-    const all = series.flatMap((s) => s.steps.flatMap((step) => [step.q["5"], step.q["95"], step.q["50"]]));
+    const all = series.flatMap((s) => [
+        ...s.steps.map((step) => step.q["50"]),
+        ...(s.bands ?? s.steps).flatMap(({ q }) => [q["5"], q["95"]]),
+    ]);
     const values = /** @type {number[]} */ (all.filter((v) => v != null && Number.isFinite(v)));
     const high = Math.max(1, ...values);
     const low = Math.min(0, ...values);
@@ -83,7 +88,7 @@ function endLabels(series, y, height) {
         const words = many ? `${s.label}\n${num(median)}` : `median ${num(median)}`;
         if (median != null) labels.push({ v: median, words, strong: true, tall: many ? 32 : 16, top: 0 });
         for (const p of many ? ["5", "95"] : ["5", "25", "75", "95"]) {
-            const v = last[p];
+            const v = (s.bands?.[s.bands.length - 1].q ?? last)[p];
             const value = !many && (p === "5" || p === "95") ? ` ${num(v)}` : "";
             if (v != null) labels.push({ v, words: `${p}\u00a0%${value}`, strong: false, tall: 16, top: 0 });
         }
@@ -126,14 +131,15 @@ export function driftPlot(series, o, width) {
         ruleY([0], { stroke: kit.AXIS, strokeDasharray: "2,3" }),
     ];
     /** @param {string} p */
-    const at = (p) => (/** @type {DriftStep} */ d) => clip(d.q[p]);
+    const at = (p) => (/** @type {{ q: Record<string, number | null> }} */ d) => clip(d.q[p]);
     for (const s of series) {
         const stroke = colourOf(s.variant);
+        const bands = s.bands ?? s.steps;
         const area = (/** @type {string} */ a, /** @type {string} */ b, /** @type {number} */ fillOpacity) =>
-            areaY(s.steps, { x: "step", y1: at(a), y2: at(b), fill: stroke, fillOpacity });
+            areaY(bands, { x: "step", y1: at(a), y2: at(b), fill: stroke, fillOpacity });
         if (!many) marks.push(area("5", "95", 0.14));
         marks.push(area("25", "75", 0.22));
-        for (const p of ["5", "95"]) marks.push(lineY(s.steps, { x: "step", y: at(p), stroke, strokeWidth: 0.75 }));
+        for (const p of ["5", "95"]) marks.push(lineY(bands, { x: "step", y: at(p), stroke, strokeWidth: 0.75 }));
     }
     marks.push(ruleY([1], kit.RULE));
     for (const s of series) {

@@ -91,7 +91,7 @@ export function glancePlot(rows, o, width) {
                 ...intervals(
                     mine.filter((row) => row.variant === variant),
                     variant,
-                    { clip, low, high, dy: shift(run), self: o.self },
+                    { clip, low, high, dy: shift(run), self: o.self, pitch },
                 ),
             );
         marks.push(...numbers(mine, shift(run)));
@@ -152,9 +152,11 @@ const at = (rows, words, options) =>
  * Intervals and medians of rows of one variant.
  * @param {GlanceRow[]} rows
  * @param {string | null} variant
- * @param {{ clip: (v: number | null | undefined) => number, low: number, high: number, dy: number, self: boolean }} o
+ * @param {{ clip: (v: number | null | undefined) => number, low: number, high: number, dy: number, self: boolean,
+ *     pitch: number }} o
  */
-function intervals(rows, variant, { clip, low, high, dy, self }) {
+function intervals(rows, variant, { clip, low, high, dy, self, pitch }) {
+    const inset = (pitch - 14) / 2;
     const colour = colourOf(variant);
     const { symbol, r, rotate } = symbolOf(variant);
     const known = rows.filter((row) => row.quantiles["50"] != null);
@@ -199,7 +201,7 @@ function intervals(rows, variant, { clip, low, high, dy, self }) {
         self
             ? tickX(
                   known.filter((row) => row.self != null && row.self >= low && row.self <= high),
-                  { y: "site", x: "self", stroke: kit.INK, strokeWidth: 1.5, dy, insetTop: 4, insetBottom: 4 },
+                  { y: "site", x: "self", stroke: kit.INK, strokeWidth: 1.5, dy, insetTop: inset, insetBottom: inset },
               )
             : null,
         dots(false),

@@ -38,7 +38,7 @@ export function linesPlot(series, o, width) {
                     return text(last.slice(-1), {
                         x: "step",
                         y: "value",
-                        text: () => `${s.name} ${s.format(last[last.length - 1]?.value ?? null)}`.trim(),
+                        text: () => (s.valued ? `${s.name} ${s.format(last[last.length - 1]?.value ?? null)}` : s.name),
                         textAnchor: "start",
                         dx: 8,
                         dy: s.points ? 0 : -16,

@@ -15,6 +15,7 @@ import * as kit from "./kit.js";
  * @typedef {object} TheoryOptions
  * @property {[number, number]} x decades
  * @property {[number, number]} y decades
+ * @property {number} tallest the most a panel's frame may be high, in px
  * @property {number} fullest the greatest count of a bin over all panels, so that one ramp serves them all
  * @property {string | null} variant
  * @property {[number, number][]} exact log10 places of samples that are known exactly; a lone bin is drawn there
@@ -28,18 +29,16 @@ const TOP = 28;
 const STRIP = 144;
 /** The residuals' axis, in decades either way. */
 const SPREAD = 1.5;
-/** The tallest a panel's frame may be, in px. */
-const TALLEST = 640;
 
 /** @param {TheoryOptions} o @param {number} width */
 function measures(o, width) {
     const across = o.x[1] - o.x[0];
     const down = o.y[1] - o.y[0];
-    const decade = Math.min((width - LEFT - RIGHT) / across, TALLEST / down);
+    const decade = Math.min((width - LEFT - RIGHT) / across, o.tallest / down);
     return { decade, width: Math.round(LEFT + RIGHT + decade * across), height: Math.round(decade * down) };
 }
 
-/** @param {Pick<TheoryOptions, "x" | "y">} o @param {number} width */
+/** @param {Pick<TheoryOptions, "x" | "y" | "tallest">} o @param {number} width */
 export function theoryHeight(o, width) {
     return measures(/** @type {TheoryOptions} */ (o), width).height + TOP + 8 + STRIP;
 }
@@ -119,7 +118,7 @@ function mainPlot(cloud, o, width) {
     const label = 10 ** (from + (to - from) * 0.3);
     const range = cloud.predicted;
     const said = cloud.constant
-        ? `predicted ${num(range?.[0])} for all`
+        ? `predicted ${Number(range?.[0].toPrecision(3))} for all`
         : range
           ? `predicted ${num(range[0])} to ${num(range[1])}`
           : "";
@@ -154,12 +153,12 @@ function mainPlot(cloud, o, width) {
                 }),
                 dot(dots, { r: 1.75, fill: countColour(0, o.theme) }),
                 kit.note(`${said}\n${plural(cloud.total, "sample")}`, {
-                    frameAnchor: "top-right",
+                    frameAnchor: "bottom-right",
                     textAnchor: "end",
-                    lineAnchor: "top",
+                    lineAnchor: "bottom",
                     lineHeight: 1.35,
                     dx: -4,
-                    dy: 4,
+                    dy: -4,
                     stroke: kit.SURFACE,
                     strokeWidth: 4,
                 }),
