@@ -240,7 +240,7 @@ static enum status from_ring(struct events *events, int64_t after, struct event 
 
 static enum status from_catalog(struct events *events, int64_t after, struct event *ret_event, struct error *err)
 {
-    bool row;
+    bool row = false;
     struct event event = {0};
     pthread_mutex_lock(&events->reader_mutex);
     sqlite3_stmt *select = events->select;

@@ -24,7 +24,7 @@ static enum status check_recorded(sqlite3 *db, const struct schema *schema, int 
     for (int i = 0; i < version && status == STATUS_OK; i++) {
         const struct migration *migration = &schema->migrations[i];
         char expected[CHECKSUM_SIZE];
-        bool row;
+        bool row = false;
         checksum(migration->sql, expected);
         sqlite3_bind_int(statement, 1, migration->number);
         status = db_row(statement, &row, err);

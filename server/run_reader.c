@@ -79,7 +79,7 @@ enum status rows_to_json(sqlite3_stmt *statement, json_t **ret_items, struct err
         return error_no_memory(err);
     int columns = sqlite3_column_count(statement);
     for (;;) {
-        bool row;
+        bool row = false;
         enum status status = db_row(statement, &row, err);
         if (status != STATUS_OK)
             return status;
@@ -128,7 +128,7 @@ enum status run_reader_site(struct run_reader *reader, const char *name, int64_t
         return status;
     char known[512] = "";
     for (;;) {
-        bool row;
+        bool row = false;
         status = db_row(statement, &row, err);
         if (status != STATUS_OK)
             return status;
@@ -254,7 +254,7 @@ enum status run_reader_log(struct run_reader *reader, size_t count, json_t **ret
 enum status run_reader_weights(struct run_reader *reader, uint8_t **ret_bytes, size_t *ret_size, struct error *err)
 {
     attribute_cleanup(cleanup_statement) sqlite3_stmt *statement = NULL;
-    bool row;
+    bool row = false;
     enum status status = db_prepare(reader->db, "SELECT safetensors FROM weights", &statement, err);
     if (status == STATUS_OK)
         status = db_row(statement, &row, err);

@@ -110,7 +110,7 @@ static json_t *x_bins_json(enum density_pair pair)
 enum status run_reader_density(struct run_reader *reader, const struct divergence_query *query, const char *x,
                                const char *y, json_t **ret_json, struct error *err)
 {
-    enum density_pair pair;
+    enum density_pair pair = DENSITY_SELF_SCALE;
     struct range range;
     enum status status = find_pair(x, y, &pair, err);
     if (status == STATUS_OK && !query->site)

@@ -59,7 +59,7 @@ static enum status first_of_last(struct run_reader *reader, size_t count, int64_
                                  struct error *err)
 {
     attribute_cleanup(cleanup_statement) sqlite3_stmt *statement = NULL;
-    bool row;
+    bool row = false;
     enum status status = db_prepare(reader->db,
                                     "SELECT min(step) FROM (SELECT step FROM divergence_batch WHERE site = (SELECT "
                                     "min(site) FROM sites) AND step <= ? ORDER BY step DESC LIMIT ?)",

@@ -187,7 +187,7 @@ enum status db_row(sqlite3_stmt *statement, bool *ret_row, struct error *err)
 enum status db_integer(sqlite3 *db, const char *sql, int64_t *ret_value, struct error *err)
 {
     attribute_cleanup(cleanup_statement) sqlite3_stmt *statement = NULL;
-    bool row;
+    bool row = false;
     enum status status = db_prepare(db, sql, &statement, err);
     if (status == STATUS_OK)
         status = db_row(statement, &row, err);

@@ -13,7 +13,7 @@
 static enum status check_damage(sqlite3 *db, struct error *err)
 {
     attribute_cleanup(cleanup_statement) sqlite3_stmt *statement = NULL;
-    bool row;
+    bool row = false;
     enum status status = db_prepare(db, "PRAGMA quick_check(1)", &statement, err);
     if (status == STATUS_OK)
         status = db_row(statement, &row, err);

@@ -147,7 +147,7 @@ static enum status copy_text(sqlite3_stmt *statement, int column, char **ret_tex
 enum status store_job_row(sqlite3 *db, int64_t id, struct job_row *ret_row, struct error *err)
 {
     attribute_cleanup(cleanup_statement) sqlite3_stmt *statement = NULL;
-    bool found;
+    bool found = false;
     enum status status = db_prepare(db,
                                     "SELECT state, attempt, crashes, coalesce(json_extract(progress, '$.step'), 0), "
                                     "cancel_reason, spec FROM job WHERE id = ?",
@@ -235,7 +235,7 @@ static enum status job_json(sqlite3_stmt *statement, json_t **ret_job, struct er
 enum status store_job_json(sqlite3 *db, int64_t id, json_t **ret_job, struct error *err)
 {
     attribute_cleanup(cleanup_statement) sqlite3_stmt *statement = NULL;
-    bool row;
+    bool row = false;
     enum status status = db_prepare(db, "SELECT " JOB_COLUMNS " FROM job WHERE id = ?", &statement, err);
     if (status != STATUS_OK)
         return status;

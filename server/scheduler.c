@@ -1,0 +1,237 @@
+/*
+ * Starting and stopping the scheduler, and the calls of other threads.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "server/data_paths.h"
+#include "server/json_util.h"
+#include "server/scheduler_internal.h"
+#include "server/sqlite_util.h"
+
+/* --- starting and stopping --------------------------------------------------------------------------------------- */
+
+static void scheduler_free(struct scheduler *s)
+{
+    events_free(s->events);
+    store_pool_free(s->pool);
+    cleanup_db(&s->db);
+    if (s->wake >= 0)
+        close(s->wake);
+    pthread_cond_destroy(&s->answered);
+    pthread_mutex_destroy(&s->mutex);
+    string_list_free(s->dataset_folders);
+    free(s->program);
+    free(s->data);
+    free(s->catalog);
+    free(s);
+}
+
+static void cleanup_scheduler(struct scheduler **s)
+{
+    if (*s)
+        scheduler_free(*s);
+}
+
+static enum status make_folder(const char *path, struct error *err)
+{
+    if (mkdir(path, 0700) == 0 || errno == EEXIST)
+        return STATUS_OK;
+    return error_set(err, errno == ENOSPC ? STATUS_NO_SPACE : STATUS_IO, "cannot make the folder %s: %s", path,
+                     strerror(errno));
+}
+
+static enum status copy_settings(struct scheduler *s, const struct scheduler_settings *settings, struct error *err)
+{
+    s->workers = settings->workers;
+    s->grace_seconds = settings->grace_seconds;
+    s->program = strdup(settings->program);
+    s->data = strdup(settings->data);
+    s->catalog = path_join(settings->data, "catalog.db");
+    if (!s->program || !s->data || !s->catalog)
+        return error_no_memory(err);
+    return string_list_copy(settings->dataset_folders, &s->dataset_folders, err);
+}
+
+static enum status open_catalog(struct scheduler *s, struct error *err)
+{
+    attribute_cleanup(cleanup_free) char *runs = path_join(s->data, "runs");
+    enum status status = runs ? make_folder(s->data, err) : error_no_memory(err);
+    if (status == STATUS_OK)
+        status = make_folder(runs, err);
+    if (status == STATUS_OK)
+        status = store_open(s->catalog, &s->db, err);
+    if (status == STATUS_OK)
+        status = store_pool_create(s->catalog, &s->pool, err);
+    return status == STATUS_OK ? events_create(s->db, &s->events, err) : status;
+}
+
+/* What an earlier daemon left running is interrupted. */
+static enum status recover(struct scheduler *s, struct error *err)
+{
+    for (;;) {
+        int64_t id;
+        enum status status = store_first_running(s->db, &id, err);
+        if (status != STATUS_OK || id == 0)
+            return status;
+        status = hard_change(s, recover_job, &id, err);
+        if (status != STATUS_OK)
+            return status;
+    }
+}
+
+enum status scheduler_start(const struct scheduler_settings *settings, struct scheduler **ret_scheduler,
+                            struct error *err)
+{
+    if (settings->workers < 1 || settings->grace_seconds < 0)
+        return error_set(err, STATUS_INVALID, "at least one worker is needed, and a grace of 0 seconds or more");
+    attribute_cleanup(cleanup_scheduler) struct scheduler *s = calloc(1, sizeof *s);
+    if (!s)
+        return error_no_memory(err);
+    pthread_mutex_init(&s->mutex, NULL); /* these two cannot fail on Linux */
+    pthread_cond_init(&s->answered, NULL);
+    s->last_command = &s->commands;
+    s->queue_running = s->queue_queued = -1;
+    s->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (s->wake < 0)
+        return error_set(err, STATUS_IO, "cannot make an eventfd: %s", strerror(errno));
+    enum status status = copy_settings(s, settings, err);
+    if (status == STATUS_OK)
+        status = open_catalog(s, err);
+    if (status == STATUS_OK)
+        status = recover(s, err);
+    if (status != STATUS_OK)
+        return status;
+    int code = pthread_create(&s->thread, NULL, scheduler_thread, s);
+    if (code != 0)
+        return error_set(err, STATUS_IO, "cannot start a thread: %s", strerror(code));
+    *ret_scheduler = s;
+    s = NULL;
+    return STATUS_OK;
+}
+
+static void wake(struct scheduler *s)
+{
+    uint64_t one = 1;
+    if (write(s->wake, &one, sizeof one) < 0) {
+        /* its counter is full: the thread is awake already */
+    }
+}
+
+void scheduler_stop(struct scheduler *scheduler)
+{
+    if (!scheduler)
+        return;
+    pthread_mutex_lock(&scheduler->mutex);
+    scheduler->stop_asked = true;
+    pthread_mutex_unlock(&scheduler->mutex);
+    wake(scheduler);
+    pthread_join(scheduler->thread, NULL);
+    scheduler_free(scheduler);
+}
+
+/* --- commands ---------------------------------------------------------------------------------------------------- */
+
+/* Hands a command to the thread and waits for the answer. */
+static enum status ask(struct scheduler *s, struct command *command)
+{
+    pthread_mutex_lock(&s->mutex);
+    if (s->closed || s->stop_asked) {
+        pthread_mutex_unlock(&s->mutex);
+        return error_set(command->err, STATUS_STOPPED, "the server is stopping");
+    }
+    *s->last_command = command;
+    s->last_command = &command->next;
+    wake(s);
+    while (!command->done)
+        pthread_cond_wait(&s->answered, &s->mutex);
+    pthread_mutex_unlock(&s->mutex);
+    return command->status;
+}
+
+enum status scheduler_submit(struct scheduler *scheduler, const struct spec *spec, int64_t *ret_id, struct error *err)
+{
+    struct command command = {.kind = COMMAND_SUBMIT, .spec = spec, .err = err};
+    enum status status = ask(scheduler, &command);
+    if (status == STATUS_OK)
+        *ret_id = command.id;
+    return status;
+}
+
+enum status scheduler_cancel(struct scheduler *scheduler, int64_t id, const char *reason, struct error *err)
+{
+    struct command command = {
+        .kind = COMMAND_CANCEL, .id = id, .reason = reason ? reason : "cancelled by a user", .err = err};
+    return ask(scheduler, &command);
+}
+
+/* --- reads ------------------------------------------------------------------------------------------------------- */
+
+enum status scheduler_job(struct scheduler *scheduler, int64_t id, json_t **ret_job, struct error *err)
+{
+    sqlite3 *db = NULL;
+    enum status status = store_pool_take(scheduler->pool, &db, err);
+    if (status == STATUS_OK)
+        status = store_job_json(db, id, ret_job, err);
+    store_pool_give(scheduler->pool, db);
+    return status;
+}
+
+enum status scheduler_jobs(struct scheduler *scheduler, const struct job_query *query, json_t **ret_page,
+                           struct error *err)
+{
+    sqlite3 *db = NULL;
+    enum status status = store_pool_take(scheduler->pool, &db, err);
+    if (status == STATUS_OK)
+        status = store_jobs_json(db, query, ret_page, err);
+    store_pool_give(scheduler->pool, db);
+    return status;
+}
+
+static enum status queue_json(const struct scheduler *s, const int64_t counts[JOB_STATE_COUNT], json_t **ret_queue,
+                              struct error *err)
+{
+    attribute_cleanup(cleanup_json) json_t *states = json_object();
+    enum status status = states ? STATUS_OK : error_no_memory(err);
+    for (int i = 0; i < JOB_STATE_COUNT && status == STATUS_OK; i++)
+        status = json_put(states, job_state_name((enum job_state)i), json_integer(counts[i]), err);
+    if (status != STATUS_OK)
+        return status;
+    json_t *queue = json_pack("{s:i, s:I, s:I, s:O}", "workers", s->workers, "running", (json_int_t)counts[JOB_RUNNING],
+                              "queued", (json_int_t)counts[JOB_QUEUED], "states", states);
+    if (!queue)
+        return error_no_memory(err);
+    *ret_queue = queue;
+    return STATUS_OK;
+}
+
+enum status scheduler_queue(struct scheduler *scheduler, json_t **ret_queue, struct error *err)
+{
+    sqlite3 *db = NULL;
+    int64_t counts[JOB_STATE_COUNT];
+    enum status status = store_pool_take(scheduler->pool, &db, err);
+    if (status == STATUS_OK)
+        status = store_counts(db, counts, err);
+    store_pool_give(scheduler->pool, db);
+    return status == STATUS_OK ? queue_json(scheduler, counts, ret_queue, err) : status;
+}
+
+struct events *scheduler_events(struct scheduler *scheduler)
+{
+    return scheduler->events;
+}
+
+enum status scheduler_run_path(struct scheduler *scheduler, int64_t id, char **ret_path, struct error *err)
+{
+    char *path;
+    if (asprintf(&path, "%s/runs/%" PRId64 ".db", scheduler->data, id) < 0)
+        return error_no_memory(err);
+    *ret_path = path;
+    return STATUS_OK;
+}
