@@ -18,6 +18,7 @@
  */
 #include "core/spec.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>

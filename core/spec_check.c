@@ -1,5 +1,6 @@
 /* What needs the data set: whether the spec fits it, and what the run would cost. */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,0 +1,146 @@
+/* The spec against its data set: probed steps, what does not fit, and the cost. */
+#include "tests/specs.h"
+
+#define DATASET "\"dataset\": {\"name\": \"synthetic\"}"
+#define MODEL "\"model\": {\"layers\": [{\"type\": \"dense\", \"units\": 10}]}"
+
+/* ------------------------------------------------------------------ schedules */
+
+static size_t brute_force_log(size_t steps, size_t count, bool *ret_probed)
+{
+    size_t distinct = 0;
+    memset(ret_probed, 0, steps + 1);
+    for (size_t j = 0; j < count; j++) {
+        size_t step = (size_t)llround(pow((double)steps, (double)j / (double)(count - 1)));
+        distinct += !ret_probed[step];
+        ret_probed[step] = true;
+    }
+    return distinct;
+}
+
+static void test_log_schedule(void **state)
+{
+    (void)state;
+    static const size_t steps[] = {1, 2, 3, 7, 100, 780, 4096, 12345}, counts[] = {2, 3, 10, 100, 999, 20000};
+    bool *probed = calloc(12346, sizeof *probed);
+    struct spec *spec = spec_from_text("{" DATASET "," MODEL "}");
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        for (size_t k = 0; k < sizeof counts / sizeof *counts; k++) {
+            spec->probe.count = counts[k];
+            brute_force_log(steps[i], counts[k], probed);
+            for (size_t step = 0; step <= steps[i] + 1; step++) {
+                bool expected = step >= 1 && step <= steps[i] && probed[step];
+                if (spec_step_is_probed(spec, step, steps[i], 1) != expected)
+                    fail_msg("step %zu of %zu with count %zu", step, steps[i], counts[k]);
+            }
+        }
+    }
+    free(probed);
+    spec_free(spec);
+}
+
+static void test_other_schedules(void **state)
+{
+    (void)state;
+    struct spec *spec = spec_from_text("{" DATASET "," MODEL ", \"probe\": {\"schedule\": \"every\", \"every\": 3}}");
+    static const bool every[] = {false, true, false, false, true, false, false, true, false};
+    for (size_t step = 0; step < 9; step++)
+        assert_int_equal(spec_step_is_probed(spec, step, 8, 4), every[step]);
+    spec->probe.schedule = PROBE_EPOCHS;
+    for (size_t step = 1; step <= 8; step++)
+        assert_int_equal(spec_step_is_probed(spec, step, 8, 4), step == 4 || step == 8);
+    spec->probe.schedule = PROBE_NONE;
+    for (size_t step = 1; step <= 8; step++)
+        assert_false(spec_step_is_probed(spec, step, 8, 4));
+    spec_free(spec);
+}
+
+/* ------------------------------------------------------------------ against the data set */
+
+static const struct dataset_folders nowhere = {(const char *const[]){"/nonexistent/a", "/nonexistent/b", NULL}};
+
+static void check_refuses(const char *text, enum status expected, const char *pointer, const char *words)
+{
+    struct problem_list problems;
+    struct spec *spec = spec_from_text(text);
+    struct error err = {""};
+    json_t *cost = NULL;
+    assert_ok(problem_list_init(&problems, &err));
+    assert_int_equal(spec_check(spec, &nowhere, &cost, &problems, &err), expected);
+    assert_null(cost);
+    expect_fault(&problems, text, pointer, words);
+    assert_non_null(strstr(err.text, words));
+    spec_free(spec);
+    problem_list_clear(&problems);
+}
+
+#define SMALL "\"dataset\": {\"name\": \"synthetic\", \"classes\": 3, \"features\": 5, \"train\": 100, \"test\": 10}"
+#define LAYERS                                                                                                         \
+    "\"model\": {\"layers\": [{\"type\": \"dense\", \"units\": 4}, {\"type\": \"tanh\"}, {\"type\": "                  \
+    "\"dense\", \"units\": 3}]}"
+
+static void test_check_refuses(void **state)
+{
+    (void)state;
+    check_refuses("{" SMALL "," LAYERS ", \"batch_size\": 101}", STATUS_INVALID, "/batch_size",
+                  "Must be at most 100, the training samples; found 101.");
+    check_refuses("{" SMALL "," LAYERS ", \"probe\": {\"watch\": [99, 100]}}", STATUS_INVALID, "/probe/watch/1",
+                  "Must be below 100");
+    check_refuses("{" SMALL "," LAYERS ", \"probe\": {\"sites\": [\"0.dense\", \"1.tanh\"]}}", STATUS_INVALID,
+                  "/probe/sites/1", "it has 0.dense, 2.dense");
+    check_refuses("{" SMALL ", \"model\": {\"layers\": [{\"type\": \"dense\", \"units\": 4}]}}", STATUS_INVALID,
+                  "/model/layers/0", "3");
+    check_refuses("{\"dataset\": {\"name\": \"fashion-mnist\"}," LAYERS "}", STATUS_NOT_FOUND, "/dataset/name",
+                  "dataset-fashion-mnist");
+    check_refuses("{\"dataset\": {\"name\": \"npy\", \"path\": \"mine\"}," LAYERS "}", STATUS_NOT_FOUND,
+                  "/dataset/name", "/nonexistent/a, /nonexistent/b");
+}
+
+static void test_cost(void **state)
+{
+    (void)state;
+    struct problem_list problems;
+    struct error err;
+    json_t *cost = NULL;
+    struct spec *spec =
+        spec_from_text("{" SMALL "," LAYERS ", \"batch_size\": 30, \"epochs\": 7, \"probe\": {\"count\": 10, "
+                       "\"watch\": [1, 2], \"samples\": 20}}");
+    bool probed[22];
+    assert_ok(problem_list_init(&problems, &err));
+    assert_ok(spec_check(spec, &nowhere, &cost, &problems, &err));
+    assert_int_equal(spec_steps_per_epoch(spec, 100), 3); /* ten samples are dropped */
+    assert_int_equal(option_integer(cost, "steps_per_epoch"), 3);
+    assert_int_equal(option_integer(cost, "steps"), 21);
+    size_t expected = brute_force_log(21, 10, probed);
+    assert_int_equal(option_integer(cost, "probed_steps"), expected);
+    assert_int_equal(option_integer(cost, "probe_rows"), expected * 2 * (20 + 2));
+    assert_int_equal(option_integer(cost, "parameters"), 5 * 4 + 4 + 4 * 3 + 3);
+    assert_int_equal(json_array_size(json_object_get(cost, "layers")), 3);
+    assert_int_equal(json_array_size(json_object_get(cost, "sites")), 2);
+    assert_true(option_number(cost, "flops_per_step") > 30 * 2 * (5 * 4 + 4 * 3));
+    json_decref(cost);
+    spec->probe.schedule = PROBE_EVERY;
+    spec->probe.every = 4;
+    assert_ok(spec_check(spec, &nowhere, &cost, &problems, &err));
+    assert_int_equal(option_integer(cost, "probed_steps"), 6); /* 1 5 9 13 17 21 */
+    json_decref(cost);
+    spec->probe.schedule = PROBE_EPOCHS;
+    assert_ok(spec_check(spec, &nowhere, &cost, &problems, &err));
+    assert_int_equal(option_integer(cost, "probed_steps"), 7);
+    json_decref(cost);
+    spec->probe.schedule = PROBE_NONE;
+    assert_ok(spec_check(spec, &nowhere, NULL, &problems, &err));
+    spec_free(spec);
+    problem_list_clear(&problems);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_log_schedule),
+        cmocka_unit_test(test_other_schedules),
+        cmocka_unit_test(test_check_refuses),
+        cmocka_unit_test(test_cost),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
