@@ -12,7 +12,7 @@ import { saveText, saveBlob } from "./save.js";
  * @property {string} name of the file, without its end
  * @property {number[]} runs
  * @property {import("./figure.js").Table} table
- * @property {SVGSVGElement[][]} drawings rows of drawings
+ * @property {SVGSVGElement[][]} drawings rows of drawings; data-heading stands above one
  */
 
 const NS = "http://www.w3.org/2000/svg";
@@ -29,6 +29,9 @@ export async function exportFigure(kind, figure) {
     saveBlob(await picture(text, width, height), `${figure.name}.png`);
 }
 
+/** @param {number[]} runs */
+const runsText = (runs) => `${runs.length === 1 ? "Run" : "Runs"} ${runs.join(", ")}`;
+
 /** @param {string | number | null} value */
 function csvCell(value) {
     const text = value == null ? "" : String(value);
@@ -37,7 +40,7 @@ function csvCell(value) {
 
 /** RFC 4180 after a head of comments. @param {Export} figure */
 function csv({ title, caption, link, runs, table }) {
-    const head = [title, caption, `runs: ${runs.join(", ")}`, link].map((line) => `# ${line.replace(/\s+/g, " ")}`);
+    const head = [title, caption, runsText(runs), link].map((line) => `# ${line.replace(/\s+/g, " ")}`);
     const rows = [table.columns.map((c) => c.name), ...table.rows];
     return [...head, ...rows.map((row) => row.map(csvCell).join(",")), ""].join("\r\n");
 }
@@ -97,7 +100,7 @@ function compose({ title, caption, link, runs, drawings }) {
     const inner = Math.max(480, ...rows.map((row) => row.w));
     const width = inner + 2 * PAD;
     const out = element("svg", { xmlns: NS, width, "font-family": "system-ui, sans-serif", "font-size": 12 });
-    out.append(element("title", {}, title), element("desc", {}, `${caption} Runs ${runs.join(", ")}. ${link}`));
+    out.append(element("title", {}, title), element("desc", {}, `${caption} ${runsText(runs)}. ${link}`));
     const ground = element("rect", { width: "100%", height: "100%", fill: "var(--surface)" });
     const words = (
         /** @type {string} */ text,
@@ -108,6 +111,14 @@ function compose({ title, caption, link, runs, drawings }) {
     let y = PAD + 40;
     for (const row of rows) {
         let x = PAD;
+        if (row.svgs.some((svg) => svg.dataset.heading)) {
+            for (const svg of row.svgs) {
+                out.append(words(svg.dataset.heading ?? "", y + 12, { x, fill: "var(--ink)" }));
+                x += size(svg).w + GAP;
+            }
+            y += 24;
+            x = PAD;
+        }
         for (const svg of row.svgs) {
             const copy = /** @type {SVGSVGElement} */ (svg.cloneNode(true));
             for (const [key, value] of Object.entries({
@@ -118,6 +129,7 @@ function compose({ title, caption, link, runs, drawings }) {
                 overflow: "visible",
             }))
                 copy.setAttribute(key, String(value));
+            copy.removeAttribute("data-heading");
             copy.setAttribute("color", "var(--ink-2)");
             for (const text of copy.querySelectorAll("text")) text.setAttribute("xml:space", "preserve");
             out.append(copy);
@@ -126,7 +138,7 @@ function compose({ title, caption, link, runs, drawings }) {
         y += row.h + 8;
     }
     y += 20;
-    for (const line of [...wrap(caption, Math.floor(inner / 6.6)), "", `Runs ${runs.join(", ")} · ${link}`]) {
+    for (const line of [...wrap(caption, Math.floor(inner / 6.6)), "", `${runsText(runs)} · ${link}`]) {
         out.append(words(line, y, {}));
         y += 18;
     }

@@ -21,6 +21,7 @@ import "./drawn.js";
  * @property {Part} body
  * @property {Part} [key] what explains the colours, below the body or above the caption beside it
  * @property {string} reading the one thing it shows; computed, or ""
+ * @property {string} [exportNote] what an export must say besides, as its colours are not explained
  * @property {string} caption what is plotted, how aggregated, what is missing, n
  * @property {boolean} [aside] there is room for the caption to the right
  * @property {() => Table} [table] every number behind it
@@ -63,7 +64,7 @@ async function save(figure, kind) {
         const { exportFigure } = await import("./export.js");
         await exportFigure(kind, {
             title: figure.title,
-            caption: [figure.reading, figure.caption].filter(Boolean).join(" "),
+            caption: [figure.reading, figure.caption, figure.exportNote].filter(Boolean).join(" "),
             link: permalink(figure.id),
             name: `plumbline-${figure.runs.map((id) => `run${id}`).join("-")}-${figure.id}`,
             runs: figure.runs,

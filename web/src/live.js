@@ -194,18 +194,20 @@ export class PlumbLive extends Drawn {
             const y = Math.min(bbox.top + bbox.height, Math.max(bbox.top, chart.valToPos(value, "y", true)));
             return [{ s, x, y, words: s.valued ? `${s.name} ${s.format(value)}` : s.name }];
         });
+        // All names stand behind the longest line: behind its own end a shorter one's would stand in it.
+        const end = Math.max(...labels.map((label) => label.x));
         labels.sort((a, b) => a.y - b.y);
         labels.forEach((label, i) => {
             if (i) label.y = Math.max(label.y, labels[i - 1].y + APART * ratio);
         });
-        for (const { s, x, y, words } of labels) {
+        for (const { s, y, words } of labels) {
             ctx.font = `${s.width > 1 ? 500 : 400} ${12 * ratio}px ${family}`;
             ctx.fillStyle = resolved(s.ink);
             ctx.textAlign = "left";
             ctx.lineWidth = 4 * ratio;
             ctx.strokeStyle = resolved("var(--surface)");
-            ctx.strokeText(words, x + 8 * ratio, y);
-            ctx.fillText(words, x + 8 * ratio, y);
+            ctx.strokeText(words, end + 8 * ratio, y);
+            ctx.fillText(words, end + 8 * ratio, y);
         }
         ctx.restore();
     }

@@ -30,9 +30,10 @@ const MERGED_BANDS = 24;
 /**
  * @param {number} id
  * @param {() => string | null} site the chosen one
- * @param {{ merged?: boolean }} [options] merged: bands over the steps are merged from neighbouring ones
+ * @param {{ merged?: boolean, begin?: () => void }} [options]
+ *     merged: bands over the steps are merged from neighbouring ones; begin: the job is there, read what else it has
  */
-export function runData(id, site, { merged = false } = {}) {
+export function runData(id, site, { merged = false, begin } = {}) {
     const base = `/jobs/${id}`;
     const grown = { interval: INTERVAL };
 
@@ -108,7 +109,15 @@ export function runData(id, site, { merged = false } = {}) {
         return { from, at, to, q: item?.quantiles ?? {} };
     }
 
-    const all = [job, sites, glance, cloud, drift];
+    const figures = [sites, glance, cloud, drift];
+    /** Nothing is asked about a job before it is known that there is one. */
+    let known = false;
+    const stopWaiting = job.state.subscribe(({ data }) => {
+        if (known || !data) return;
+        known = true;
+        for (const part of figures) part.refresh();
+        begin?.();
+    });
     return {
         id,
         job,
@@ -118,7 +127,7 @@ export function runData(id, site, { merged = false } = {}) {
         drift,
         /** New steps were measured. */
         grow() {
-            for (const part of [sites, glance, cloud, drift]) part.refresh();
+            for (const part of figures) part.refresh();
         },
         /** Another site was chosen. */
         move() {
@@ -126,10 +135,12 @@ export function runData(id, site, { merged = false } = {}) {
             drift.renew();
         },
         refresh() {
-            for (const part of all) part.refresh();
+            job.refresh();
+            if (known) for (const part of figures) part.refresh();
         },
         close() {
-            for (const part of all) part.close();
+            stopWaiting();
+            for (const part of [job, ...figures]) part.close();
         },
     };
 }

@@ -71,17 +71,18 @@ export const strip = (sites, scales, chosen, choose) =>
                 html`<div class="group" ${css({ flex: `${Math.max(1, group.sites.length)} 1 0` })}>
                     <div class="cells">
                         ${group.sites.map((site) => {
-                            const said = `${site.name}, median scale ${num(scales[site.name])}`;
+                            const scale = scales[site.name];
+                            const short = group.bracket ? (site.part ?? site.type) : site.name;
                             return html`<button
                                 class="cell"
                                 type="button"
-                                title=${said}
-                                aria-label=${said}
+                                title=${`${site.name}, median scale ${num(scale)}`}
                                 aria-pressed=${site.name === chosen}
                                 @click=${() => choose(site.name)}
                             >
-                                <span class="what">${group.bracket ? (site.part ?? site.type) : site.name}</span>
-                                ${painted(scales[site.name], "fill")}
+                                <span class="what">${short}</span>
+                                <span class="vh">${short === site.name ? "" : `(${site.name})`} median scale</span>
+                                ${painted(scale, "fill")}
                             </button>`;
                         })}
                     </div>

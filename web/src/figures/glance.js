@@ -54,7 +54,7 @@ function reading(rows, runs) {
         mine.sort((a, b) => Number(a.quantiles["50"]) - Number(b.quantiles["50"]));
         const [low, high] = [mine[0], mine[mine.length - 1]];
         const text = (/** @type {GlanceRow} */ row) => num(row.quantiles["50"]);
-        if (runs.length > 1) return [`${run.label} ${text(low)}${low === high ? "" : ` to ${text(high)}`}`];
+        if (runs.length > 1) return [`${run.label} ${text(low)}${text(low) === text(high) ? "" : ` to ${text(high)}`}`];
         return [
             low === high
                 ? `${text(low)} at ${low.site}`

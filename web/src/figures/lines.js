@@ -100,7 +100,9 @@ export function linesFigure(kind, run, { metrics, error, retry, cls, axes, empty
     const options = { steps, range, format: tickFormat, name: `${title} by step` };
     const batch = run.batch ? `, n = ${int(run.batch)}` : "";
     const thinned =
-        train.of > train.steps.length ? `, ${int(train.steps.length)} of ${int(train.of)} drawn, extremes kept` : "";
+        train.of > train.steps.length
+            ? `, ${int(train.steps.length)} of ${int(train.of)} drawn${run.growing ? "" : ", extremes kept"}`
+            : "";
     const parts = [`${what} Thin: each training batch${batch}, not smoothed${thinned}.`];
     parts.push(
         test.steps.length ? "Thick: the test set, after each epoch." : "The test set follows after the first epoch.",

@@ -3,7 +3,7 @@ import { html, nothing } from "lit-html";
 import { allRatios, BIN, cloud, cloudDomain, outside, ratioQuantile } from "../bins.js";
 import { variant } from "../dom.js";
 import { figure, placeholder, plotHost } from "../figure.js";
-import { int, num, percent, tick } from "../format.js";
+import { int, num, percent, plural, tick } from "../format.js";
 import { plots, plotsFailed } from "../plots_loader.js";
 import { countRamp } from "../ramp.js";
 import { theme } from "../theme.js";
@@ -185,13 +185,16 @@ export function theoryFigure(runs, site, { cls, aside = false, settings = nothin
             })}
         </div>`,
         key: countRamp(fullest),
-        reading: reading(panels),
+        reading: selfPart ? "" : reading(panels),
+        exportNote: `Counts from 1 to ${plural(fullest, "sample")} a bin, log.`,
         caption: caption(panels, selfPart),
         table: () => table(panels),
         drawings: async () => {
-            const drawn = panels.map((panel) =>
-                module.theoryPlots(panel.cloud, { ...optionsOf(panel), theme: "light" }, 440),
-            );
+            const drawn = panels.map((panel) => {
+                const plots = module.theoryPlots(panel.cloud, { ...optionsOf(panel), theme: "light" }, 440);
+                plots[0].dataset.heading = `${panel.run.label} · ${countsText(panel.cloud, domain)}`;
+                return plots;
+            });
             return [drawn.map(([main]) => main), drawn.map(([, residual]) => residual)];
         },
         stale: staleOf(readings),

@@ -35,7 +35,7 @@ export function open(text) {
     const axes = axisKeeper();
     /** @type {import("@preact/signals-core").ReadonlySignal<string | null>} */
     const site = computed(() => chosenSite(data.sites.state.value.data?.sites ?? [], param("site")));
-    const data = runData(id, () => site.peek());
+    const data = runData(id, () => site.peek(), { begin: () => readLogs() });
     const base = `/jobs/${id}`;
     /** @type {import("@preact/signals-core").Signal<unknown>} */
     const actionFailed = signal(null);
@@ -54,10 +54,13 @@ export function open(text) {
         const { items } = await request(`${base}/log`, { signal: abort });
         return /** @type {import("../api.js").LogLine[]} */ (items);
     });
-    const read = () => {
-        data.refresh();
+    const readLogs = () => {
         metrics.refresh();
         log.refresh();
+    };
+    const read = () => {
+        data.refresh();
+        if (data.job.state.value.data) readLogs();
     };
 
     const stream = openStream({

@@ -5,6 +5,9 @@ import { dot, lineY, ruleY, text } from "@observablehq/plot";
 import { int } from "../format.js";
 import * as kit from "./kit.js";
 
+const FRAME = 200;
+const APART = 16;
+
 /**
  * @param {import("../live.js").LiveSeries[]} series
  * @param {import("../live.js").LiveOptions} o
@@ -14,10 +17,24 @@ export function linesPlot(series, o, width) {
     const [low, high] = o.range;
     /** @param {import("../live.js").LiveSeries} s */
     const points = (s) => s.steps.map((step, i) => ({ step, value: s.values[i] }));
+    const height = FRAME;
+    const end = Math.max(...series.map((s) => s.steps[s.steps.length - 1] ?? 0));
+    const labels = series.flatMap((s) => {
+        const value = s.values.filter((v) => v != null).pop();
+        return value == null ? [] : [{ s, value: Math.min(high, Math.max(low, value)), dy: 0 }];
+    });
+    // Names that would meet are moved apart.
+    labels.sort((a, b) => b.value - a.value);
+    labels.forEach((label, i) => {
+        if (!i) return;
+        const above = labels[i - 1];
+        const gap = ((above.value - label.value) / (high - low)) * height - above.dy;
+        label.dy = Math.max(0, APART - gap);
+    });
     return kit.draw(
         {
             width,
-            height: 240,
+            height: height + 44,
             marginLeft: 48,
             marginRight: 104,
             marginTop: 16,
@@ -33,19 +50,18 @@ export function linesPlot(series, o, width) {
                 ...series
                     .filter((s) => s.points)
                     .map((s) => dot(points(s), { x: "step", y: "value", fill: s.colour, r: 2.5 })),
-                ...series.map((s) => {
-                    const last = points(s).filter((p) => p.value != null);
-                    return text(last.slice(-1), {
-                        x: "step",
-                        y: "value",
-                        text: () => (s.valued ? `${s.name} ${s.format(last[last.length - 1]?.value ?? null)}` : s.name),
+                ...labels.map(({ s, value, dy }) =>
+                    text([value], {
+                        x: () => end,
+                        y: (d) => d,
+                        text: () => (s.valued ? `${s.name} ${s.format(value)}` : s.name),
                         textAnchor: "start",
                         dx: 8,
-                        dy: s.points ? 0 : -16,
+                        dy,
                         fill: kit.INK,
                         clip: false,
-                    });
-                }),
+                    }),
+                ),
                 kit.leftAxis(/** @type {any} */ (5), { tickFormat: o.format }),
                 kit.bottomAxis(/** @type {any} */ (5), { tickFormat: (/** @type {number} */ d) => int(d) }),
                 kit.note("step", { frameAnchor: "bottom-right", dy: 18, dx: 100, textAnchor: "end" }),
