@@ -2,7 +2,8 @@
  * Scaling: the figures of the training samples, and gathering mini-batches by them.
  *
  * Every scaling is out = (value − shift) · factor with a shift and a factor for the whole sample, for each channel, or
- * for each feature. It is computed in double, so that bytes divided by 255 are that to the last bit of a real.
+ * for each feature. It is computed in double where a large common part could cancel; bytes have none, and are scaled as
+ * reals, twice as fast.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -13,7 +14,7 @@
 
 /* ------------------------------------------------------------------ one sample */
 
-#define DEFINE_SCALE(name, type)                                                                                       \
+#define DEFINE_SCALE(name, type, work)                                                                                 \
     MULTIVERSION                                                                                                       \
     static void name(const struct scaler *scaler, const void *values, real *ret_scaled)                                \
     {                                                                                                                  \
@@ -24,18 +25,18 @@
             real *restrict z = ret_scaled + g * run;                                                                   \
             if (scaler->repeated) {                                                                                    \
                 for (size_t i = 0; i < run; i++)                                                                       \
-                    z[i] = (real)(((double)x[i] - shift[i]) * factor[i]);                                              \
+                    z[i] = (real)(((work)x[i] - (work)shift[i]) * (work)factor[i]);                                    \
                 continue;                                                                                              \
             }                                                                                                          \
-            double a = shift[g], b = factor[g];                                                                        \
+            work a = (work)shift[g], b = (work)factor[g];                                                              \
             for (size_t i = 0; i < run; i++)                                                                           \
-                z[i] = (real)(((double)x[i] - a) * b);                                                                 \
+                z[i] = (real)(((work)x[i] - a) * b);                                                                   \
         }                                                                                                              \
     }
 
-DEFINE_SCALE(scale_bytes, uint8_t)
-DEFINE_SCALE(scale_floats, float)
-DEFINE_SCALE(scale_doubles, double)
+DEFINE_SCALE(scale_bytes, uint8_t, real)
+DEFINE_SCALE(scale_floats, float, double)
+DEFINE_SCALE(scale_doubles, double, double)
 
 static const scale_function scale_functions[ELEMENT_COUNT] = {
     [ELEMENT_BYTE] = scale_bytes, [ELEMENT_FLOAT] = scale_floats, [ELEMENT_DOUBLE] = scale_doubles};

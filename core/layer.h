@@ -20,7 +20,7 @@
 #include "core/status.h"
 #include "core/update.h"
 
-#define LAYER_MAX_TENSORS 4
+#define LAYER_MAX_TENSORS 16
 #define LAYER_MAX_SITES 8
 #define LAYER_PATH_SIZE 32
 
@@ -46,13 +46,17 @@ struct layer {
     size_t in, out;             /* their sizes */
     struct layer_tensor tensors[LAYER_MAX_TENSORS];
     size_t tensor_count;
-    size_t parameter_count, buffer_count;   /* reals */
-    size_t parameter_offset, buffer_offset; /* into the network's blocks */
-    const char *variant;                    /* NULL where there is none; static */
-    const char *sites[LAYER_MAX_SITES];     /* the part's name, "" where the layer has one site */
+    size_t parameter_count, buffer_count;       /* reals */
+    size_t parameter_offset, buffer_offset;     /* into the slices of what holds the layer: network or residual */
+    const char *variant;                        /* NULL where there is none; static */
+    const char *sites[LAYER_MAX_SITES];         /* the part's name, "" where the layer has one site */
+    const char *site_variants[LAYER_MAX_SITES]; /* where sites differ in it; NULL: the layer's */
     size_t site_count;
-    double init_gain; /* set by the network from the activation that follows: He or Glorot */
-    void *detail;     /* the type's own struct of ops->detail_size bytes; the network's */
+    double init_gain;       /* set by the network from the activation that follows: He or Glorot */
+    struct layer *children; /* a residual's own layers; owned */
+    size_t child_count;
+    size_t id;    /* place in the network's list of all layers, inner ones included */
+    void *detail; /* the type's own struct of ops->detail_size bytes; the network's */
 };
 
 enum pass_mode {
@@ -70,12 +74,14 @@ struct layer_pass {
     const real *parameters; /* the layer's slice of the network's blocks */
     real *gradient;         /* likewise: ∂L/∂θ, set by backward */
     real *buffers;
-    const real *x;  /* rows × in */
-    real *z;        /* rows × out; set by forward */
-    const real *dz; /* ∂L/∂z, rows × out; for backward */
-    real *dx;       /* ∂L/∂x, rows × in; set by backward unless `skip_dx` */
-    bool skip_dx;   /* nothing before this layer has parameters */
-    void *kept;     /* what forward keeps for backward and for the effective update */
+    const real *x;                        /* rows × in */
+    real *z;                              /* rows × out; set by forward */
+    const real *dz;                       /* ∂L/∂z, rows × out; for backward */
+    real *dx;                             /* ∂L/∂x, rows × in; set by backward unless `skip_dx` */
+    bool skip_dx;                         /* nothing before this layer has parameters */
+    struct layer_pass **all;              /* the passes of all layers of the network, by layer->id */
+    const real *changes[LAYER_MAX_SITES]; /* of each site; set by `difference` */
+    void *kept;                           /* what forward keeps for backward and for the effective update */
 };
 
 struct layer_ops {
@@ -102,10 +108,10 @@ struct layer_ops {
     /*
      * The change of the output when the input changes by dx (rows × in; NULL for none) and the parameters by `delta`
      * (NULL for none): rows × out, exact and never by subtracting two forwards (theory.md §5 "Precision"). Batch
-     * statistics are taken anew. After a forward pass.
+     * statistics are taken anew. After a forward pass. A layer with several sites sets pass->changes.
      */
-    enum status (*difference)(const struct layer *layer, const struct layer_pass *pass, const real *dx,
-                              const real *delta, real *ret_dz, struct error *err);
+    enum status (*difference)(const struct layer *layer, struct layer_pass *pass, const real *dx, const real *delta,
+                              real *ret_dz, struct error *err);
     /* Floating-point operations of forward and backward for one sample; NULL where they do not matter. */
     double (*flops)(const struct layer *layer);
     /* Variants for the API; NULL where there are none. */

@@ -83,7 +83,7 @@ static enum status difference_by(change_function *change, const struct layer *la
     {                                                                                                                  \
         return backward_by(name##_gradient, layer, pass, err);                                                         \
     }                                                                                                                  \
-    static enum status name##_difference(const struct layer *layer, const struct layer_pass *pass, const real *dx,     \
+    static enum status name##_difference(const struct layer *layer, struct layer_pass *pass, const real *dx,           \
                                          const real *delta, real *ret_dz, struct error *err)                           \
     {                                                                                                                  \
         (void)delta;                                                                                                   \

@@ -262,8 +262,8 @@ static enum status effective_update(const struct layer *layer, const struct laye
 }
 
 /* u(x + dx)(W̃ + ΔW̃)ᵀ − u(x) W̃ᵀ = u ΔW̃ᵀ + du (W̃ + ΔW̃)ᵀ, patch by patch. */
-static enum status difference(const struct layer *layer, const struct layer_pass *pass, const real *dx,
-                              const real *delta, real *ret_dz, struct error *err)
+static enum status difference(const struct layer *layer, struct layer_pass *pass, const real *dx, const real *delta,
+                              real *ret_dz, struct error *err)
 {
     const struct conv *conv = layer->detail;
     struct conv_pass *own = pass->kept;

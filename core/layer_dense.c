@@ -68,8 +68,8 @@ static enum status effective_update(const struct layer *layer, const struct laye
     return projection_update(detail(layer), pass, pass->kept, pass->dz, delta, rule, ret_update, err);
 }
 
-static enum status difference(const struct layer *layer, const struct layer_pass *pass, const real *dx,
-                              const real *delta, real *ret_dz, struct error *err)
+static enum status difference(const struct layer *layer, struct layer_pass *pass, const real *dx, const real *delta,
+                              real *ret_dz, struct error *err)
 {
     return projection_difference(detail(layer), pass, pass->kept, dx, delta, ret_dz, err);
 }

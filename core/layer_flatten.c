@@ -43,8 +43,8 @@ static enum status backward(const struct layer *layer, struct layer_pass *pass, 
     return STATUS_OK;
 }
 
-static enum status difference(const struct layer *layer, const struct layer_pass *pass, const real *dx,
-                              const real *delta, real *ret_dz, struct error *err)
+static enum status difference(const struct layer *layer, struct layer_pass *pass, const real *dx, const real *delta,
+                              real *ret_dz, struct error *err)
 {
     (void)delta;
     (void)err;

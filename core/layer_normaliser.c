@@ -131,8 +131,8 @@ static enum status effective_update(const struct layer *layer, const struct laye
 }
 
 /* (γ + Δγ)(u + du) − γu = Δγ·u + (γ + Δγ)·du. */
-static enum status difference(const struct layer *layer, const struct layer_pass *pass, const real *dx,
-                              const real *delta, real *ret_dz, struct error *err)
+static enum status difference(const struct layer *layer, struct layer_pass *pass, const real *dx, const real *delta,
+                              real *ret_dz, struct error *err)
 {
     const struct detail *d = layer->detail;
     const struct features *f = pass->kept;

@@ -135,8 +135,8 @@ static void max_change(const struct layer *layer, const real *x, const real *dx,
     }
 }
 
-static enum status max_difference(const struct layer *layer, const struct layer_pass *pass, const real *dx,
-                                  const real *delta, real *ret_dz, struct error *err)
+static enum status max_difference(const struct layer *layer, struct layer_pass *pass, const real *dx, const real *delta,
+                                  real *ret_dz, struct error *err)
 {
     (void)delta;
     (void)err;
@@ -209,7 +209,7 @@ static enum status average_backward(const struct layer *layer, struct layer_pass
     return STATUS_OK;
 }
 
-static enum status average_difference(const struct layer *layer, const struct layer_pass *pass, const real *dx,
+static enum status average_difference(const struct layer *layer, struct layer_pass *pass, const real *dx,
                                       const real *delta, real *ret_dz, struct error *err)
 {
     (void)delta;
@@ -282,7 +282,7 @@ static enum status mean_backward(const struct layer *layer, struct layer_pass *p
     return STATUS_OK;
 }
 
-static enum status mean_difference(const struct layer *layer, const struct layer_pass *pass, const real *dx,
+static enum status mean_difference(const struct layer *layer, struct layer_pass *pass, const real *dx,
                                    const real *delta, real *ret_dz, struct error *err)
 {
     (void)delta;

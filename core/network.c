@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/layout.h"
 #include "core/network_plan.h"
@@ -11,24 +12,26 @@
 /* Normal weights with deviation gain/√fan_in (He), or √(2/(fan_in + fan_out)) (Glorot) where no gain is set. */
 static void draw_weight(const struct layer *layer, const struct layer_tensor *tensor, struct rng *rng, real *values)
 {
-    size_t fan_out = tensor->dims[0], fan_in = tensor->size / fan_out;
-    double deviation =
-        layer->init_gain > 0 ? layer->init_gain / sqrt((double)fan_in) : sqrt(2.0 / ((double)fan_in + (double)fan_out));
+    size_t out = tensor->dims[0], in = tensor->dims[1], pixels = tensor->size / (out * in);
+    double fan_in = (double)(in * pixels), fan_out = (double)(out * pixels);
+    double deviation = layer->init_gain > 0 ? layer->init_gain / sqrt(fan_in) : sqrt(2 / (fan_in + fan_out));
     for (size_t i = 0; i < tensor->size; i++)
         values[i] = (real)(deviation * rng_normal(rng));
 }
 
-static void draw_layer(const struct network *network, const struct layer *layer, struct rng *rng)
+/* Every tensor has a stream of its own. */
+static void draw(struct network *network, uint64_t seed)
 {
-    for (size_t t = 0; t < layer->tensor_count; t++) {
-        const struct layer_tensor *tensor = &layer->tensors[t];
-        real *block =
-            tensor->trained ? network->parameters + layer->parameter_offset : network->buffers + layer->buffer_offset;
-        if (tensor->drawn)
-            draw_weight(layer, tensor, rng, block + tensor->offset);
+    for (size_t t = 0; t < network->tensor_count; t++) {
+        const struct network_tensor *item = &network->tensors[t];
+        real *values = (item->tensor->trained ? network->parameters : network->buffers) + item->offset;
+        struct rng rng;
+        rng_seed(&rng, seed, t);
+        if (item->tensor->drawn)
+            draw_weight(item->layer, item->tensor, &rng, values);
         else
-            for (size_t i = 0; i < tensor->size; i++)
-                block[tensor->offset + i] = (real)tensor->start;
+            for (size_t i = 0; i < item->tensor->size; i++)
+                values[i] = (real)item->tensor->start;
     }
 }
 
@@ -44,11 +47,7 @@ enum status network_create(const json_t *layers, const struct shape *input, size
     network->buffers = calloc(network->buffer_count + 1, sizeof *network->buffers);
     if (!network->parameters || !network->gradient || !network->buffers)
         return error_no_memory(err);
-    for (size_t i = 0; i < network->layer_count; i++) {
-        struct rng rng;
-        rng_seed(&rng, seed, i);
-        draw_layer(network, &network->layers[i], &rng);
-    }
+    draw(network, seed);
     *ret_network = network;
     network = NULL;
     return STATUS_OK;
@@ -58,10 +57,11 @@ enum status network_forward(const struct network *network, struct arena *arena, 
                             const real *samples, size_t rows, size_t batch, struct network_pass *ret_pass,
                             struct error *err)
 {
-    struct layer_pass *passes = arena_take(arena, network->layer_count * sizeof *passes);
-    if (!passes)
-        return error_no_memory(err);
+    struct network_pass pass = {.rows = rows, .batch = batch};
     const real *x = samples;
+    pass.all = arena_take(arena, network->all_count * sizeof(struct layer_pass *));
+    if (!pass.all)
+        return error_no_memory(err);
     if (layout_differs(&network->input)) {
         real *last = arena_reals(arena, rows * shape_size(&network->input));
         if (!last)
@@ -69,41 +69,40 @@ enum status network_forward(const struct network *network, struct arena *arena, 
         layout_channels_last(&network->input, rows, samples, last);
         x = last;
     }
-    for (size_t i = 0; i < network->layer_count; i++) {
-        const struct layer *layer = &network->layers[i];
-        passes[i] = (struct layer_pass){
-            .mode = mode,
-            .rows = rows,
-            .batch = batch,
-            .arena = arena,
-            .parameters = network->parameters + layer->parameter_offset,
-            .gradient = network->gradient + layer->parameter_offset,
-            .buffers = network->buffers + layer->buffer_offset,
-            .x = x,
-            .skip_dx = i <= network->first_trained,
-        };
-        enum status status = layer->ops->forward(layer, &passes[i], err);
-        if (status != STATUS_OK)
-            return status;
-        x = passes[i].z;
-    }
-    *ret_pass = (struct network_pass){passes, rows, batch, x};
+    pass.whole = (struct layer_pass){
+        .mode = mode,
+        .rows = rows,
+        .batch = batch,
+        .arena = arena,
+        .parameters = network->parameters,
+        .gradient = network->gradient,
+        .buffers = network->buffers,
+        .all = pass.all,
+        .x = x,
+        .skip_dx = true,
+    };
+    enum status status = layer_stack_forward(network->stack.layers, network->stack.count, &pass.whole, err);
+    if (status != STATUS_OK)
+        return status;
+    pass.logits = pass.whole.z;
+    *ret_pass = pass;
     return STATUS_OK;
 }
 
 enum status network_backward(const struct network *network, struct network_pass *pass, const real *logits_gradient,
                              struct error *err)
 {
-    const real *dz = logits_gradient;
-    for (size_t i = network->layer_count; i-- > network->first_trained;) {
-        const struct layer *layer = &network->layers[i];
-        pass->layers[i].dz = dz;
-        enum status status = layer->ops->backward(layer, &pass->layers[i], err);
-        if (status != STATUS_OK)
-            return status;
-        dz = pass->layers[i].dx;
-    }
-    return STATUS_OK;
+    pass->whole.dz = logits_gradient;
+    return layer_stack_backward(network->stack.layers, network->stack.count, &pass->whole, err);
+}
+
+enum status network_difference(const struct network *network, struct network_pass *pass, const real *delta,
+                               struct error *err)
+{
+    real *change = arena_reals(pass->whole.arena, pass->rows * network->classes);
+    if (!change)
+        return error_no_memory(err);
+    return layer_stack_difference(network->stack.layers, network->stack.count, &pass->whole, NULL, delta, change, err);
 }
 
 static bool all_finite(const real *values, size_t count)
@@ -117,9 +116,9 @@ static bool all_finite(const real *values, size_t count)
 const char *network_first_nonfinite(const struct network *network, const struct network_pass *pass,
                                     char text[LAYER_PATH_SIZE + 48])
 {
-    for (size_t i = 0; i < network->layer_count; i++) {
-        const struct layer *layer = &network->layers[i];
-        const struct layer_pass *part = &pass->layers[i];
+    for (size_t i = 0; i < network->all_count; i++) {
+        const struct layer *layer = network->all[i];
+        const struct layer_pass *part = pass->all[i];
         if (!all_finite(part->z, part->rows * layer->out) ||
             (part->dz && !all_finite(part->dz, part->rows * layer->out))) {
             snprintf(text, LAYER_PATH_SIZE + 48, "%s.%s", layer->path, layer->ops->type);

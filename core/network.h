@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 #include "core/arena.h"
-#include "core/layer.h"
+#include "core/layer_stack.h"
 #include "core/option.h"
 #include "core/safetensors.h"
 #include "core/shape.h"
@@ -19,26 +19,37 @@
 struct network_site {
     char name[LAYER_PATH_SIZE + 48]; /* "1.dense", "2.attention.q" (product.md "Names") */
     const struct layer *layer;
-    size_t index; /* among the layer's sites */
+    size_t index;            /* among the layer's sites */
+    size_t parameter_offset; /* of the layer, into the network's block */
+};
+
+/* A parameter or buffer of any layer. */
+struct network_tensor {
+    char name[2 * LAYER_PATH_SIZE + 48]; /* "layers.4.layers.1.weight" */
+    const struct layer *layer;
+    const struct layer_tensor *tensor;
+    size_t offset; /* into the network's parameters, or its buffers */
 };
 
 struct network {
-    struct layer *layers;
-    size_t layer_count;
+    struct layer_stack stack;
+    const struct layer **all; /* every layer, by id; a residual behind the layers it holds */
+    size_t all_count;
     struct network_site *sites; /* in depth order */
     size_t site_count;
+    struct network_tensor *tensors;
+    size_t tensor_count;
     struct shape input;
-    size_t classes;
+    size_t classes; /* values of a sample's output */
     size_t parameter_count, buffer_count;
     real *parameters, *gradient; /* parameter_count each: one block for all layers */
     real *buffers;               /* running statistics */
-    size_t first_trained;        /* index of the first layer with parameters: nothing before it needs gradients */
 };
 
 /*
  * Plans the expanded `layers` of a spec, allocates the blocks and draws the initial weights from `seed`: normal with
- * He's deviation before relu and leaky-relu, with Glorot's elsewhere; biases 0, running variances 1. The caller frees
- * by network_free. Faults of shape go to `problems`.
+ * He's deviation before relu and leaky-relu, with Glorot's elsewhere; biases 0, gains and running variances 1. The
+ * caller frees by network_free. Faults of shape go to `problems`.
  */
 enum status network_create(const json_t *layers, const struct shape *input, size_t classes, uint64_t seed,
                            struct network **ret_network, struct problem_list *problems, struct error *err);
@@ -55,9 +66,10 @@ void cleanup_network(struct network **network);
 enum status network_check(const json_t *layers, const struct shape *input, size_t classes, json_t **ret_description,
                           struct problem_list *problems, struct error *err);
 
-/* One pass: an entry a layer, from the step's arena. */
+/* One pass of the whole network, from the step's arena. */
 struct network_pass {
-    struct layer_pass *layers;
+    struct layer_pass whole; /* of the stack */
+    struct layer_pass **all; /* of every layer, by id */
     size_t rows, batch;
     const real *logits; /* rows × classes */
 };
@@ -74,7 +86,12 @@ enum status network_forward(const struct network *network, struct arena *arena, 
 enum status network_backward(const struct network *network, struct network_pass *pass, const real *logits_gradient,
                              struct error *err);
 
-/* Where a pass first is not finite: the name of the site, or of the layer ("3.tanh"), in depth order; NULL if nowhere.
+/* The network view (theory.md §1): what the step `delta` of all parameters changes at every site, on the same samples,
+ * entered in the passes' `changes`. */
+enum status network_difference(const struct network *network, struct network_pass *pass, const real *delta,
+                               struct error *err);
+
+/* Where a pass first is not finite: the name of the layer ("1.dense", "3.tanh"), in depth order; NULL if nowhere.
  * `text` holds the name. */
 const char *network_first_nonfinite(const struct network *network, const struct network_pass *pass,
                                     char text[LAYER_PATH_SIZE + 48]);

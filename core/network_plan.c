@@ -1,88 +1,75 @@
-/* Planning: shapes inferred, tensors placed, sites named. Nothing is computed here. */
+/* Planning: shapes inferred, and flat lists of all layers, sites and tensors. Nothing is computed here. */
 #include "core/network_plan.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/layer_registry.h"
-
-struct layer_tensor *layer_add_tensor(struct layer *layer, const char *name, bool trained, int rank, const size_t *dims)
+/* How many layers, sites and tensors there are, inner ones included. */
+static void count_all(struct network *network, const struct layer *layers, size_t count)
 {
-    struct layer_tensor *tensor = &layer->tensors[layer->tensor_count++];
-    size_t *total = trained ? &layer->parameter_count : &layer->buffer_count;
-    *tensor = (struct layer_tensor){.name = name, .rank = rank, .size = 1, .offset = *total, .trained = trained};
-    for (int i = 0; i < rank; i++) {
-        tensor->dims[i] = dims[i];
-        tensor->size *= dims[i];
+    for (size_t i = 0; i < count; i++) {
+        count_all(network, layers[i].children, layers[i].child_count);
+        network->all_count++;
+        network->site_count += layers[i].site_count;
+        network->tensor_count += layers[i].tensor_count;
     }
-    *total += tensor->size;
-    return tensor;
 }
 
-/* Plans layer `index` on the shape that the layer before it gives. */
-static enum status plan_layer(struct network *network, size_t index, const json_t *spec, const struct shape *input,
-                              struct problem_list *problems, struct error *err)
+/* "layers.4.layers.1.weight" for the tensor "weight" of the layer "4.1": a residual holds its own layers. */
+static void name_tensor(struct network_tensor *item)
 {
-    struct layer *layer = &network->layers[index];
-    const char *type = option_string(spec, "type");
-    layer->ops = layer_find(type);
-    if (!layer->ops)
-        return error_set(err, STATUS_INVALID, "layer %zu has the unknown type \"%s\"", index, type);
-    char pointer[64];
-    snprintf(pointer, sizeof pointer, "/model/layers/%zu", index);
-    snprintf(layer->path, sizeof layer->path, "%zu", index);
-    layer->input = *input;
-    layer->in = shape_size(input);
-    layer->parameter_offset = network->parameter_count;
-    layer->buffer_offset = network->buffer_count;
-    if (layer->ops->detail_size > 0) {
-        layer->detail = calloc(1, layer->ops->detail_size);
-        if (!layer->detail)
-            return error_no_memory(err);
+    size_t used = 0;
+    for (const char *at = item->layer->path; *at; at += strcspn(at, ".") + (at[strcspn(at, ".")] == '.')) {
+        int n = snprintf(item->name + used, sizeof item->name - used, "layers.%.*s.", (int)strcspn(at, "."), at);
+        used += n > 0 && (size_t)n < sizeof item->name - used ? (size_t)n : 0;
     }
-    enum status status = layer->ops->plan(layer, spec, pointer, problems, err);
-    if (status != STATUS_OK)
-        return status;
-    layer->out = shape_size(&layer->output);
-    network->parameter_count += layer->parameter_count;
-    network->buffer_count += layer->buffer_count;
-    network->site_count += layer->site_count;
-    return STATUS_OK;
+    snprintf(item->name + used, sizeof item->name - used, "%s", item->tensor->name);
 }
 
-static enum status name_sites(struct network *network, struct error *err)
+/* Enters the layers into the lists, depth first; `parameters` and `buffers` are where their holder's slices begin. */
+static void list_all(struct network *network, struct layer *layers, size_t count, size_t parameters, size_t buffers)
 {
-    network->sites = calloc(network->site_count ? network->site_count : 1, sizeof *network->sites);
-    if (!network->sites)
-        return error_no_memory(err);
-    struct network_site *site = network->sites;
-    for (size_t i = 0; i < network->layer_count; i++) {
-        const struct layer *layer = &network->layers[i];
-        for (size_t k = 0; k < layer->site_count; k++, site++) {
+    for (size_t i = 0; i < count; i++) {
+        struct layer *layer = &layers[i];
+        size_t parameter_offset = parameters + layer->parameter_offset, buffer_offset = buffers + layer->buffer_offset;
+        list_all(network, layer->children, layer->child_count, parameter_offset, buffer_offset);
+        layer->id = network->all_count;
+        network->all[network->all_count++] = layer;
+        for (size_t k = 0; k < layer->site_count; k++) {
+            struct network_site *site = &network->sites[network->site_count++];
             const char *part = layer->sites[k];
-            site->layer = layer;
-            site->index = k;
+            *site = (struct network_site){.layer = layer, .index = k, .parameter_offset = parameter_offset};
             snprintf(site->name, sizeof site->name, "%s.%s%s%s", layer->path, layer->ops->type, *part ? "." : "", part);
         }
+        for (size_t k = 0; k < layer->tensor_count; k++) {
+            struct network_tensor *item = &network->tensors[network->tensor_count++];
+            const struct layer_tensor *tensor = &layer->tensors[k];
+            item->layer = layer;
+            item->tensor = tensor;
+            item->offset = (tensor->trained ? parameter_offset : buffer_offset) + tensor->offset;
+            name_tensor(item);
+        }
     }
-    return STATUS_OK;
 }
 
-/* Each layer with weights starts by the rule for the activation behind it. */
-static void set_gains(struct network *network)
+static enum status make_lists(struct network *network, struct error *err)
 {
-    for (size_t i = 0; i + 1 < network->layer_count; i++) {
-        const struct layer *next = &network->layers[i + 1];
-        if (next->ops->he_gain)
-            network->layers[i].init_gain = next->ops->he_gain(next);
-    }
+    count_all(network, network->stack.layers, network->stack.count);
+    network->all = calloc(network->all_count + 1, sizeof(const struct layer *));
+    network->sites = calloc(network->site_count + 1, sizeof *network->sites);
+    network->tensors = calloc(network->tensor_count + 1, sizeof *network->tensors);
+    if (!network->all || !network->sites || !network->tensors)
+        return error_no_memory(err);
+    network->all_count = network->site_count = network->tensor_count = 0;
+    list_all(network, network->stack.layers, network->stack.count, 0, 0);
+    return STATUS_OK;
 }
 
 static enum status check_head(const struct network *network, size_t classes, struct problem_list *problems,
                               struct error *err)
 {
-    const struct layer *last = &network->layers[network->layer_count - 1];
+    const struct layer *last = &network->stack.layers[network->stack.count - 1];
     if (classes == 0 || (last->output.rank == 1 && last->out == classes))
         return STATUS_OK;
     char pointer[64], shape[SHAPE_TEXT_SIZE];
@@ -96,39 +83,27 @@ enum status network_plan(const json_t *layers, const struct shape *input, size_t
                          struct problem_list *problems, struct error *err)
 {
     attribute_cleanup(cleanup_network) struct network *network = calloc(1, sizeof *network);
-    size_t count = json_array_size(layers);
     if (!network)
         return error_no_memory(err);
-    if (count == 0) {
+    if (json_array_size(layers) == 0) {
         problem_add(problems, "/model/layers", "Must hold at least one layer.");
         return error_set(err, STATUS_INVALID, "the model has no layers");
     }
-    network->layers = calloc(count, sizeof *network->layers);
-    if (!network->layers)
-        return error_no_memory(err);
     network->input = *input;
-    network->classes = classes;
-    network->first_trained = count;
-    const struct shape *shape = input;
-    for (size_t i = 0; i < count; i++) {
-        network->layer_count = i + 1;
-        enum status status = plan_layer(network, i, json_array_get(layers, i), shape, problems, err);
-        if (status != STATUS_OK)
-            return status;
-        shape = &network->layers[i].output;
-        if (network->layers[i].parameter_count > 0 && network->first_trained == count)
-            network->first_trained = i;
-    }
-    enum status status = check_head(network, classes, problems, err);
+    enum status status = layer_stack_plan(&network->stack, layers, input, "/model/layers", "", problems, err);
+    if (status == STATUS_OK)
+        status = check_head(network, classes, problems, err);
+    network->parameter_count = network->stack.parameter_count;
+    network->buffer_count = network->stack.buffer_count;
+    network->classes = shape_size(&network->stack.output);
     if (status == STATUS_OK && network->parameter_count == 0) {
         problem_add(problems, "/model/layers", "Must hold a layer with parameters, or there is nothing to train.");
         status = error_set(err, STATUS_INVALID, "the model has no parameters");
     }
     if (status == STATUS_OK)
-        status = name_sites(network, err);
+        status = make_lists(network, err);
     if (status != STATUS_OK)
         return status;
-    set_gains(network);
     *ret_network = network;
     network = NULL;
     return STATUS_OK;
@@ -138,10 +113,10 @@ void network_free(struct network *network)
 {
     if (!network)
         return;
-    for (size_t i = 0; i < network->layer_count; i++)
-        free(network->layers[i].detail);
-    free(network->layers);
+    layer_stack_free(&network->stack);
+    free(network->all);
     free(network->sites);
+    free(network->tensors);
     free(network->parameters);
     free(network->gradient);
     free(network->buffers);
@@ -172,14 +147,14 @@ enum status network_check(const json_t *layers, const struct shape *input, size_
         return status;
     json_t *items = json_array(), *sites = json_array();
     double flops = 0;
-    for (size_t i = 0; i < network->layer_count; i++) {
-        const struct layer *layer = &network->layers[i];
+    for (size_t i = 0; i < network->all_count; i++) {
+        const struct layer *layer = network->all[i];
         flops += layer->ops->flops ? layer->ops->flops(layer) : 0;
         json_array_append_new(items, describe_layer(layer));
     }
     for (size_t i = 0; i < network->site_count; i++)
         json_array_append_new(sites, json_string(network->sites[i].name));
-    bool whole = json_array_size(items) == network->layer_count && json_array_size(sites) == network->site_count;
+    bool whole = json_array_size(items) == network->all_count && json_array_size(sites) == network->site_count;
     json_t *description = json_pack("{s:o, s:o, s:I, s:f}", "layers", items, "sites", sites, "parameters",
                                     (json_int_t)network->parameter_count, "flops_per_sample", flops);
     if (!description || !whole) {

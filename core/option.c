@@ -112,6 +112,38 @@ static json_t *check_array(const struct option *option, const json_t *value, con
     return NULL;
 }
 
+/* {"part": choice} for every part: all from one string, or each from its key, the first choice where it has none. */
+static json_t *check_parts(const struct option *option, const json_t *value, const char *pointer,
+                           struct problem_list *list)
+{
+    json_t *result = json_object();
+    bool whole = result;
+    const char *key;
+    json_t *item;
+    json_object_foreach((json_t *)value, key, item)
+    {
+        attribute_cleanup(cleanup_free) char *place = pointer_member(pointer, key);
+        if (is_one_of(key, option->parts))
+            continue;
+        problem_choice(list, place ? place : pointer, key, option->parts, NULL);
+        whole = false;
+    }
+    for (const char *const *part = option->parts; *part; part++) {
+        attribute_cleanup(cleanup_free) char *place = pointer_member(pointer, *part);
+        json_t *given = json_is_object(value) ? json_object_get(value, *part) : (json_t *)value;
+        json_t *checked = given ? check_string(option, given, json_is_object(value) && place ? place : pointer, list)
+                                : json_string(option->choices[0]);
+        if (!checked || json_object_set_new(result, *part, checked) != 0) {
+            whole = false;
+            break; /* one fault is enough where all parts share it */
+        }
+    }
+    if (whole)
+        return result;
+    json_decref(result);
+    return NULL;
+}
+
 static json_t *check_boolean(const json_t *value, const char *pointer, struct problem_list *list)
 {
     if (json_is_boolean(value))
@@ -139,6 +171,9 @@ static json_t *check_value(const struct option *option, const json_t *value, con
     case OPTION_STRINGS:
     case OPTION_INTEGERS:
         return check_array(option, value, pointer, list);
+    case OPTION_PARTS:
+        return check_parts(option, value, pointer, list);
+    case OPTION_LAYERS:
     case OPTION_ANY:
         return json_deep_copy(value);
     case OPTION_LATER:
@@ -287,7 +322,8 @@ static json_t *describe_option(const struct option *option)
     static const char *const kinds[] = {
         [OPTION_INTEGER] = "integer",   [OPTION_NUMBER] = "number", [OPTION_BOOLEAN] = "boolean",
         [OPTION_STRING] = "string",     [OPTION_CHOICE] = "choice", [OPTION_STRINGS] = "strings",
-        [OPTION_INTEGERS] = "integers", [OPTION_ANY] = "any",
+        [OPTION_INTEGERS] = "integers", [OPTION_ANY] = "any",       [OPTION_PARTS] = "parts",
+        [OPTION_LAYERS] = "layers",
     };
     return json_pack("{s:s, s:s, s:b, s:o, s:b, s:o, s:b, s:o, s:b, s:o, s:s}", "name", option->name, "kind",
                      kinds[option->kind], "required", option->fallback == NULL, "default",

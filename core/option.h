@@ -21,6 +21,8 @@ enum option_kind {
     OPTION_CHOICE,   /* one of `choices`, a NULL-terminated list */
     OPTION_STRINGS,  /* an array of strings */
     OPTION_INTEGERS, /* an array of whole numbers, each within minimum … maximum */
+    OPTION_PARTS,    /* one of `choices` for all `parts`, or an object that gives one to each; becomes the object */
+    OPTION_LAYERS,   /* an array of layers, expanded by the spec's checker */
     OPTION_ANY,      /* checked by its owner: `layers`, `model` */
     OPTION_LATER,    /* a key of the product that this version does not have: refused, never ignored */
 };
@@ -34,6 +36,7 @@ struct option {
     bool nullable;              /* null is accepted and means "all" or "none" */
     const char *const *choices; /* of OPTION_CHOICE; of OPTION_STRINGS where each item is one of them */
     const char *const *later;   /* choices of the product that this version does not have, NULL-terminated; or NULL */
+    const char *const *parts;   /* of OPTION_PARTS: the object's keys, NULL-terminated */
     bool below_maximum;         /* the maximum itself is refused */
     const char *too_small;      /* what a number below the minimum would do ("would climb the loss"), or NULL */
     const char *help;           /* one line for a person: meaning, unit */

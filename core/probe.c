@@ -104,10 +104,10 @@ static enum status measure_site(struct probe *probe, const struct network *netwo
 {
     const struct network_site *site = &network->sites[probe->sites[place]];
     const struct layer *layer = site->layer;
-    const struct layer_pass *layer_pass = &pass->layers[layer - network->layers];
+    const struct layer_pass *layer_pass = pass->all[layer->id];
     struct site_update update;
     enum status status = layer->ops->effective_update(layer, layer_pass, site->index,
-                                                      step->delta + layer->parameter_offset, &step->rule, &update, err);
+                                                      step->delta + site->parameter_offset, &step->rule, &update, err);
     if (status != STATUS_OK)
         return status;
     for (size_t i = 0; i < told->count; i++)
@@ -129,7 +129,7 @@ static enum status measure_site(struct probe *probe, const struct network *netwo
 enum status probe_measure(struct probe *probe, const struct network *network, const struct network_pass *pass,
                           const struct probed_step *step, const struct training_observer *observer, struct error *err)
 {
-    struct arena *arena = pass->layers[0].arena;
+    struct arena *arena = pass->whole.arena;
     size_t count = pick_rows(probe, step);
     uint32_t *samples = arena_take(arena, count * sizeof *samples), *labels = arena_take(arena, count * sizeof *labels);
     uint32_t *predicted = arena_take(arena, count * sizeof *predicted);

@@ -60,6 +60,23 @@ static const char *choosing_word(const json_t *object, const char *base, const c
     return NULL;
 }
 
+static json_t *expand_layers(const json_t *layers, const char *pointer, struct problem_list *problems);
+
+/* Expands the layers that a layer holds, in place. */
+static bool expand_inner(const struct option *options, json_t *layer, const char *pointer,
+                         struct problem_list *problems)
+{
+    for (; options->name; options++) {
+        if (options->kind != OPTION_LAYERS)
+            continue;
+        attribute_cleanup(cleanup_free) char *place = pointer_member(pointer, options->name);
+        json_t *inner = expand_layers(json_object_get(layer, options->name), place ? place : pointer, problems);
+        if (!inner || json_object_set_new(layer, options->name, inner) != 0)
+            return false;
+    }
+    return true;
+}
+
 static json_t *expand_layer(const json_t *layer, const char *pointer, struct problem_list *problems)
 {
     if (!json_is_object(layer)) {
@@ -77,6 +94,10 @@ static json_t *expand_layer(const json_t *layer, const char *pointer, struct pro
     json_t *keys = without(layer, "type");
     json_t *expanded = options_expand(layer_options(type), keys, pointer, problems);
     json_decref(keys);
+    if (expanded && !expand_inner(layer_options(type), expanded, pointer, problems)) {
+        json_decref(expanded);
+        return NULL;
+    }
     return expanded ? with_first("type", type, expanded) : NULL;
 }
 

@@ -94,7 +94,8 @@ static enum status make_plan(struct trainer *t, struct error *err)
             .name = site->name,
             .type = site->layer->ops->type,
             .part = *part ? part : NULL,
-            .variant = site->layer->variant,
+            .variant = site->layer->site_variants[site->index] ? site->layer->site_variants[site->index]
+                                                               : site->layer->variant,
             .parameters = site->layer->parameter_count,
             .input = site->layer->input,
             .output = site->layer->output,

@@ -15,6 +15,8 @@ json_t *expand_layer(const json_t *layer)
     if (!expanded)
         fail_msg("%s", json_dumps(problems.items, 0));
     json_object_set_new(expanded, "type", json_string(type));
+    if (json_object_get(expanded, "layers"))
+        json_object_set_new(expanded, "layers", expand_layers(json_object_get(expanded, "layers")));
     json_decref(bare);
     problem_list_clear(&problems);
     return expanded;

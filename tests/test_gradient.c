@@ -11,7 +11,7 @@
 
 enum { ROWS = 6, BATCH = 4 };
 
-static const struct shape shapes[] = {{1, {7}}, {2, {5, 6}}, {3, {3, 6, 5}}};
+static const struct shape shapes[] = {{1, {7}}, {2, {5, 6}}, {3, {3, 6, 5}}, {3, {3, 4, 8}}};
 
 struct check {
     char what[256];
@@ -61,17 +61,17 @@ static void check_gradients(struct check *c)
     struct error err;
     struct arena arena = {0};
     assert_ok(network_forward(c->network, &arena, PASS_MEASURE, c->x, ROWS, BATCH, &pass, &err));
-    for (size_t i = 0; i < c->network->layer_count; i++)
-        pass.layers[i].skip_dx = false;
-    c->network->first_trained = 0;
+    for (size_t i = 0; i < c->network->all_count; i++)
+        pass.all[i]->skip_dx = false;
+    pass.whole.skip_dx = false;
     assert_ok(network_backward(c->network, &pass, c->weights, &err));
     for (size_t i = 0; i < c->network->parameter_count; i++)
         compare(c, "parameter", i, (double)c->network->gradient[i], slope(c, &c->network->parameters[i], 0, BATCH));
     real *dx = arena_reals(&arena, ROWS * c->in);
     assert_non_null(dx);
-    memcpy(dx, pass.layers[0].dx, ROWS * c->in * sizeof *dx);
+    memcpy(dx, pass.whole.dx, ROWS * c->in * sizeof *dx);
     if (layout_differs(&c->network->input))
-        layout_channels_first(&c->network->input, ROWS, pass.layers[0].dx, dx);
+        layout_channels_first(&c->network->input, ROWS, pass.whole.dx, dx);
     for (size_t i = 0; i < ROWS * c->in; i++) {
         size_t row = i / c->in;
         double want = row < BATCH ? slope(c, &c->x[i], 0, BATCH) : slope(c, &c->x[i], row, row + 1);
@@ -106,15 +106,10 @@ static void check_difference(struct check *c, const real *delta, const real *dx)
             layout_channels_last(&network->input, ROWS, dx, inside);
         change = inside;
     }
-    for (size_t i = 0; i < network->layer_count; i++) {
-        const struct layer *layer = &network->layers[i];
-        real *dz = arena_reals(&arena, ROWS * layer->out);
-        assert_non_null(dz);
-        assert_non_null(layer->ops->difference);
-        assert_ok(layer->ops->difference(layer, &before.layers[i], change,
-                                         delta ? delta + layer->parameter_offset : NULL, dz, &err));
-        change = dz;
-    }
+    real *got = arena_reals(&arena, count);
+    assert_non_null(got);
+    assert_ok(
+        layer_stack_difference(network->stack.layers, network->stack.count, &before.whole, change, delta, got, &err));
     for (size_t i = 0; delta && i < network->parameter_count; i++)
         network->parameters[i] += delta[i];
     for (size_t i = 0; dx && i < ROWS * c->in; i++)
@@ -124,7 +119,7 @@ static void check_difference(struct check *c, const real *delta, const real *dx)
         network->parameters[i] -= delta[i];
     for (size_t i = 0; dx && i < ROWS * c->in; i++)
         c->x[i] -= dx[i];
-    double worst = output_gap(count, change, after.logits, before.logits);
+    double worst = output_gap(count, got, after.logits, before.logits);
     if (!(worst < 1e-11))
         fail_msg("%s: the difference (%s%s) is off by %.3g", c->what, delta ? "parameters " : "", dx ? "input" : "",
                  worst);
@@ -134,7 +129,7 @@ static void check_difference(struct check *c, const real *delta, const real *dx)
 /* Every site's Δz for a random step, against f_{θ+Δθ}(x) − f_θ(x) with the layer's input held fixed. */
 static void check_effective_update(struct check *c, struct rng *rng)
 {
-    const struct layer *layer = &c->network->layers[0];
+    const struct layer *layer = &c->network->stack.layers[0];
     struct network_pass before, after;
     struct site_update update;
     const struct step_rule rule = {0.1, false};
@@ -147,10 +142,10 @@ static void check_effective_update(struct check *c, struct rng *rng)
     check_difference(c, delta, NULL);
     check_difference(c, NULL, dx);
     check_difference(c, delta, dx);
-    if (c->network->layer_count == 1 && layer->site_count == 1) {
+    if (c->network->stack.count == 1 && layer->site_count == 1) {
         assert_ok(network_forward(c->network, &arena, PASS_MEASURE, c->x, ROWS, BATCH, &before, &err));
         assert_ok(network_backward(c->network, &before, c->weights, &err));
-        assert_ok(layer->ops->effective_update(layer, &before.layers[0], 0, delta, &rule, &update, &err));
+        assert_ok(layer->ops->effective_update(layer, before.all[layer->id], 0, delta, &rule, &update, &err));
         for (size_t i = 0; i < c->network->parameter_count; i++)
             c->network->parameters[i] += delta[i];
         assert_ok(network_forward(c->network, &arena, PASS_MEASURE, c->x, ROWS, BATCH, &after, &err));
@@ -183,10 +178,9 @@ static bool check_layer(const json_t *spec, struct shape shape, size_t *comparis
     }
     if (planned == STATUS_OK) {
         assert_ok(network_create(layers, &shape, 0, 3, &c.network, &problems, &err));
-        const struct layer *last = &c.network->layers[c.network->layer_count - 1];
         snprintf(c.what, sizeof c.what, "%s on rank %d", text, shape.rank);
         c.in = shape_size(&shape);
-        c.out = last->out;
+        c.out = c.network->classes;
         rng_seed(&rng, 11, 0);
         c.x = calloc(ROWS * c.in, sizeof *c.x);
         c.weights = calloc(ROWS * c.out, sizeof *c.weights);
@@ -217,7 +211,13 @@ static size_t walk_options(const struct option *option, json_t *spec, size_t *co
             taken += check_layer(spec, shapes[s], comparisons);
         return taken;
     }
-    if (option->kind == OPTION_CHOICE) {
+    if (option->kind == OPTION_LAYERS) { /* any that keep the shape */
+        json_object_set_new(spec, option->name,
+                            json_pack("[{s:s, s:s, s:s}, {s:s}, {s:s, s:[{s:s, s:s, s:s}]}]", "type", "normaliser",
+                                      "kind", "layer", "gain", "per-feature", "type", "tanh", "type", "residual",
+                                      "layers", "type", "normaliser", "kind", "l2", "gain", "scalar"));
+        taken += walk_options(option + 1, spec, comparisons);
+    } else if (option->kind == OPTION_CHOICE || option->kind == OPTION_PARTS) {
         for (const char *const *choice = option->choices; *choice; choice++) {
             json_object_set_new(spec, option->name, json_string(*choice));
             taken += walk_options(option + 1, spec, comparisons);

@@ -1,0 +1,217 @@
+/*
+ * Patch embedding: an image cut into patches that do not overlap, each mapped by one projection to a token. A patch's
+ * features are in channel, row, column order, as in files; with positions a learned vector is added to each token.
+ */
+#include <assert.h>
+#include <string.h>
+
+#include "core/layers.h"
+#include "core/projection.h"
+
+struct embed {
+    struct projection projection;
+    size_t side, columns;   /* of a patch; patches of a row */
+    size_t channels, width; /* of the image */
+    bool positions;
+    size_t position_offset; /* of the learned vectors, into the layer's parameters */
+};
+
+/* What a pass keeps: the patches as tokens are x of the projection. */
+struct embed_pass {
+    real *patches;
+    struct features *features;
+};
+
+static const struct option options[] = {
+    {"patch", OPTION_INTEGER, "4", 1, 1024, .help = "side of the square patches"},
+    {"dim", OPTION_INTEGER, NULL, 1, 65536, .help = "length of a token"},
+    {"variant", OPTION_CHOICE, "\"affine\"", .choices = feature_map_names, .help = "feature map of a patch"},
+    {"bias", OPTION_BOOLEAN, "true", .help = "whether a bias is learned"},
+    {"positions", OPTION_BOOLEAN, "false", .help = "whether a vector is learned for each token"},
+    OPTION_END,
+};
+
+static enum status plan(struct layer *layer, const json_t *spec, const char *pointer, struct problem_list *problems,
+                        struct error *err)
+{
+    struct embed *e = layer->detail;
+    const size_t *dims = layer->input.dims;
+    size_t side = (size_t)option_integer(spec, "patch"), dim = (size_t)option_integer(spec, "dim");
+    char shape[SHAPE_TEXT_SIZE];
+    shape_format(&layer->input, shape);
+    if (layer->input.rank != 3 || dims[1] % side != 0 || dims[2] % side != 0) {
+        if (layer->input.rank != 3)
+            problem_add(problems, pointer, "Takes channels × height × width, its input is %s.", shape);
+        else
+            problem_add(problems, pointer,
+                        "Patches of %zu×%zu do not tile its input of %zu×%zu: take a divisor of both.", side, side,
+                        dims[1], dims[2]);
+        return error_set(err, STATUS_INVALID, "the layers do not fit together");
+    }
+    size_t tokens = dims[1] / side * (dims[2] / side);
+    e->side = side;
+    e->columns = dims[2] / side;
+    e->channels = dims[0];
+    e->width = dims[2];
+    e->positions = option_boolean(spec, "positions");
+    e->projection = (struct projection){
+        .map = feature_map_find(option_string(spec, "variant")),
+        .bias = option_boolean(spec, "bias"),
+        .positions = tokens,
+        .n = dims[0] * side * side,
+        .units = dim,
+    };
+    assert(e->projection.map);
+    layer->output = (struct shape){2, {tokens, dim}};
+    layer->variant = e->projection.map->name;
+    layer->sites[layer->site_count++] = "";
+    projection_add_tensors(&e->projection, layer, &projection_names);
+    e->position_offset = layer->parameter_count;
+    if (e->positions)
+        layer_add_tensor(layer, "position", true, 2, (size_t[]){tokens, dim});
+    return STATUS_OK;
+}
+
+/* Where feature k of token t is in the image (height × width × channels). */
+static size_t pixel(const struct embed *e, size_t t, size_t k)
+{
+    size_t c = k / (e->side * e->side), y = k / e->side % e->side, x = k % e->side;
+    size_t row = t / e->columns * e->side + y, column = t % e->columns * e->side + x;
+    return (row * e->width + column) * e->channels + c;
+}
+
+/* Images to patches, or their gradients back: every pixel belongs to one patch. */
+static void cut(const struct layer *layer, size_t rows, const real *images, real *ret_patches)
+{
+    const struct embed *e = layer->detail;
+    size_t n = e->projection.n;
+    for (size_t i = 0; i < rows; i++)
+        for (size_t t = 0; t < e->projection.positions; t++)
+            for (size_t k = 0; k < n; k++)
+                ret_patches[i * layer->in + t * n + k] = images[i * layer->in + pixel(e, t, k)];
+}
+
+static void paste(const struct layer *layer, size_t rows, const real *patches, real *ret_images)
+{
+    const struct embed *e = layer->detail;
+    size_t n = e->projection.n;
+    for (size_t i = 0; i < rows; i++)
+        for (size_t t = 0; t < e->projection.positions; t++)
+            for (size_t k = 0; k < n; k++)
+                ret_images[i * layer->in + pixel(e, t, k)] = patches[i * layer->in + t * n + k];
+}
+
+static void add_positions(const struct layer *layer, size_t rows, const real *vectors, real *z)
+{
+    for (size_t i = 0; i < rows; i++)
+        for (size_t k = 0; k < layer->out; k++)
+            z[i * layer->out + k] += vectors[k];
+}
+
+static enum status forward(const struct layer *layer, struct layer_pass *pass, struct error *err)
+{
+    const struct embed *e = layer->detail;
+    struct embed_pass *own = arena_take(pass->arena, sizeof *own);
+    real *patches = arena_reals(pass->arena, pass->rows * layer->in);
+    if (!own || !patches)
+        return error_no_memory(err);
+    *own = (struct embed_pass){.patches = patches};
+    pass->kept = own;
+    cut(layer, pass->rows, pass->x, patches);
+    enum status status = projection_forward(&e->projection, pass, patches, &own->features, &pass->z, err);
+    if (status == STATUS_OK && e->positions)
+        add_positions(layer, pass->rows, pass->parameters + e->position_offset, pass->z);
+    return status;
+}
+
+static enum status backward(const struct layer *layer, struct layer_pass *pass, struct error *err)
+{
+    const struct embed *e = layer->detail;
+    struct embed_pass *own = pass->kept;
+    real *patches = NULL;
+    enum status status =
+        projection_backward(&e->projection, pass, own->features, pass->dz, pass->skip_dx ? NULL : &patches, err);
+    if (status != STATUS_OK)
+        return status;
+    if (e->positions) {
+        real *gradient = pass->gradient + e->position_offset;
+        memset(gradient, 0, layer->out * sizeof *gradient);
+        for (size_t i = 0; i < pass->batch; i++)
+            for (size_t k = 0; k < layer->out; k++)
+                gradient[k] += pass->dz[i * layer->out + k];
+    }
+    if (pass->skip_dx)
+        return STATUS_OK;
+    pass->dx = arena_reals(pass->arena, pass->rows * layer->in);
+    if (!pass->dx)
+        return error_no_memory(err);
+    paste(layer, pass->rows, patches, pass->dx);
+    return STATUS_OK;
+}
+
+/*
+ * Learned positions are one more feature, a 1 at the token's own place: they add 1 to k_pp, and to the effective update
+ * of a token the same token's gradients of all samples.
+ */
+static void add_position_update(const struct layer *layer, const struct layer_pass *pass, const real *delta,
+                                const struct step_rule *rule, struct site_update *update)
+{
+    const struct embed *e = layer->detail;
+    size_t count = pass->rows * layer->out;
+    add_positions(layer, pass->rows, delta + e->position_offset, (real *)update->effective);
+    for (size_t i = 0; i < pass->rows * update->positions; i++)
+        ((double *)update->factors)[i] += 1;
+    for (size_t i = 0; update->own_sample && i < count; i++)
+        ((real *)update->own_sample)[i] -= (real)rule->learning_rate * pass->dz[i];
+}
+
+static enum status effective_update(const struct layer *layer, const struct layer_pass *pass, size_t site,
+                                    const real *delta, const struct step_rule *rule, struct site_update *ret_update,
+                                    struct error *err)
+{
+    (void)site;
+    const struct embed *e = layer->detail;
+    const struct embed_pass *own = pass->kept;
+    enum status status = projection_update(&e->projection, pass, own->features, pass->dz, delta, rule, ret_update, err);
+    if (status == STATUS_OK && e->positions)
+        add_position_update(layer, pass, delta, rule, ret_update);
+    return status;
+}
+
+static enum status difference(const struct layer *layer, struct layer_pass *pass, const real *dx, const real *delta,
+                              real *ret_dz, struct error *err)
+{
+    const struct embed *e = layer->detail;
+    const struct embed_pass *own = pass->kept;
+    real *patches = NULL;
+    if (dx) {
+        patches = arena_reals(pass->arena, pass->rows * layer->in);
+        if (!patches)
+            return error_no_memory(err);
+        cut(layer, pass->rows, dx, patches);
+    }
+    enum status status = projection_difference(&e->projection, pass, own->features, patches, delta, ret_dz, err);
+    if (status == STATUS_OK && delta && e->positions)
+        add_positions(layer, pass->rows, delta + e->position_offset, ret_dz);
+    return status;
+}
+
+static double flops(const struct layer *layer)
+{
+    const struct embed *e = layer->detail;
+    return 6.0 * (double)layer->in * (double)e->projection.units;
+}
+
+const struct layer_ops layer_patch_embed = {
+    .type = "patch-embed",
+    .formula = "z_t = W̃ u(x_t) + position_t for every patch x_t",
+    .options = options,
+    .detail_size = sizeof(struct embed),
+    .plan = plan,
+    .forward = forward,
+    .backward = backward,
+    .effective_update = effective_update,
+    .difference = difference,
+    .flops = flops,
+    .describe_variants = feature_maps_describe,
+};

@@ -1,0 +1,165 @@
+#include "core/layer_stack.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/layer_registry.h"
+
+struct layer_tensor *layer_add_tensor(struct layer *layer, const char *name, bool trained, int rank, const size_t *dims)
+{
+    struct layer_tensor *tensor = &layer->tensors[layer->tensor_count++];
+    size_t *total = trained ? &layer->parameter_count : &layer->buffer_count;
+    *tensor = (struct layer_tensor){.name = name, .rank = rank, .size = 1, .offset = *total, .trained = trained};
+    for (int i = 0; i < rank; i++) {
+        tensor->dims[i] = dims[i];
+        tensor->size *= dims[i];
+    }
+    *total += tensor->size;
+    return tensor;
+}
+
+static enum status plan_layer(struct layer_stack *stack, size_t index, const json_t *spec, const char *pointer,
+                              const char *path, struct problem_list *problems, struct error *err)
+{
+    struct layer *layer = &stack->layers[index];
+    const char *type = option_string(spec, "type");
+    layer->ops = layer_find(type);
+    if (!layer->ops)
+        return error_set(err, STATUS_INVALID, "layer %zu has the unknown type \"%s\"", index, type);
+    char place[128];
+    snprintf(place, sizeof place, "%s/%zu", pointer, index);
+    snprintf(layer->path, sizeof layer->path, "%s%zu", path, index);
+    layer->input = stack->output;
+    layer->in = shape_size(&layer->input);
+    layer->parameter_offset = stack->parameter_count;
+    layer->buffer_offset = stack->buffer_count;
+    if (layer->ops->detail_size > 0) {
+        layer->detail = calloc(1, layer->ops->detail_size);
+        if (!layer->detail)
+            return error_no_memory(err);
+    }
+    enum status status = layer->ops->plan(layer, spec, place, problems, err);
+    if (status != STATUS_OK)
+        return status;
+    layer->out = shape_size(&layer->output);
+    stack->output = layer->output;
+    stack->parameter_count += layer->parameter_count;
+    stack->buffer_count += layer->buffer_count;
+    return STATUS_OK;
+}
+
+enum status layer_stack_plan(struct layer_stack *stack, const json_t *specs, const struct shape *input,
+                             const char *pointer, const char *path, struct problem_list *problems, struct error *err)
+{
+    *stack = (struct layer_stack){.output = *input};
+    size_t count = json_array_size(specs);
+    stack->layers = calloc(count ? count : 1, sizeof *stack->layers);
+    if (!stack->layers)
+        return error_no_memory(err);
+    for (size_t i = 0; i < count; i++) {
+        stack->count = i + 1; /* counted first, so that freeing finds what a fault leaves */
+        enum status status = plan_layer(stack, i, json_array_get(specs, i), pointer, path, problems, err);
+        if (status != STATUS_OK)
+            return status;
+    }
+    /* each layer with weights starts by the rule for the activation behind it */
+    for (size_t i = 0; i + 1 < count; i++) {
+        const struct layer *next = &stack->layers[i + 1];
+        if (next->ops->he_gain)
+            stack->layers[i].init_gain = next->ops->he_gain(next);
+    }
+    return STATUS_OK;
+}
+
+void layer_stack_free(struct layer_stack *stack)
+{
+    for (size_t i = 0; i < stack->count; i++) {
+        struct layer *layer = &stack->layers[i];
+        struct layer_stack inner = {.layers = layer->children, .count = layer->child_count};
+        layer_stack_free(&inner);
+        free(layer->detail);
+    }
+    free(stack->layers);
+    *stack = (struct layer_stack){0};
+}
+
+/* The pass of one layer of a stack, with the slices that are its own. */
+static struct layer_pass *enter(const struct layer *layer, const struct layer_pass *whole)
+{
+    struct layer_pass *pass = arena_take(whole->arena, sizeof *pass);
+    if (!pass)
+        return NULL;
+    *pass = (struct layer_pass){
+        .mode = whole->mode,
+        .rows = whole->rows,
+        .batch = whole->batch,
+        .arena = whole->arena,
+        .parameters = whole->parameters + layer->parameter_offset,
+        .gradient = whole->gradient + layer->parameter_offset,
+        .buffers = whole->buffers + layer->buffer_offset,
+        .all = whole->all,
+    };
+    whole->all[layer->id] = pass;
+    return pass;
+}
+
+enum status layer_stack_forward(const struct layer *layers, size_t count, struct layer_pass *whole, struct error *err)
+{
+    const real *x = whole->x;
+    bool skip_dx = whole->skip_dx; /* as long as nothing before has parameters */
+    for (size_t i = 0; i < count; i++) {
+        const struct layer *layer = &layers[i];
+        struct layer_pass *pass = enter(layer, whole);
+        if (!pass)
+            return error_no_memory(err);
+        pass->x = x;
+        pass->skip_dx = skip_dx;
+        skip_dx = skip_dx && layer->parameter_count == 0;
+        enum status status = layer->ops->forward(layer, pass, err);
+        if (status != STATUS_OK)
+            return status;
+        x = pass->z;
+    }
+    whole->z = (real *)x;
+    return STATUS_OK;
+}
+
+enum status layer_stack_backward(const struct layer *layers, size_t count, struct layer_pass *whole, struct error *err)
+{
+    const real *dz = whole->dz;
+    for (size_t i = count; i-- > 0;) {
+        const struct layer *layer = &layers[i];
+        struct layer_pass *pass = whole->all[layer->id];
+        pass->dz = dz;
+        if (pass->skip_dx && layer->parameter_count == 0)
+            return STATUS_OK; /* neither this layer nor any before it wants a gradient */
+        enum status status = layer->ops->backward(layer, pass, err);
+        if (status != STATUS_OK)
+            return status;
+        dz = pass->dx;
+    }
+    whole->dx = (real *)dz;
+    return STATUS_OK;
+}
+
+enum status layer_stack_difference(const struct layer *layers, size_t count, struct layer_pass *whole, const real *dx,
+                                   const real *delta, real *ret_dz, struct error *err)
+{
+    const real *change = dx;
+    for (size_t i = 0; i < count; i++) {
+        const struct layer *layer = &layers[i];
+        struct layer_pass *pass = whole->all[layer->id];
+        real *dz = i + 1 < count ? arena_reals(whole->arena, whole->rows * layer->out) : ret_dz;
+        if (!dz)
+            return error_no_memory(err);
+        if (layer->site_count == 1)
+            pass->changes[0] = dz;
+        enum status status =
+            layer->ops->difference(layer, pass, change, delta ? delta + layer->parameter_offset : NULL, dz, err);
+        if (status != STATUS_OK)
+            return status;
+        change = dz;
+    }
+    return STATUS_OK;
+}
