@@ -134,7 +134,7 @@ export function open() {
 
     const rows = computed(() => {
         const { key, states } = tab.value;
-        const low = depth.value[key]?.low ?? 0;
+        const low = (depth.value[key] ?? depth.value.all)?.low ?? 0;
         return [...jobs.value.values()]
             .filter((job) => states.includes(job.state) && job.id >= low)
             .sort((a, b) => b.id - a.id);
@@ -263,7 +263,8 @@ export function open() {
         </div>`;
 
     function table() {
-        if (!depth.value[tab.value.key])
+        // What is known of another tab is shown while a tab's own first page is being read.
+        if (!depth.value[tab.value.key] && !rows.value.length)
             return failed.value ? nothing : html`<div class="skeleton" aria-busy="true"></div>`;
         if (!rows.value.length) return jobs.value.size ? emptyTab() : empty();
         return html`<table class="jobs">
