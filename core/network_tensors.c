@@ -112,7 +112,7 @@ enum status network_import(struct network *network, const struct tensor_list *li
     for (int set = 0; set < 2; set++)
         for (size_t i = 0; i < network->tensor_count; i++) {
             const struct network_tensor *item = &network->tensors[i];
-            const struct named_tensor *given;
+            const struct named_tensor *given = NULL;
             enum status status = find_values(item, list, &given, err);
             if (status != STATUS_OK)
                 return status;

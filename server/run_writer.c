@@ -82,10 +82,8 @@ static enum status open_database(const char *path, struct run_writer **ret_write
         return error_no_memory(err);
     writer->lock = -1;
     writer->path = strdup(path);
-    if (!writer->path)
-        return error_no_memory(err);
     int version;
-    enum status status = run_lock_take(path, &writer->lock, err);
+    enum status status = writer->path ? run_lock_take(path, &writer->lock, err) : error_no_memory(err);
     if (status == STATUS_OK)
         status = db_open(path, DB_WRITE, &writer->db, err);
     if (status == STATUS_OK)

@@ -16,6 +16,7 @@ need_command npm npm
 need_command clang-format clang-format
 need_command clang-tidy clang-tidy
 need_command cppcheck cppcheck
+need_command shellcheck shellcheck
 need_command curl curl
 need_command gzip gzip
 need_command sqlite3 sqlite3

@@ -80,7 +80,7 @@ static void test_images_of_bytes(void **state)
     for (uint32_t n = 0; n < 4; n++) {
         gather(dataset, SPLIT_TRAIN, n, values);
         for (size_t i = 0; i < 12; i++)
-            assert_true(values[i] == (real)((50 * n + i) % 256 * (1.0 / 255)));
+            assert_true(fabs((double)values[i] - (50 * n + i) % 256 / 255.0) < 1e-7);
     }
     dataset_free(dataset);
 }
