@@ -24,7 +24,7 @@
  *     nonpositive: number, mean: number | null, sd: number | null, minimum: number | null, maximum: number | null,
  *     quantiles: Record<string, number | null> }} Summary
  * @typedef {{ site: string, steps: number[], count: number, undefined: number, y_nonpositive?: number,
- *     cells: [number, number, number][] }} Density
+ *     cells: [number, number, number][], x_bins?: { count?: number } }} Density
  * @typedef {{ key: string, shown: number, of: number, steps: number[], values: (number | string | null)[] }} Series
  * @typedef {{ at: string, level: string, text: string }} LogLine
  * @typedef {{ step: number, site: string, sample: number, scale: number | null, self_factor: number | null }} Row

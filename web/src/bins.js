@@ -6,6 +6,7 @@ const PER_DECADE = 20;
 const FIRST_DECADE = -6;
 const POSITIVE_FIRST = 304;
 const POSITIVE_OVER = 604;
+const POSITIVE_UNDER = 303;
 const ZERO = 302;
 const UNDEFINED = 605;
 
@@ -14,6 +15,29 @@ export const BIN = 1 / PER_DECADE;
 
 /** log10 of a positive bin's lower limit. @param {number} bin */
 const lowerEdge = (bin) => FIRST_DECADE + (bin - POSITIVE_FIRST) * BIN;
+
+/** The bin of a value; null and what is not finite are undefined. @param {number | null} value */
+export function binOf(value) {
+    if (value == null || !Number.isFinite(value)) return UNDEFINED;
+    if (value === 0) return ZERO;
+    const size = Math.abs(value);
+    const at = Math.floor((Math.log10(size) - FIRST_DECADE) * PER_DECADE + 1e-9);
+    const positive = Math.min(POSITIVE_OVER, Math.max(POSITIVE_UNDER, POSITIVE_FIRST + at));
+    return value > 0 ? positive : 2 * ZERO - positive;
+}
+
+/** The limits of a bin. @param {number} bin @returns {[number, number]} */
+export function binLimits(bin) {
+    if (bin === ZERO) return [0, 0];
+    if (bin < ZERO) {
+        const [low, high] = binLimits(2 * ZERO - bin);
+        return [-high, -low];
+    }
+    return [
+        bin === POSITIVE_UNDER ? 0 : 10 ** lowerEdge(bin),
+        bin === POSITIVE_OVER ? Infinity : 10 ** lowerEdge(bin + 1),
+    ];
+}
 
 /** @param {number} bin */
 const isPositive = (bin) => bin >= POSITIVE_FIRST && bin < POSITIVE_OVER;
@@ -137,4 +161,42 @@ export function outside(c, domain) {
         else if (y + BIN > domain.y[1] + 1e-9) counts.above += n;
     }
     return counts;
+}
+
+/**
+ * 2-D counts of cosine (x, equal bins) and relative interference (y, bins counted from 1), made ready to be drawn.
+ * @typedef {object} Directions
+ * @property {{ x: number, y: number, n: number }[]} cells
+ * @property {number} columns
+ * @property {number} perDecade
+ * @property {number} total all samples with a cosine and an interference
+ * @property {number} none those that no other sample moves
+ * @property {number} undefined
+ * @property {number} median cosine, at its bin's middle
+ */
+
+/** @param {import("./api.js").Density} density @returns {Directions} */
+export function directions(density) {
+    const columns = density.x_bins?.count ?? 100;
+    const cells = [];
+    const sums = new Array(columns).fill(0);
+    let [total, none] = [0, 0];
+    for (const [x, bin, n] of density.cells) {
+        if (bin === UNDEFINED || x >= columns) continue;
+        total += n;
+        sums[x] += n;
+        if (isPositive(bin)) cells.push({ x, y: bin - POSITIVE_FIRST + FIRST_DECADE * PER_DECADE, n });
+        else none += n;
+    }
+    let [middle, below] = [0, sums[0]];
+    while (middle < columns - 1 && below < total / 2) below += sums[++middle];
+    return {
+        cells,
+        columns,
+        perDecade: PER_DECADE,
+        total,
+        none,
+        undefined: density.undefined,
+        median: -1 + (2 * middle + 1) / columns,
+    };
 }
