@@ -27,7 +27,9 @@
  *     cells: [number, number, number][], x_bins?: { count?: number } }} Density
  * @typedef {{ key: string, shown: number, of: number, steps: number[], values: (number | string | null)[] }} Series
  * @typedef {{ at: string, level: string, text: string }} LogLine
- * @typedef {{ step: number, site: string, sample: number, scale: number | null, self_factor: number | null }} Row
+ * @typedef {{ step: number, site: string, sample: number, scale: number | null, self_factor: number | null,
+ *     network_scale: number | null, input_norm: number | null, loss: number | null, label: number | null,
+ *     predicted: number | null }} Row
  */
 
 /** A refused or failed request, with what the server said about it (RFC 9457). */

@@ -175,25 +175,37 @@ export function outside(c, domain) {
  * @property {number} median cosine, at its bin's middle
  */
 
+/** Bins are taken together two by two each way: a batch has too few samples for all of them. */
+const JOINED = 2;
+
 /** @param {import("./api.js").Density} density @returns {Directions} */
 export function directions(density) {
-    const columns = density.x_bins?.count ?? 100;
-    const cells = [];
+    const columns = (density.x_bins?.count ?? 100) / JOINED;
+    const perDecade = PER_DECADE / JOINED;
+    /** @type {Map<string, { x: number, y: number, n: number }>} */
+    const cells = new Map();
     const sums = new Array(columns).fill(0);
     let [total, none] = [0, 0];
-    for (const [x, bin, n] of density.cells) {
-        if (bin === UNDEFINED || x >= columns) continue;
+    for (const [bin, yBin, n] of density.cells) {
+        const x = Math.floor(bin / JOINED);
+        if (yBin === UNDEFINED || x >= columns) continue;
         total += n;
         sums[x] += n;
-        if (isPositive(bin)) cells.push({ x, y: bin - POSITIVE_FIRST + FIRST_DECADE * PER_DECADE, n });
-        else none += n;
+        if (!isPositive(yBin)) {
+            none += n;
+            continue;
+        }
+        const y = Math.floor((yBin - POSITIVE_FIRST) / JOINED) + FIRST_DECADE * perDecade;
+        const cell = cells.get(`${x},${y}`) ?? { x, y, n: 0 };
+        cell.n += n;
+        cells.set(`${x},${y}`, cell);
     }
     let [middle, below] = [0, sums[0]];
     while (middle < columns - 1 && below < total / 2) below += sums[++middle];
     return {
-        cells,
+        cells: [...cells.values()],
         columns,
-        perDecade: PER_DECADE,
+        perDecade,
         total,
         none,
         undefined: density.undefined,

@@ -19,6 +19,8 @@ import { shell } from "./shell.js";
 const ROUTES = [
     { pattern: /^\/$/, nav: "Jobs", load: async () => jobs },
     { pattern: /^\/run\/([1-9]\d*)$/, nav: "Jobs", load: () => import("./pages/run.js") },
+    { pattern: /^\/run\/([1-9]\d*)\/site\/([^/]+)$/, nav: "Jobs", load: () => import("./pages/site.js") },
+    { pattern: /^\/run\/([1-9]\d*)\/sample\/(\d+)$/, nav: "Jobs", load: () => import("./pages/sample.js") },
     { pattern: /^\/compare$/, nav: "Compare", load: () => import("./pages/compare.js") },
 ];
 /** @type {Route} */

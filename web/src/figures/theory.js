@@ -106,9 +106,9 @@ const table = (panels) => ({
  * @param {Run[]} runs
  * @param {string} site
  * @param {{ cls: string, aside?: boolean, settings?: import("../dom.js").Part,
- *     axes: import("../axes.js").AxisKeeper, empty: import("../dom.js").Part }} o
+ *     choose?: (cell: import("../bins.js").Cell, constant: boolean) => void, axes: import("../axes.js").AxisKeeper, empty: import("../dom.js").Part }} o
  */
-export function theoryFigure(runs, site, { cls, aside = false, settings = nothing, axes, empty }) {
+export function theoryFigure(runs, site, { cls, aside = false, settings = nothing, choose, axes, empty }) {
     const about = { id: "theory", title: `Theory and measurement at ${site}`, cls };
     const readings = runs.map((run) => run.data.cloud);
     const waiting = awaiting(about, readings, {
@@ -153,6 +153,7 @@ export function theoryFigure(runs, site, { cls, aside = false, settings = nothin
         exact: selfPart ? [] : data.exact,
         name: `Measured scale against predicted self factor at ${site}, ${run.label}, ${countsText(c, domain)}`,
         theme: now,
+        choose: choose && ((/** @type {import("../bins.js").Cell} */ cell) => choose(cell, c.constant)),
     });
     return figure({
         ...about,

@@ -3,7 +3,7 @@
  * the columns and of the rows stand at the sides.
  */
 import { ruleX, ruleY } from "@observablehq/plot";
-import { int, num, plural } from "../format.js";
+import { int, num, plural, tick } from "../format.js";
 import * as kit from "./kit.js";
 
 /**
@@ -98,7 +98,7 @@ export function direction(data, o, width) {
                     fontWeight: 500,
                 }),
                 kit.leftAxis(yTicks.length > 7 ? kit.thinned(yTicks) : yTicks),
-                kit.bottomAxis([-1, -0.5, 0, 0.5, 1], { tickFormat: (/** @type {number} */ d) => num(d) }),
+                kit.bottomAxis([-1, -0.5, 0, 0.5, 1], { tickFormat: tick }),
                 kit.note("cosine", { frameAnchor: "bottom-right", dy: 36, textAnchor: "end" }),
             ],
         },

@@ -110,7 +110,8 @@ export function heat(data, o, width) {
 
     const block = (/** @type {string} */ site) => site.split(".")[0];
     const begins = sites.filter((site, i) => i && block(site) !== block(sites[i - 1]));
-    const xTicks = o.logStep ? kit.decades(0, Math.log10(end)) : narrow ? 3 : 6;
+    // The axis's name stands at its end.
+    const xTicks = o.logStep ? kit.decades(0, Math.log10(end)).filter((step) => at(step) < frame - 72) : narrow ? 3 : 6;
     const svg = kit.draw(
         {
             width,
