@@ -56,7 +56,8 @@ export class Problem extends Error {
 /**
  * The server's answer as JSON.
  * @param {string} path below /api/v1
- * @param {{ method?: string, body?: unknown, signal?: AbortSignal }} [options]
+ * @param {{ method?: string, body?: unknown, key?: string, signal?: AbortSignal }} [options]
+ *     key: sent twice with the same one, a submission is made once
  * @returns {Promise<any>}
  */
 export async function request(path, options = {}) {
@@ -65,7 +66,10 @@ export async function request(path, options = {}) {
     try {
         answer = await fetch(`/api/v1${path}`, {
             method: options.method ?? "GET",
-            headers: options.body === undefined ? {} : { "Content-Type": "application/json" },
+            headers: {
+                ...(options.body === undefined ? {} : { "Content-Type": "application/json" }),
+                ...(options.key ? { "Idempotency-Key": options.key } : {}),
+            },
             body: options.body === undefined ? undefined : JSON.stringify(options.body),
             signal: options.signal,
         });

@@ -33,6 +33,7 @@ const ICONS = {
     play: "M5 3.5v9l7-4.5Z",
     theme: "M8 2a6 6 0 1 0 0 12V2Z",
     down: "m4 6 4 4 4-4",
+    up: "m4 10 4-4 4 4",
     left: "M10 4 6 8l4 4",
     right: "m6 4 4 4-4 4",
     plus: "M8 3v10M3 8h10",
