@@ -99,6 +99,8 @@ export function open() {
         }
         const contributors = Number(param("contributors"));
         if (contributors) spec.value = having(spec.value, "/probe/contributors", contributors);
+        const probe = param("probe");
+        if (probe) spec.value = having(spec.value, "/probe/schedule", probe);
         ready.value = true;
         measureSpeed();
     }
@@ -194,7 +196,13 @@ export function open() {
         const text = same ? null : JSON.stringify(spec.value);
         const several = Object.keys(grid.value).length ? JSON.stringify(grid.value) : null;
         const fits = (text?.length ?? 0) + (several?.length ?? 0) < LINK_LIMIT;
-        setQuery({ spec: fits ? text : null, grid: fits ? several : null, watch: null, contributors: null });
+        setQuery({
+            spec: fits ? text : null,
+            grid: fits ? several : null,
+            watch: null,
+            contributors: null,
+            probe: null,
+        });
     }
 
     /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -577,7 +585,7 @@ export function open() {
         view() {
             const json = param("mode") === "json";
             return html`${head()}
-            ${unknownKeysNotice(unknownKeys(["clone", "watch", "contributors", "spec", "grid", "mode"]))}
+            ${unknownKeysNotice(unknownKeys(["clone", "watch", "contributors", "probe", "spec", "grid", "mode"]))}
             ${failed.value ? errorNotice("Not all went well.", failed.value) : nothing}
             ${ready.value ? summary() : html`<div class="skeleton" aria-busy="true"></div>`}
             ${

@@ -8,6 +8,7 @@ import { axisKeeper } from "../axes.js";
 import { BIN } from "../bins.js";
 import { errorNotice, icon, retryButton, segments, stateMark, unknownKeysNotice, variant } from "../dom.js";
 import { CLOUD_STEPS } from "../figure_data.js";
+import { guideButton } from "../figure.js";
 import { directionFigure } from "../figures/direction.js";
 import { madeFigure } from "../figures/made.js";
 import { ridgesBySite, ridgesFigure } from "../figures/ridges.js";
@@ -74,6 +75,7 @@ export function open(text, encoded) {
                 <h1>${name}</h1>
                 ${isFinal(job.state) ? nothing : stateMark(job.state)}
                 <div class="actions">
+                    ${guideButton()}
                     ${before ? html`<a class="btn" href=${addressOf(before.name)} title=${before.name}>${icon("left")}<span>Previous</span></a>` : nothing}
                     ${after ? html`<a class="btn" href=${addressOf(after.name)} title=${after.name}><span>Next</span>${icon("right")}</a>` : nothing}
                 </div>
@@ -170,7 +172,7 @@ export function open(text, encoded) {
                         }
                     </p>`;
             return html`${head(job, sites.sites)}
-            ${unknownKeysNotice(unknownKeys(["step", "view", "rows", "bin", "samples", "part", "table"]))}
+            ${unknownKeysNotice(unknownKeys(["step", "view", "rows", "bin", "samples", "part", "table", "guide"]))}
             ${
                 param("step") && !step.value
                     ? html`<p class="banner" role="status">
