@@ -124,4 +124,13 @@ static inline json_t *small_spec(const char *name, int epochs)
                      "every", 1, "optimiser", "name", "sgd", "learning_rate", 0.05);
 }
 
+/* Makes such a job diverge within a few steps: nothing in it keeps numbers small any more. */
+static inline void let_diverge(json_t *spec)
+{
+    json_t *layers = json_object_get(json_object_get(spec, "model"), "layers");
+    json_object_set_new(json_array_get(layers, 1), "type", json_string("relu"));
+    json_object_del(json_array_get(layers, 2), "variant");
+    json_object_set_new(json_object_get(spec, "optimiser"), "learning_rate", json_real(1e30));
+}
+
 #endif
