@@ -2,6 +2,7 @@
 #ifndef PLUMBLINE_TESTS_STORE_SUPPORT_H
 #define PLUMBLINE_TESTS_STORE_SUPPORT_H
 
+#include <fcntl.h>
 #include <ftw.h>
 #include <sqlite3.h>
 #include <sys/stat.h>
@@ -90,6 +91,23 @@ static inline void assert_query(const char *path, const char *sql, const char *e
         fail_msg("%s: expected %s, found %s", sql, expected, text ? text : "NULL");
     sqlite3_finalize(statement);
     sqlite3_close(db);
+}
+
+/* Puts standard error away, for what children say on it that is no text; unhush gets it back. */
+static inline int hush(void)
+{
+    int own = dup(STDERR_FILENO), away = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    assert_true(own >= 0 && away >= 0);
+    dup2(away, STDERR_FILENO);
+    close(away);
+    return own;
+}
+
+static inline void unhush(int own)
+{
+    fflush(stderr);
+    dup2(own, STDERR_FILENO);
+    close(own);
 }
 
 /* The sentence names what it should. */

@@ -175,24 +175,20 @@ static void test_a_line_may_be_a_megabyte(void **state)
 
 /* --- last words -------------------------------------------------------------------------------------------------- */
 
-/* What is kept of `text`, sent in pieces of `piece` bytes on standard error. This process's own is put away. */
+/* What is kept of `text`, sent in pieces of `piece` bytes on standard error. */
 static const char *words_of(struct worker_process *process, const char *text, size_t piece)
 {
-    int end, own = dup(STDERR_FILENO), away = open("/dev/null", O_WRONLY);
+    int end, own = hush();
     *process = pipe_only(&end);
     process->errors = process->lines;
     process->lines = -1;
-    dup2(away, STDERR_FILENO);
     for (size_t done = 0, size = strlen(text); done < size; done += piece) {
         send(end, text + done, size - done < piece ? size - done : piece);
         worker_read_errors(process);
     }
     close(end);
     worker_read_errors(process);
-    fflush(stderr);
-    dup2(own, STDERR_FILENO);
-    close(own);
-    close(away);
+    unhush(own);
     assert_int_equal(process->errors, -1);
     return worker_last_words(process);
 }
