@@ -75,6 +75,10 @@ static size_t pick_rows(struct probe *probe, const struct probed_step *step)
     return count;
 }
 
+/* The columns whose absence makes a pair of columns undefined throughout. */
+static const enum column density_needs[DENSITY_COUNT] = {
+    [DENSITY_SELF_SCALE] = COLUMN_SELF_FACTOR, [DENSITY_COSINE_INTERFERENCE] = COLUMN_INTERFERENCE};
+
 /* Summaries, histograms and 2-D counts over the batch's rows, into `m`. */
 static void summarise(struct probe *probe, const struct site_update *update, const struct step_rule *rule,
                       struct column_summary summaries[COLUMN_COUNT], struct site_measurement *m)
@@ -90,7 +94,7 @@ static void summarise(struct probe *probe, const struct site_update *update, con
     }
     for (int d = 0; d < DENSITY_COUNT; d++) {
         m->densities[d] = at;
-        if (update->factors)
+        if (update_defines(update, rule, density_needs[d]))
             m->density_sizes[d] = density_encode((enum density_pair)d, m->rows, m->batch_rows, at, probe->bins);
         at += m->density_sizes[d];
     }

@@ -8,10 +8,10 @@
  *                         {"type": "dense", "units": 10, "variant": "affine", "bias": true}]},
  *    "weights": null,
  *    "optimiser": {"name": "sgd", "learning_rate": 0.05, "momentum": 0.0, "nesterov": false, "weight_decay": 0.0,
- *                  "schedule": "constant"},
+ *                  "schedule": "constant", "warmup_steps": 0},
  *    "batch_size": 64, "epochs": 5, "seed": 1,
  *    "probe": {"schedule": "log", "every": 1, "count": 100, "views": ["layer"], "sites": "all", "samples": null,
- *              "watch": []},
+ *              "watch": [], "contributors": 0},
  *    "threads": 1, "priority": 0, "checkpoint_every": 500}
  * Presets are gone from it, null means "all" or "none", whole numbers are JSON integers and all others reals, so that a
  * run has one expanded spec however it was written. Expanding it again gives itself.
@@ -60,7 +60,7 @@ static void check_path(const char *path, const char *pointer, struct problem_lis
 
 static void check_optimiser(const json_t *optimiser, struct problem_list *problems)
 {
-    if (option_boolean(optimiser, "nesterov") && !(option_number(optimiser, "momentum") > 0))
+    if (json_is_true(json_object_get(optimiser, "nesterov")) && !(option_number(optimiser, "momentum") > 0))
         problem_add(problems, "/optimiser/nesterov",
                     "Needs momentum above 0: set /optimiser/momentum, or leave it "
                     "out.");
@@ -184,10 +184,16 @@ static void read_optimiser(const json_t *optimiser, struct optimiser_spec *ret_o
     *ret_optimiser = (struct optimiser_spec){
         .name = (enum optimiser_name)index_of(optimiser_names, option_string(optimiser, "name")),
         .learning_rate = option_number(optimiser, "learning_rate"),
-        .momentum = option_number(optimiser, "momentum"),
         .weight_decay = option_number(optimiser, "weight_decay"),
-        .nesterov = option_boolean(optimiser, "nesterov"),
+        .momentum = json_number_value(json_object_get(optimiser, "momentum")),
+        .nesterov = json_is_true(json_object_get(optimiser, "nesterov")),
+        .beta1 = json_number_value(json_object_get(optimiser, "beta1")),
+        .beta2 = json_number_value(json_object_get(optimiser, "beta2")),
+        .epsilon = json_number_value(json_object_get(optimiser, "epsilon")),
         .schedule = (enum schedule_name)index_of(schedule_names, option_string(optimiser, "schedule")),
+        .step_every = (size_t)json_integer_value(json_object_get(optimiser, "step_every")),
+        .step_factor = json_number_value(json_object_get(optimiser, "step_factor")),
+        .warmup_steps = (size_t)option_integer(optimiser, "warmup_steps"),
     };
 }
 

@@ -16,14 +16,20 @@
 #include "core/option.h"
 #include "core/status.h"
 
-enum optimiser_name { OPTIMISER_SGD };
-enum schedule_name { SCHEDULE_CONSTANT };
+enum optimiser_name { OPTIMISER_SGD, OPTIMISER_ADAM, OPTIMISER_ADAMW };
+enum schedule_name { SCHEDULE_CONSTANT, SCHEDULE_COSINE, SCHEDULE_STEP };
 
+/* What the name or the schedule does not take is 0. */
 struct optimiser_spec {
     enum optimiser_name name;
-    double learning_rate, momentum, weight_decay;
+    double learning_rate, weight_decay;
+    double momentum; /* of sgd */
     bool nesterov;
+    double beta1, beta2, epsilon; /* of adam and adamw */
     enum schedule_name schedule;
+    size_t step_every; /* of SCHEDULE_STEP */
+    double step_factor;
+    size_t warmup_steps;
 };
 
 enum probe_schedule { PROBE_NONE, PROBE_EVERY, PROBE_LOG, PROBE_EPOCHS };

@@ -101,7 +101,7 @@ void update_measure(const struct site_update *update, size_t row, bool in_batch,
     v[COLUMN_DIVERGENCE] = sqrt(s.difference) / ideal;
     if (s.effective > 0)
         v[COLUMN_COSINE] = s.product / (sqrt(s.effective) * ideal);
-    if (!update->factors)
+    if (!update->factors || rule->adaptive)
         return;
     v[COLUMN_SELF_FACTOR] = s.own / s.ideal;
     if (!rule->plain || !in_batch)
@@ -121,7 +121,7 @@ bool update_defines(const struct site_update *update, const struct step_rule *ru
 {
     switch (column) {
     case COLUMN_SELF_FACTOR:
-        return update->factors;
+        return update->factors && !rule->adaptive;
     case COLUMN_INTERFERENCE:
     case COLUMN_SCALE_ACROSS:
         return update->factors && rule->plain;

@@ -24,6 +24,13 @@ static const struct option table[] = {
     OPTION_END,
 };
 
+static const char *const only_red[] = {"red", NULL};
+static const struct option dependent[] = {
+    {"colour", OPTION_CHOICE, "\"red\"", .choices = colours, .help = "which"},
+    {"warmth", OPTION_NUMBER, "2", 0, 9, .when_key = "colour", .when = only_red, .help = "of red alone"},
+    OPTION_END,
+};
+
 static const struct option demanding[] = {{"needed", OPTION_INTEGER, NULL, 1, 9, .help = "what it is for"}, OPTION_END};
 
 static json_t *parse(const char *text)
@@ -211,6 +218,31 @@ static void test_all_faults_at_once(void **state)
     problem_list_clear(&problems);
 }
 
+/* A key that only some choices take: beside others its default changes nothing, and another value is never ignored. */
+static void test_dependent_keys(void **state)
+{
+    (void)state;
+    static const char *const texts[][2] = {
+        {"{}", "{\"colour\":\"red\",\"warmth\":2.0}"},
+        {"{\"warmth\": 3}", "{\"colour\":\"red\",\"warmth\":3.0}"},
+        {"{\"colour\": \"blue\"}", "{\"colour\":\"blue\"}"},
+        {"{\"warmth\": 2, \"colour\": \"blue\"}", "{\"colour\":\"blue\"}"},
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        char *text = expand(dependent, texts[i][0]);
+        assert_string_equal(text, texts[i][1]);
+        free(text);
+    }
+    refuses(dependent, "{\"colour\": \"blue\", \"warmth\": 3}", "/at/warmth",
+            "Is not taken where colour is \"blue\": leave it out.");
+    refuses(dependent, "{\"colour\": \"blue\", \"warmth\": 10}", "/at/warmth", "Must be at most 9; found 10.");
+    json_t *list = options_describe(dependent), *expected = parse("{\"key\": \"colour\", \"values\": [\"red\"]}");
+    assert_null(json_object_get(json_array_get(list, 0), "when"));
+    assert_true(json_equal(json_object_get(json_array_get(list, 1), "when"), expected));
+    json_decref(expected);
+    json_decref(list);
+}
+
 static void test_reads(void **state)
 {
     (void)state;
@@ -292,6 +324,7 @@ int main(void)
         cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_choices),
         cmocka_unit_test(test_all_faults_at_once),
+        cmocka_unit_test(test_dependent_keys),
         cmocka_unit_test(test_reads),
         cmocka_unit_test(test_number_format),
         cmocka_unit_test(test_description),
