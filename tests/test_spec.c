@@ -245,7 +245,6 @@ static void test_refusals_of_the_dataset(void **state)
     refuses("{\"dataset\": {\"name\": 5, \"path\": 1}," MODEL "}", "/dataset/name", "Must be a string");
     refuses("{\"dataset\": {\"name\": \"fashion-mnst\", \"odd\": 1}," MODEL "}", "/dataset/name",
             "did you mean \"fashion-mnist\"?");
-    refuses("{\"dataset\": {\"name\": \"cifar-10\"}," MODEL "}", "/dataset/name", "is not available in this version");
     refuses("{\"dataset\": {\"name\": \"mnist\", \"path\": \"x\"}," MODEL "}", "/dataset/path", "is not known here");
     refuses("{\"dataset\": {\"name\": \"npy\"}," MODEL "}", "/dataset/path", "Is missing");
     refuses("{\"dataset\": {\"name\": \"mnist\", \"train_limit\": 0}," MODEL "}", "/dataset/train_limit",
