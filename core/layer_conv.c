@@ -31,7 +31,7 @@ static const struct conv_variant variants[] = {
 };
 enum { VARIANTS = sizeof variants / sizeof *variants };
 
-static const char *const variant_names[] = {
+const char *const conv_variant_names[] = {
     "affine", "patch-affine-like", "patch-l2", "patch-rms", "batch", "layer", "rms", "l2", NULL};
 
 struct conv {
@@ -57,7 +57,7 @@ static const struct option options[] = {
     {"kernel", OPTION_INTEGER, "3", 1, 1024, .help = "side of the square kernel"},
     {"stride", OPTION_INTEGER, "1", 1, 1024, .help = "step of the kernel"},
     {"padding", OPTION_INTEGER, "0", 0, 1024, .help = "zeros around the image"},
-    {"variant", OPTION_CHOICE, "\"affine\"", .choices = variant_names, .help = "feature map or normaliser"},
+    {"variant", OPTION_CHOICE, "\"affine\"", .choices = conv_variant_names, .help = "feature map or normaliser"},
     {"axes", OPTION_CHOICE, "\"all\"", .choices = normaliser_axes,
      .help = "of layer, rms and l2: over the whole sample, or each position over its channels"},
     {"bias", OPTION_BOOLEAN, "true", .help = "whether a bias is learned"},

@@ -83,7 +83,7 @@ static json_t *check_string(const struct option *option, const json_t *value, co
         return NULL;
     }
     if (option->choices && !is_one_of(text, option->choices)) {
-        problem_choice(list, pointer, text, option->choices, option->later);
+        problem_choice(list, pointer, text, option->choices);
         return NULL;
     }
     return json_string(text);
@@ -125,7 +125,7 @@ static json_t *check_parts(const struct option *option, const json_t *value, con
         attribute_cleanup(cleanup_free) char *place = pointer_member(pointer, key);
         if (is_one_of(key, option->parts))
             continue;
-        problem_choice(list, place ? place : pointer, key, option->parts, NULL);
+        problem_choice(list, place ? place : pointer, key, option->parts);
         whole = false;
     }
     for (const char *const *part = option->parts; *part; part++) {
@@ -176,9 +176,6 @@ static json_t *check_value(const struct option *option, const json_t *value, con
     case OPTION_LAYERS:
     case OPTION_ANY:
         return json_deep_copy(value);
-    case OPTION_LATER:
-        problem_add(list, pointer, "\"%s\" is not available in this version: leave it out.", option->name);
-        return NULL;
     }
     return NULL;
 }
@@ -234,8 +231,6 @@ static bool expand_key(const struct option *option, const json_t *object, const 
                        struct problem_list *list)
 {
     json_t *value = json_object_get(object, option->name);
-    if (option->kind == OPTION_LATER && !value)
-        return true;
     attribute_cleanup(cleanup_free) char *pointer = pointer_member(base, option->name);
     if (!is_taken(option, result))
         return check_idle(option, value, result, pointer ? pointer : base, list);
@@ -365,8 +360,6 @@ json_t *options_describe(const struct option *options)
 {
     json_t *list = json_array();
     for (; list && options->name; options++) {
-        if (options->kind == OPTION_LATER)
-            continue;
         if (json_array_append_new(list, describe_option(options)) != 0) {
             json_decref(list);
             return NULL;

@@ -24,7 +24,6 @@ enum option_kind {
     OPTION_PARTS,    /* one of `choices` for all `parts`, or an object that gives one to each; becomes the object */
     OPTION_LAYERS,   /* an array of layers, expanded by the spec's checker */
     OPTION_ANY,      /* checked by its owner: `layers`, `model` */
-    OPTION_LATER,    /* a key of the product that this version does not have: refused, never ignored */
 };
 
 struct option {
@@ -35,7 +34,6 @@ struct option {
     bool above_minimum;         /* the minimum itself is refused */
     bool nullable;              /* null is accepted and means "all" or "none" */
     const char *const *choices; /* of OPTION_CHOICE; of OPTION_STRINGS where each item is one of them */
-    const char *const *later;   /* choices of the product that this version does not have, NULL-terminated; or NULL */
     const char *const *parts;   /* of OPTION_PARTS: the object's keys, NULL-terminated */
     bool below_maximum;         /* the maximum itself is refused */
     const char *when_key;       /* taken only where this key, which stands before it in the table, has one of the */

@@ -1,7 +1,4 @@
-/*
- * The keys of a spec, as tables. Keys and words that the product has and this version lacks stand here too, as `later`,
- * so that they are refused as such.
- */
+/* The keys of a spec, as tables. */
 #include "core/spec_internal.h"
 
 #include <math.h>
@@ -18,8 +15,7 @@ static const char *const only_step[] = {"step", NULL};
 const char *const probe_schedule_names[] = {
     [PROBE_NONE] = "none", [PROBE_EVERY] = "every", [PROBE_LOG] = "log", [PROBE_EPOCHS] = "epochs", NULL};
 
-static const char *const views[] = {"layer", NULL};
-static const char *const views_later[] = {"network", NULL};
+static const char *const views[] = {"layer", "network", NULL};
 
 const struct option spec_options[] = {
     {"name", OPTION_STRING, "\"\"", .help = "what a person calls the run"},
@@ -71,8 +67,8 @@ const struct option spec_probe_options[] = {
      .help = "every: steps 1, 1 + every, …; log: evenly on a logarithmic axis; epochs: the last step of each; none"},
     {"every", OPTION_INTEGER, "1", 1, UINT32_MAX, .help = "of schedule every: steps between probes"},
     {"count", OPTION_INTEGER, "100", 2, 1000000, .help = "of schedule log: probes, less those that fall together"},
-    {"views", OPTION_STRINGS, "[\"layer\"]", .choices = views, .later = views_later,
-     .help = "layer: each layer's input held fixed"},
+    {"views", OPTION_STRINGS, "[\"layer\"]", .choices = views,
+     .help = "layer: each layer's input held fixed; network: what all layers' steps do together, besides"},
     {"sites", OPTION_ANY, "\"all\"", .help = "all, or an array of names such as 1.dense"},
     {"samples", OPTION_INTEGER, "null", 1, UINT32_MAX, .nullable = true,
      .help = "measured of each batch, the first so many; null is all"},
