@@ -110,6 +110,16 @@ static void check_probe(const json_t *probe, struct problem_list *problems)
     check_sites(json_object_get(probe, "sites"), problems);
 }
 
+/* Who moved a sample is told apart under plain SGD alone: any memory of the optimiser would pass for other samples. */
+static void check_contributors(const json_t *probe, const json_t *optimiser, struct problem_list *problems)
+{
+    bool plain = strcmp(option_string(optimiser, "name"), "sgd") == 0 && option_number(optimiser, "momentum") == 0 &&
+                 option_number(optimiser, "weight_decay") == 0;
+    if (option_integer(probe, "contributors") > 0 && !plain)
+        problem_add(problems, "/probe/contributors",
+                    "Needs plain SGD: take the optimiser sgd without momentum and weight decay, or 0 here.");
+}
+
 /* OpenBLAS silently takes no more threads than there are cores, and the spec would tell something that was not so. */
 static void check_threads(long long threads, struct problem_list *problems)
 {
@@ -160,6 +170,8 @@ static json_t *expand(const json_t *json, struct problem_list *problems)
     model = model ? spec_expand_model(model, dataset ? &dataset_spec : NULL, problems) : NULL;
     json_t *optimiser = expand_part(json, "optimiser", "/optimiser", spec_optimiser_options, check_optimiser, problems);
     json_t *probe = expand_part(json, "probe", "/probe", spec_probe_options, check_probe, problems);
+    if (probe && optimiser)
+        check_contributors(probe, optimiser, problems);
     /* Every one of these is tried, as each takes its part. */
     bool complete = put(whole, "dataset", dataset);
     complete = put(whole, "model", model) && complete;
@@ -197,6 +209,14 @@ static void read_optimiser(const json_t *optimiser, struct optimiser_spec *ret_o
     };
 }
 
+static bool has_word(const json_t *array, const char *word)
+{
+    for (size_t i = 0; i < json_array_size(array); i++)
+        if (strcmp(json_string_value(json_array_get(array, i)), word) == 0)
+            return true;
+    return false;
+}
+
 static enum status read_probe(const json_t *probe, struct spec *spec, struct error *err)
 {
     const json_t *samples = json_object_get(probe, "samples"), *watch = json_object_get(probe, "watch");
@@ -219,6 +239,9 @@ static enum status read_probe(const json_t *probe, struct spec *spec, struct err
         .watch_count = watched,
         .sites = named ? spec->site_storage : NULL,
         .site_count = named,
+        .layer_view = has_word(json_object_get(probe, "views"), "layer"),
+        .network_view = has_word(json_object_get(probe, "views"), "network"),
+        .contributors = (size_t)option_integer(probe, "contributors"),
     };
     return STATUS_OK;
 }

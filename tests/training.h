@@ -61,6 +61,16 @@ static inline enum status on_measurement(void *context, const struct site_measur
     return STATUS_OK;
 }
 
+static inline enum status on_contributors(void *context, const struct site_contributors *c, struct error *err)
+{
+    (void)err;
+    struct record *r = context;
+    mix(r, c->others, c->row_count * c->count * sizeof *c->others);
+    mix(r, c->parts, c->row_count * c->count * sizeof *c->parts);
+    mix(r, c->rest, c->row_count * sizeof *c->rest);
+    return STATUS_OK;
+}
+
 static inline enum status on_scalars(void *context, size_t step, const struct scalar *scalars, size_t count,
                                      struct error *err)
 {
@@ -91,7 +101,12 @@ static inline enum status on_step_done(void *context, size_t step, size_t epoch,
 
 static inline struct training_observer observer_of(struct record *r)
 {
-    return (struct training_observer){r, on_samples, on_measurement, on_scalars, on_step_done};
+    return (struct training_observer){.context = r,
+                                      .samples = on_samples,
+                                      .measurement = on_measurement,
+                                      .contributors = on_contributors,
+                                      .scalars = on_scalars,
+                                      .step_done = on_step_done};
 }
 
 /* The spec `base`, which is released, with `more` merged over it. */
