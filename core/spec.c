@@ -113,7 +113,8 @@ static void check_probe(const json_t *probe, struct problem_list *problems)
 /* Who moved a sample is told apart under plain SGD alone: any memory of the optimiser would pass for other samples. */
 static void check_contributors(const json_t *probe, const json_t *optimiser, struct problem_list *problems)
 {
-    bool plain = strcmp(option_string(optimiser, "name"), "sgd") == 0 && option_number(optimiser, "momentum") == 0 &&
+    bool plain = strcmp(option_string(optimiser, "name"), "sgd") == 0 &&
+                 json_number_value(json_object_get(optimiser, "momentum")) == 0 &&
                  option_number(optimiser, "weight_decay") == 0;
     if (option_integer(probe, "contributors") > 0 && !plain)
         problem_add(problems, "/probe/contributors",

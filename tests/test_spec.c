@@ -380,6 +380,12 @@ static void test_refusals_of_the_probe(void **state)
     refuses(PROBE("{\"every\": 0}"), "/probe/every", "Must be at least 1");
     refuses(PROBE("{\"count\": 1}"), "/probe/count", "Must be at least 2");
     refuses(PROBE("{\"samples\": 0}"), "/probe/samples", "Must be at least 1");
+    refuses(PROBE("{\"contributors\": -1}"), "/probe/contributors", "Must be at least 0");
+    refuses("{" DATASET "," MODEL ", \"probe\": {\"contributors\": 3}, \"optimiser\": {\"momentum\": 0.5}}",
+            "/probe/contributors", "Needs plain SGD");
+    refuses("{" DATASET "," MODEL ", \"probe\": {\"contributors\": 3}, \"optimiser\": {\"name\": \"adam\"}}",
+            "/probe/contributors", "Needs plain SGD");
+    refuses(PROBE("{\"views\": [\"netwrok\"]}"), "/probe/views/0", "did you mean \"network\"?");
     refuses(PROBE("{\"views\": []}"), "/probe/views", "at least one view");
     refuses(PROBE("{\"views\": [\"layer\", \"layer\"]}"), "/probe/views/1", "Is named twice");
     refuses(PROBE("{\"watch\": [-1]}"), "/probe/watch/0", "Must be at least 0");

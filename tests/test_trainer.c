@@ -93,6 +93,104 @@ static void what_an_optimiser_leaves_defined(void **state)
     }
 }
 
+/* ------------------------------------------------------------------ views, contributors, the loss after a step */
+
+struct seen {
+    const struct training_plan *plan;
+    size_t measured, still, contributed;
+    double across[16];                            /* of the first row at each site */
+    double train_loss[32], before[32], after[32]; /* by step */
+};
+
+static enum status see_measurement(void *context, const struct site_measurement *m, struct error *err)
+{
+    (void)err;
+    struct seen *seen = context;
+    bool moves = strcmp(seen->plan->sites[m->site].type, "leaky-relu") != 0;
+    seen->measured++;
+    seen->still += !moves;
+    for (size_t i = 0; i < m->row_count; i++) {
+        const double *v = m->rows[i].values;
+        assert_false(isnan(v[COLUMN_NETWORK_SCALE]) || isnan(v[COLUMN_NETWORK_DIVERGENCE]));
+        assert_false(isnan(v[COLUMN_IDEAL_NORM]) || isnan(v[COLUMN_INPUT_NORM]));
+        assert_int_equal(isnan(v[COLUMN_SCALE]) != 0, !moves);
+        assert_int_equal(isnan(v[COLUMN_EFFECTIVE_NORM]) != 0, !moves);
+    }
+    assert_true(m->histogram_sizes[COLUMN_NETWORK_SCALE] > 0);
+    assert_int_equal(m->histogram_sizes[COLUMN_SCALE] > 0, moves);
+    seen->across[m->site] = m->rows[0].values[COLUMN_SCALE_ACROSS];
+    return STATUS_OK;
+}
+
+static enum status see_contributors(void *context, const struct site_contributors *c, struct error *err)
+{
+    (void)err;
+    struct seen *seen = context;
+    double sum = c->rest[0], largest = 0;
+    seen->contributed++;
+    assert_int_equal(c->count, 4);
+    for (size_t i = 0; i < c->row_count * c->count; i++) {
+        assert_true(c->others[i] < IMAGES);
+        assert_true(c->others[i] != c->samples[i / c->count]);
+        largest = fmax(largest, fabs(c->parts[i]));
+    }
+    for (size_t k = 0; k < c->count; k++)
+        sum += c->parts[k];
+    assert_true(fabs(sum - seen->across[c->site]) < 1e-4 * fmax(largest, 1));
+    return STATUS_OK;
+}
+
+static enum status see_scalars(void *context, size_t step, const struct scalar *scalars, size_t count,
+                               struct error *err)
+{
+    (void)err;
+    struct seen *seen = context;
+    for (size_t i = 0; i < count; i++) {
+        double *to = strcmp(scalars[i].key, "train/loss") == 0    ? seen->train_loss
+                     : strcmp(scalars[i].key, "loss_before") == 0 ? seen->before
+                     : strcmp(scalars[i].key, "loss_after") == 0  ? seen->after
+                                                                  : NULL;
+        if (to)
+            to[step] = scalars[i].value;
+    }
+    return STATUS_OK;
+}
+
+static void both_views_and_who_moved_whom(void **state)
+{
+    (void)state;
+    char root[TEST_PATH_SIZE];
+    struct error err;
+    images_begin(root);
+    struct spec *spec = make_image_spec(
+        image_networks[0], "{\"batch_size\": 29, \"epochs\": 9, \"probe\": {\"views\": [\"network\", \"layer\"], "
+                           "\"sites\": [\"7.dense\", \"0.conv\", \"1.leaky-relu\"], \"contributors\": 4}}");
+    struct dataset *dataset = load_from(spec, root);
+    struct trainer *trainer = NULL;
+    struct seen seen = {0};
+    assert_ok(trainer_create(spec, dataset, NULL, &trainer, &err));
+    seen.plan = trainer_plan(trainer);
+    assert_int_equal(seen.plan->site_count, 3); /* in depth order, however they were named */
+    assert_string_equal(seen.plan->sites[0].name, "0.conv");
+    assert_string_equal(seen.plan->sites[1].name, "1.leaky-relu");
+    assert_string_equal(seen.plan->sites[2].name, "7.dense");
+    const struct training_observer observer = {
+        .context = &seen, .measurement = see_measurement, .contributors = see_contributors, .scalars = see_scalars};
+    assert_ok(trainer_run(trainer, SIZE_MAX, &observer, &err));
+    assert_int_equal(seen.measured, 9 * 3);
+    assert_int_equal(seen.still, 9);
+    assert_int_equal(seen.contributed, 9 * 2);
+    /* the batch is the whole set: the loss after a step is the next step's, summed in another order */
+    for (size_t step = 1; step < 9; step++) {
+        assert_true(seen.before[step] == seen.train_loss[step]);
+        assert_true(fabs(seen.after[step] - seen.train_loss[step + 1]) < 1e-5);
+    }
+    trainer_free(trainer);
+    dataset_free(dataset);
+    spec_free(spec);
+    files_end(root);
+}
+
 /* AddressSanitizer's allocator calls these; gcc does not ship the header that declares it. */
 int __sanitizer_install_malloc_and_free_hooks(void (*on_malloc)(const volatile void *, size_t),
                                               void (*on_free)(const volatile void *));
@@ -120,26 +218,50 @@ static enum status note_allocations(void *context, size_t step, size_t epoch, st
     return STATUS_OK;
 }
 
-/* Not after the first step, nor in it: probes, evaluation and epochs' ends are in the range. */
+/* Not after the first step, nor in it: probes of all kinds, evaluation and epochs' ends are in the range. */
+static void expect_no_allocation(const struct spec *spec, const struct dataset *dataset)
+{
+    struct trainer *trainer = NULL;
+    struct error err;
+    int at[32] = {0};
+    const struct training_observer observer = {.context = at, .step_done = note_allocations};
+    assert_ok(trainer_create(spec, dataset, NULL, &trainer, &err));
+    size_t steps = trainer_plan(trainer)->steps;
+    assert_in_range(steps, 8, 31);
+    int before = allocations;
+    assert_ok(trainer_run(trainer, SIZE_MAX, &observer, &err));
+    assert_int_equal(at[steps], before);
+    trainer_free(trainer);
+}
+
 static void a_step_allocates_nothing(void **state)
 {
     (void)state;
-    struct spec *spec = make_spec("batch", "{\"probe\": {\"watch\": [1, 2]}, \"optimiser\": {\"momentum\": 0.5}}");
-    struct dataset *dataset = load(spec);
-    struct trainer *trainer = NULL;
-    struct error err;
-    int at[19] = {0};
-    const struct training_observer observer = {.context = at, .step_done = note_allocations};
-    assert_ok(trainer_create(spec, dataset, NULL, &trainer, &err));
+    static const char *const more[] = {
+        "{\"probe\": {\"watch\": [1, 2]}, \"optimiser\": {\"momentum\": 0.5}}",
+        "{\"probe\": {\"watch\": [1, 2], \"views\": [\"layer\", \"network\"], \"contributors\": 3}}",
+    };
+    char root[TEST_PATH_SIZE];
+    images_begin(root);
     assert_int_not_equal(__sanitizer_install_malloc_and_free_hooks(count_allocation, ignore_free), 0);
     void *volatile one = malloc(1); /* the hook is there */
     free(one);
     assert_int_equal(allocations, 1);
-    assert_ok(trainer_run(trainer, SIZE_MAX, &observer, &err));
-    assert_int_equal(at[18], 1);
-    trainer_free(trainer);
-    dataset_free(dataset);
-    spec_free(spec);
+    for (size_t m = 0; m < 2; m++) {
+        struct spec *spec = make_spec("batch", more[m]);
+        struct dataset *dataset = load(spec);
+        expect_no_allocation(spec, dataset);
+        dataset_free(dataset);
+        spec_free(spec);
+        for (size_t n = 0; n < sizeof image_networks / sizeof *image_networks; n++) {
+            spec = make_image_spec(image_networks[n], more[m]);
+            dataset = load_from(spec, root);
+            expect_no_allocation(spec, dataset);
+            dataset_free(dataset);
+            spec_free(spec);
+        }
+    }
+    files_end(root);
 }
 
 /* A watched sample is measured at each probed step, once, whether the batch has it or not. */
@@ -310,6 +432,7 @@ int main(void)
         cmocka_unit_test(divergence_names_step_and_site),
         cmocka_unit_test(rms_is_l2_in_other_units),
         cmocka_unit_test(weights_go_out_and_in),
+        cmocka_unit_test(both_views_and_who_moved_whom),
         cmocka_unit_test(a_step_allocates_nothing),
     };
     return cmocka_run_group_tests_name("trainer (" REAL_NAME ")", tests, NULL, NULL);
