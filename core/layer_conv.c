@@ -318,14 +318,11 @@ static double flops(const struct layer *layer)
 static json_t *describe_variants(void)
 {
     json_t *list = json_array();
-    for (size_t i = 0; list && i < VARIANTS; i++) {
-        json_t *item = json_pack("{s:s, s:s, s:s, s:s}", "name", variants[i].name, "formula", variants[i].formula,
-                                 "features", variants[i].features, "self_factor", variants[i].self_factor);
-        if (json_array_append_new(list, item) != 0) {
+    for (const struct conv_variant *v = variants; list && v < variants + VARIANTS; v++)
+        if (!variant_describe(list, v->name, v->formula, v->features, v->self_factor)) {
             json_decref(list);
             return NULL;
         }
-    }
     return list;
 }
 

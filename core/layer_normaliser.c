@@ -5,6 +5,7 @@
  * it has no self factor (theory.md §5). A gain per feature is one a channel for images.
  */
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "core/layers.h"
@@ -149,6 +150,22 @@ static enum status difference(const struct layer *layer, struct layer_pass *pass
     return STATUS_OK;
 }
 
+/* The maps that are kinds; a gain leaves no self factor, and without one nothing moves. */
+static json_t *describe_variants(void)
+{
+    json_t *list = json_array();
+    for (const char *const *kind = kinds; list && *kind; kind++) {
+        const struct feature_map *map = feature_map_find(*kind);
+        char formula[64];
+        snprintf(formula, sizeof formula, "γ · %s", map->normalised);
+        if (!variant_describe(list, map->name, formula, map->normalised, NULL)) {
+            json_decref(list);
+            return NULL;
+        }
+    }
+    return list;
+}
+
 const struct layer_ops layer_normaliser = {
     .type = "normaliser",
     .formula = "z = γ · u(x) without the constant",
@@ -159,4 +176,5 @@ const struct layer_ops layer_normaliser = {
     .backward = backward,
     .effective_update = effective_update,
     .difference = difference,
+    .describe_variants = describe_variants,
 };
