@@ -66,14 +66,13 @@ static inline struct step_rule experiment_rule(const struct experiment *e)
 }
 
 /* The update of all rows at one site, in the layer view, and in the network view where that was recorded. */
-static inline struct site_update experiment_update(struct experiment *e, size_t index)
+static inline struct site_update update_of_site(const struct network_site *site, const struct network_pass *pass,
+                                                const real *delta, const struct step_rule *rule)
 {
-    const struct network_site *site = &e->network->sites[index];
     const struct layer *layer = site->layer;
-    struct layer_pass *own = e->pass.all[layer->id];
-    const struct step_rule rule = experiment_rule(e);
+    struct layer_pass *own = pass->all[layer->id];
     struct site_update update = {
-        .rows = e->rows,
+        .rows = pass->rows,
         .size = site->size,
         .positions = 1,
         .gradient = layer_pass_gradient(own, site->index),
@@ -82,19 +81,25 @@ static inline struct site_update experiment_update(struct experiment *e, size_t 
     };
     struct error err;
     if (site->moves && layer->sites[site->index].linear) {
-        assert_ok(layer->ops->effective_update(layer, own, site->index, (struct row_range){0, e->rows},
-                                               e->delta + site->parameter_offset, &rule, &update, &err));
+        assert_ok(layer->ops->effective_update(layer, own, site->index, (struct row_range){0, pass->rows},
+                                               delta + site->parameter_offset, rule, &update, &err));
     } else if (site->moves) {
         struct layer_pass held = *own;
-        real *change = arena_reals(&e->arena, e->rows * layer->out);
+        real *change = arena_reals(own->arena, pass->rows * layer->out);
         assert_non_null(change);
         held.record = true;
         held.changes[0] = change;
-        assert_ok(layer->ops->difference(layer, &held, NULL, e->delta + site->parameter_offset, change, &err));
+        assert_ok(layer->ops->difference(layer, &held, NULL, delta + site->parameter_offset, change, &err));
         update.effective = held.changes[site->index];
     }
     update.network = own->changes[site->index];
     return update;
+}
+
+static inline struct site_update experiment_update(const struct experiment *e, size_t index)
+{
+    const struct step_rule rule = experiment_rule(e);
+    return update_of_site(&e->network->sites[index], &e->pass, e->delta, &rule);
 }
 
 static inline void experiment_measure(struct experiment *e, size_t index, struct divergence_row *ret_rows)
