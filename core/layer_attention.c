@@ -183,7 +183,7 @@ static enum status change_all(const struct layer *layer, const struct layer_pass
 {
     const struct attention *at = layer->detail;
     const struct attention_pass *own = pass->kept;
-    double *scratch = arena_take(pass->arena, at->shape.tokens * at->shape.tokens * sizeof *scratch);
+    real *scratch = arena_reals(pass->arena, at->shape.tokens * at->shape.tokens);
     real *entering[2];
     enum status status = scratch ? STATUS_OK : error_no_memory(err);
     for (int site = 0; status == STATUS_OK && site <= OUTPUT; site++) {
