@@ -97,6 +97,9 @@ $(BUILD)/tests/%: $(BUILD)/asan/tests/%.o $(BUILD)/asan/tests/support.o $(call o
 	$(call say,LD)
 	$(Q)$(CC) $(SANITIZE) -o $@ $^ $(LIBS) -lcmocka
 
+$(BUILD)/bench_plumbline: $(BUILD)/release/tests/bench/bench_plumbline.o $(call objects,release)
+	$(CC) $(RELEASE) $(HARDEN) -o $@ $^ $(LIBS)
+
 $(BUILD)/migrations.c: migrations/embed.sh $(wildcard migrations/*/*.sql)
 	@mkdir -p $(BUILD)
 	sh migrations/embed.sh migrations > $@.tmp && mv $@.tmp $@

@@ -118,7 +118,7 @@ struct layer_ops {
     /*
      * What the step `delta` (Δθ of this layer's parameters, before it is rounded into θ) does to these rows of the
      * linear site `site`, the layer's input held fixed (theory.md §1), after a backward pass. The split by samples is
-     * made where `rule` is plain. NULL for layers without linear sites.
+     * made where `rule` is plain and not whole. NULL for layers without linear sites.
      */
     enum status (*effective_update)(const struct layer *layer, const struct layer_pass *pass, size_t site,
                                     struct row_range rows, const real *delta, const struct step_rule *rule,

@@ -231,7 +231,7 @@ static enum status effective_update(const struct layer *layer, const struct laye
     struct conv_pass *own = pass->kept;
     size_t positions = own->patch.rows, width = features_width(&own->patch);
     const real *dz = pass->dz + rows.from * layer->out;
-    bool split = rule->plain && positions > 1;
+    bool split = rule->plain && !rule->whole && positions > 1;
     real *effective = arena_reals(pass->arena, rows.count * layer->out), *own_sample = NULL, *scratch = NULL;
     double *factors = arena_take(pass->arena, rows.count * positions * sizeof *factors);
     if (split) {

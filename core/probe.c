@@ -56,6 +56,7 @@ enum status probe_init(struct probe *probe, const struct probe_spec *spec, const
         .watch = spec->watch,
         .watch_count = spec->watch_count,
         .batch_rows = spec->samples < batch ? spec->samples : batch,
+        .split = true,
         .layer_view = spec->layer_view,
         .network_view = spec->network_view,
         .contributors = spec->contributors < batch ? spec->contributors : batch - 1,
@@ -303,6 +304,9 @@ enum status probe_measure(struct probe *probe, const struct network *network, st
     struct arena *arena = pass->whole.arena;
     struct arena_mark mark = arena_mark(arena);
     size_t count = pick_rows(probe, step);
+    struct probed_step split = *step;
+    split.rule.whole = !probe->split;
+    step = &split;
     uint32_t *samples = arena_take(arena, count * sizeof *samples), *labels = arena_take(arena, count * sizeof *labels);
     uint32_t *predicted = arena_take(arena, count * sizeof *predicted);
     double *losses = arena_take(arena, count * sizeof *losses);

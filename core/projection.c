@@ -109,7 +109,7 @@ enum status projection_update(const struct projection *p, const struct layer_pas
         return error_no_memory(err);
     linear_forward(u, delta + p->parameters, p->units, effective);
     linear_factors(u, factors);
-    if (p->positions > 1 && rule->plain) {
+    if (p->positions > 1 && rule->plain && !rule->whole) {
         enum status status = split_by_sample(p, pass, u, gradient, rule, &own_sample, err);
         if (status != STATUS_OK)
             return status;

@@ -18,6 +18,7 @@
 struct step_rule {
     double learning_rate; /* η in force at this step */
     bool plain;           /* plain SGD: interference and the parts of scale are defined */
+    bool whole;           /* interference is not split by samples, though it could be */
     bool adaptive;        /* Adam: each parameter's step has its own size, so there is no self factor */
     size_t step;          /* from 1 */
 };
