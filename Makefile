@@ -32,7 +32,7 @@ HEADERS := $(sort $(wildcard core/*.h server/*.h tests/*.h))
 TESTS := $(patsubst tests/%.c,%,$(sort $(wildcard tests/test_*.c)))
 # The mathematics is built a second time with real = double; finite differences mean something only there.
 DOUBLE_ONLY := test_gradient
-DOUBLE := $(DOUBLE_ONLY) test_reference test_feature_map test_trainer
+DOUBLE := $(DOUBLE_ONLY) test_reference test_feature_map test_trainer test_optimiser test_identities test_plain_loops
 # The concurrent parts also run under ThreadSanitizer.
 THREADED := test_events test_store test_scheduler test_scheduler_faults
 TEST_PROGRAMS := $(addprefix $(BUILD)/tests/,$(filter-out $(DOUBLE_ONLY),$(TESTS)) \
@@ -96,6 +96,9 @@ $(BUILD)/tests/%: $(BUILD)/asan/tests/%.o $(BUILD)/asan/tests/support.o $(call o
 	@mkdir -p $(@D)
 	$(call say,LD)
 	$(Q)$(CC) $(SANITIZE) -o $@ $^ $(LIBS) -lcmocka
+
+$(BUILD)/bench_plumbline: $(BUILD)/release/tests/bench/bench_plumbline.o $(call objects,release)
+	$(CC) $(RELEASE) $(HARDEN) -o $@ $^ $(LIBS)
 
 $(BUILD)/migrations.c: migrations/embed.sh $(wildcard migrations/*/*.sql)
 	@mkdir -p $(BUILD)

@@ -80,6 +80,12 @@ static enum status on_measurement(void *context, const struct site_measurement *
     return run_writer_measurement(p->writer, measurement, err);
 }
 
+static enum status on_contributors(void *context, const struct site_contributors *contributors, struct error *err)
+{
+    struct progress *p = context;
+    return run_writer_contributors(p->writer, contributors, err);
+}
+
 static bool is_of_epoch(const char *key)
 {
     return strncmp(key, "test/", 5) == 0 || strncmp(key, "epoch/", 6) == 0;
@@ -271,6 +277,7 @@ static enum status train(struct progress *p, struct error *err)
     const struct training_observer observer = {.context = p,
                                                .samples = on_samples,
                                                .measurement = on_measurement,
+                                               .contributors = on_contributors,
                                                .scalars = on_scalars,
                                                .step_done = on_step_done};
     enum status status = dataset_load(&job->spec->dataset, &job->folders, &dataset, err);
