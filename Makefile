@@ -8,7 +8,7 @@ CC := gcc
 NODE := node
 SHELL := /bin/bash
 
-LIBRARIES := libmicrohttpd jansson sqlite3 openblas libsodium zlib
+LIBRARIES := libmicrohttpd jansson sqlite3 openblas libsodium zlib libpng
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wwrite-strings \
     -Wformat=2 -Wundef -Wvla -Wno-overlength-strings
 # -fno-trapping-math and -fno-math-errno keep every value; they only let loops of compares and square roots vectorise.
