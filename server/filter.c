@@ -121,7 +121,7 @@ static enum status check_value(const struct lexer *lexer, const struct list_fiel
     bool is_text = value->kind == VALUE_TEXT, is_number = value->kind == VALUE_INTEGER || value->kind == VALUE_REAL;
     switch (field->kind) {
     case FIELD_INTEGER:
-        if (is_text || lexer->kind == TOKEN_WORD)
+        if (is_text || (lexer->kind == TOKEN_WORD && value->kind != VALUE_NULL))
             return lexer_expected(lexer, err, "a number");
         return STATUS_OK;
     case FIELD_STATE:

@@ -13,6 +13,7 @@ const struct list_field job_fields[] = {
     {"reason", "job.reason", FIELD_TEXT},
     {"priority", "job.priority", FIELD_INTEGER},
     {"attempt", "job.attempt", FIELD_INTEGER},
+    {"study", "(SELECT study FROM study_job WHERE job = job.id)", FIELD_INTEGER},
     {"spec_hash", "job.spec_hash", FIELD_TEXT},
     {"created_at", "job.created_at", FIELD_TIME},
     {"started_at", "job.started_at", FIELD_TIME},

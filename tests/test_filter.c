@@ -571,7 +571,8 @@ static void test_faults_name_their_column(void **state)
     expect_fault("name = 5", "column 8: expected text in quotes, found 5");
     expect_fault("name = true", "column 8: expected text in quotes, found true");
     expect_fault("id = '5'", "column 6: expected a number, found '5'");
-    expect_fault("id = null", "column 6: expected a number, found null");
+    expect_fault("id = true", "column 6: expected a number, found true");
+    expect_fault("id < null", "column 6: expected a number or text in quotes");
     expect_fault("id LIKE '5'", "LIKE compares text, and id is a number");
     expect_fault("id = 5x", "column 7: this cannot follow a number");
     expect_fault("id = 1e", "column 6: an exponent has digits");
