@@ -34,7 +34,7 @@ TESTS := $(patsubst tests/%.c,%,$(sort $(wildcard tests/test_*.c)))
 DOUBLE_ONLY := test_gradient
 DOUBLE := $(DOUBLE_ONLY) test_reference test_feature_map test_trainer
 # The concurrent parts also run under ThreadSanitizer.
-THREADED := test_events test_scheduler
+THREADED := test_events test_scheduler test_picture
 TEST_PROGRAMS := $(addprefix $(BUILD)/tests/,$(filter-out $(DOUBLE_ONLY),$(TESTS)) \
     $(addsuffix -double,$(filter $(DOUBLE),$(TESTS))) $(addsuffix -tsan,$(filter $(THREADED),$(TESTS))))
 

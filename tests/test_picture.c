@@ -4,6 +4,7 @@
 #include "tests/specs.h"
 
 #include <png.h>
+#include <pthread.h>
 
 enum { SAMPLES = 4 };
 
@@ -240,6 +241,55 @@ static void test_what_is_not_there(void **state)
     end(&place);
 }
 
+/* Threads that ask for two data sets in turns, so that each takes the other's from memory. */
+struct asker {
+    struct place *place;
+    const json_t *specs[2];
+    size_t first, wrong;
+};
+
+static void *ask(void *argument)
+{
+    struct asker *asker = argument;
+    for (size_t i = 0; i < 40; i++) {
+        size_t which = (asker->first + i / 3) % 2, size = 0;
+        uint8_t *png = NULL;
+        struct error err;
+        enum status status = picture_of_spec(asker->place->cache, asker->specs[which], &asker->place->folders,
+                                             SPLIT_TRAIN, i % SAMPLES, &png, &size, &err);
+        png_image image = {.version = PNG_IMAGE_VERSION};
+        if (status != STATUS_OK || !png_image_begin_read_from_memory(&image, png, size) ||
+            image.width != (which ? 5U : 4U))
+            asker->wrong++;
+        png_image_free(&image);
+        free(png);
+    }
+    return NULL;
+}
+
+static void test_many_threads(void **state)
+{
+    (void)state;
+    struct place place;
+    pthread_t threads[4];
+    struct asker askers[4];
+    begin(&place);
+    write_bytes(&place, "four", "1, 4, 4", 16);
+    write_bytes(&place, "five", "1, 4, 5", 20);
+    json_t *specs[] = {spec_of("four"), spec_of("five")};
+    for (size_t i = 0; i < 4; i++) {
+        askers[i] = (struct asker){&place, {specs[0], specs[1]}, i, 0};
+        assert_int_equal(pthread_create(&threads[i], NULL, ask, &askers[i]), 0);
+    }
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+        assert_int_equal(askers[i].wrong, 0);
+    }
+    json_decref(specs[0]);
+    json_decref(specs[1]);
+    end(&place);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -249,6 +299,7 @@ int main(void)
         cmocka_unit_test(test_unused_end_is_transparent),
         cmocka_unit_test(test_floats),
         cmocka_unit_test(test_what_is_not_there),
+        cmocka_unit_test(test_many_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

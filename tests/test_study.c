@@ -3,6 +3,7 @@
  * statistics held against figures that were worked out apart.
  */
 #include "core/rng.h"
+#include "server/json_util.h"
 #include "server/store.h"
 #include "server/store_study.h"
 #include "server/study.h"
@@ -345,51 +346,33 @@ static void test_recent_rate(void **state)
 
 /* ------------------------------------------------------------------ statistics */
 
-/* Rows by hand: two variants, two batch sizes, seeds 1 to 3; figures as the comments below work them out. */
-#define ROW(job, variant, batch, seed, state, results)                                                                 \
-    "{\"job\":" #job ",\"point\":{\"/model/variant\":\"" variant "\",\"/batch_size\":" #batch ",\"/seed\":" #seed      \
-    "},\"state\":\"" state "\",\"results\":" results "}"
-#define ACCURACY(value) "{\"test/accuracy\":" #value ",\"median_scale\":{\"0.dense\":" #value "}}"
-static const char rows_text[] =
-    "[" ROW(1, "affine", 16, 1, "finished", ACCURACY(0.5)) "," ROW(2, "affine", 16, 2, "finished", ACCURACY(0.7)) "," ROW(
-        3, "affine", 16, 3, "finished",
-        ACCURACY(
-            0.9)) "," ROW(4, "affine", 64, 1, "finished",
-                          ACCURACY(
-                              0.25)) "," ROW(5, "affine", 64, 2, "diverged",
-                                             ACCURACY(
-                                                 0.1)) "," ROW(6, "affine", 64, 3, "running",
-                                                               "{}") "," ROW(7, "rms", 16, 1, "finished",
-                                                                             ACCURACY(
-                                                                                 0.75)) "," ROW(8, "rms", 16, 2,
-                                                                                                "finished",
-                                                                                                ACCURACY(
-                                                                                                    0.6)) "," ROW(9,
-                                                                                                                  "rms",
-                                                                                                                  16, 3,
-                                                                                                                  "fini"
-                                                                                                                  "she"
-                                                                                                                  "d",
-                                                                                                                  "{\"t"
-                                                                                                                  "est/"
-                                                                                                                  "accu"
-                                                                                                                  "racy"
-                                                                                                                  "\":"
-                                                                                                                  "\"Na"
-                                                                                                                  "N\""
-                                                                                                                  "}") "," ROW(10,
-                                                                                                                               "rms",
-                                                                                                                               64,
-                                                                                                                               1,
-                                                                                                                               "finished",
-                                                                                                                               ACCURACY(
-                                                                                                                                   0.5)) "," ROW(11,
-                                                                                                                                                 "rms",
-                                                                                                                                                 64,
-                                                                                                                                                 2,
-                                                                                                                                                 "finished",
-                                                                                                                                                 ACCURACY(
-                                                                                                                                                     0.5)) "]";
+/* Rows by hand: two variants, two batch sizes, seeds 1 to 3; the comments below work their figures out. */
+static const struct {
+    const char *variant;
+    int batch, seed;
+    const char *state;
+    double accuracy;
+} made_rows[] = {
+    {"affine", 16, 1, "finished", 0.5},  {"affine", 16, 2, "finished", 0.7}, {"affine", 16, 3, "finished", 0.9},
+    {"affine", 64, 1, "finished", 0.25}, {"affine", 64, 2, "diverged", 0.1}, {"affine", 64, 3, "running", 0.3},
+    {"rms", 16, 1, "finished", 0.75},    {"rms", 16, 2, "finished", 0.6},    {"rms", 16, 3, "finished", NAN},
+    {"rms", 64, 1, "finished", 0.5},     {"rms", 64, 2, "finished", 0.5},
+};
+
+static json_t *make_rows(void)
+{
+    json_t *rows = json_array();
+    for (size_t i = 0; i < sizeof made_rows / sizeof *made_rows; i++) {
+        double accuracy = made_rows[i].accuracy;
+        json_t *row =
+            json_pack("{s:i, s:{s:s, s:i, s:i}, s:s, s:{s:o, s:{s:o}}}", "job", (int)i + 1, "point", "/model/variant",
+                      made_rows[i].variant, "/batch_size", made_rows[i].batch, "/seed", made_rows[i].seed, "state",
+                      made_rows[i].state, "results", "test/accuracy", json_number_or_word(accuracy), "median_scale",
+                      "0.dense", json_number_or_null(accuracy));
+        assert_int_equal(json_array_append_new(rows, row), 0);
+    }
+    return rows;
+}
 
 static void expect_figure(const json_t *item, const char *key, const char *name, double expected)
 {
@@ -404,7 +387,7 @@ static void test_statistics_by_hand(void **state)
 {
     (void)state;
     struct error err;
-    json_t *rows = spec_json(rows_text), *results = NULL;
+    json_t *rows = make_rows(), *results = NULL;
     const char *const keys[] = {"test/accuracy", "median_scale/0.dense", NULL};
     assert_ok(study_results(rows, keys, "/model/variant", &results, &err));
     const json_t *points = json_object_get(results, "points"), *pairs = json_object_get(results, "comparisons");
