@@ -5,35 +5,21 @@
  * of samples go into one transaction, through statements that are prepared once: a transaction a row would be two
  * hundred times slower.
  */
-#include "server/run_file.h"
+#include "server/run_writer_internal.h"
 
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-#include "core/blas.h"
-#include "core/real.h"
 #include "server/clock.h"
 #include "server/json_util.h"
 #include "server/migrate.h"
 #include "server/run_lock.h"
-#include "server/sqlite_util.h"
-
-enum kept {
-    KEPT_SITE,
-    KEPT_SCALAR,
-    KEPT_ROW,
-    KEPT_SUMMARY,
-    KEPT_BATCH,
-    KEPT_DENSITY,
-    KEPT_SAMPLE,
-    KEPT_LOG,
-    KEPT_COUNT
-};
 
 static const char *const kept_sql[KEPT_COUNT] = {
-    [KEPT_SITE] = "INSERT INTO sites VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    [KEPT_SITE] = "INSERT OR REPLACE INTO sites VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
     [KEPT_SCALAR] = "INSERT OR REPLACE INTO scalars (step, key, value, nonfinite) VALUES (?, ?, ?, ?)",
     [KEPT_ROW] = "INSERT INTO divergence VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     [KEPT_SUMMARY] = "INSERT INTO divergence_summary VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -41,17 +27,6 @@ static const char *const kept_sql[KEPT_COUNT] = {
     [KEPT_DENSITY] = "INSERT INTO density VALUES (?, ?, ?, ?)",
     [KEPT_SAMPLE] = "INSERT INTO sample_steps VALUES (?, ?, ?, ?, ?, ?)",
     [KEPT_LOG] = "INSERT INTO log (at, level, text) VALUES (?, ?, ?)",
-};
-
-static const char *const tables[] = {
-    "run",          "sites", "scalars",     "divergence", "divergence_summary", "divergence_batch", "density",
-    "sample_steps", "log",   "checkpoints", "weights"};
-
-struct run_writer {
-    char *path;
-    int lock;
-    sqlite3 *db;
-    sqlite3_stmt *kept[KEPT_COUNT];
 };
 
 static void writer_free(struct run_writer *writer)
@@ -74,6 +49,17 @@ static void cleanup_writer(struct run_writer **writer)
     writer_free(*writer);
 }
 
+/* Whether the last writer died: one that closes the file takes its write-ahead log away. */
+static bool ended_uncleanly(const char *path)
+{
+    attribute_cleanup(cleanup_free) char *wal = NULL;
+    if (asprintf(&wal, "%s-wal", path) < 0) {
+        wal = NULL;
+        return true; /* a check too many */
+    }
+    return access(wal, F_OK) == 0;
+}
+
 /* Takes the lock and opens the migrated database; no transaction is open. */
 static enum status open_database(const char *path, struct run_writer **ret_writer, struct error *err)
 {
@@ -84,10 +70,13 @@ static enum status open_database(const char *path, struct run_writer **ret_write
     writer->path = strdup(path);
     int version;
     enum status status = writer->path ? run_lock_take(path, &writer->lock, err) : error_no_memory(err);
+    bool check = status == STATUS_OK && ended_uncleanly(path);
     if (status == STATUS_OK)
         status = db_open(path, DB_WRITE, &writer->db, err);
     if (status == STATUS_OK)
         status = migrate_check(writer->db, &run_schema, &version, err); /* before a foreign file is changed */
+    if (status == STATUS_OK && check)
+        status = db_check_damage(writer->db, err);
     if (status == STATUS_OK)
         status = db_use_wal(writer->db, "NORMAL", err);
     if (status == STATUS_OK)
@@ -102,48 +91,6 @@ static enum status open_database(const char *path, struct run_writer **ret_write
     return STATUS_OK;
 }
 
-static enum status forget_earlier_attempt(sqlite3 *db, struct error *err)
-{
-    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
-        char sql[64];
-        snprintf(sql, sizeof sql, "DELETE FROM %s", tables[i]);
-        enum status status = db_execute(db, sql, err);
-        if (status != STATUS_OK)
-            return status;
-    }
-    return STATUS_OK;
-}
-
-#ifdef PLUMBLINE_COMMIT
-#define BUILD_COMMIT PLUMBLINE_COMMIT ", "
-#else
-#define BUILD_COMMIT ""
-#endif
-
-static enum status insert_run(sqlite3 *db, const struct run_identity *identity, struct error *err)
-{
-    attribute_cleanup(cleanup_statement) sqlite3_stmt *statement = NULL;
-    enum status status = db_prepare(
-        db,
-        "INSERT INTO run (id, name, spec, spec_hash, version, build, blas, blas_kernel, threads, attempt, state, "
-        "started_at) VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'running', ?)",
-        &statement, err);
-    if (status != STATUS_OK)
-        return status;
-    char now[CLOCK_TEXT_SIZE];
-    db_bind_text(statement, 1, identity->name ? identity->name : "");
-    db_bind_text(statement, 2, identity->spec_text);
-    db_bind_text(statement, 3, identity->spec_hash);
-    db_bind_text(statement, 4, PLUMBLINE_VERSION);
-    db_bind_text(statement, 5, BUILD_COMMIT "gcc " __VERSION__ ", " REAL_NAME);
-    db_bind_text(statement, 6, blas_version());
-    db_bind_text(statement, 7, blas_kernel());
-    sqlite3_bind_int(statement, 8, identity->threads);
-    sqlite3_bind_int(statement, 9, identity->attempt);
-    db_bind_text(statement, 10, clock_now(now));
-    return db_run(statement, err);
-}
-
 enum status run_writer_open(const char *path, const struct run_identity *identity, struct run_writer **ret_writer,
                             struct error *err)
 {
@@ -156,9 +103,7 @@ enum status run_writer_open(const char *path, const struct run_identity *identit
     if (status == STATUS_OK)
         status = db_begin(writer->db, err);
     if (status == STATUS_OK)
-        status = forget_earlier_attempt(writer->db, err);
-    if (status == STATUS_OK)
-        status = insert_run(writer->db, identity, err);
+        status = run_resume(writer, identity, err);
     if (status == STATUS_OK)
         status = run_writer_commit(writer, err);
     if (status != STATUS_OK)
@@ -323,33 +268,17 @@ enum status run_writer_log(struct run_writer *writer, const char *level, const c
     return db_run(statement, err);
 }
 
-static enum status insert_blob(sqlite3 *db, const char *sql, int64_t key, const void *bytes, size_t size,
-                               struct error *err)
+enum status run_writer_weights(struct run_writer *writer, const void *safetensors, size_t size, struct error *err)
 {
     attribute_cleanup(cleanup_statement) sqlite3_stmt *statement = NULL;
-    enum status status = db_prepare(db, sql, &statement, err);
+    enum status status = db_prepare(writer->db, "INSERT OR REPLACE INTO weights VALUES (1, ?, ?)", &statement, err);
     if (status != STATUS_OK)
         return status;
     char now[CLOCK_TEXT_SIZE];
-    sqlite3_bind_int64(statement, 1, key);
-    db_bind_text(statement, 2, clock_now(now));
-    if (sqlite3_bind_blob64(statement, 3, bytes, size, SQLITE_STATIC) != SQLITE_OK)
-        return error_set(err, STATUS_NO_SPACE, "%zu bytes are too many for one row", size);
+    db_bind_text(statement, 1, clock_now(now));
+    if (sqlite3_bind_blob64(statement, 2, safetensors, size, SQLITE_STATIC) != SQLITE_OK)
+        return error_set(err, STATUS_NO_SPACE, "weights of %zu bytes are too large for a row", size);
     return db_run(statement, err);
-}
-
-enum status run_writer_checkpoint(struct run_writer *writer, size_t step, const void *bytes, size_t size,
-                                  struct error *err)
-{
-    enum status status = db_execute(writer->db, "DELETE FROM checkpoints", err);
-    if (status == STATUS_OK)
-        status = insert_blob(writer->db, "INSERT INTO checkpoints VALUES (?, ?, ?)", (int64_t)step, bytes, size, err);
-    return status;
-}
-
-enum status run_writer_weights(struct run_writer *writer, const void *safetensors, size_t size, struct error *err)
-{
-    return insert_blob(writer->db, "INSERT OR REPLACE INTO weights VALUES (?, ?, ?)", 1, safetensors, size, err);
 }
 
 enum status run_writer_commit(struct run_writer *writer, struct error *err)
@@ -411,6 +340,11 @@ enum status run_writer_close(struct run_writer *writer, struct error *err)
         return STATUS_OK;
     enum status status = db_commit(owned->db, err);
     return status == STATUS_OK ? status : error_prefix(err, status, "run file %s: ", owned->path);
+}
+
+void run_writer_abandon(struct run_writer *writer)
+{
+    writer_free(writer);
 }
 
 enum status run_file_seal(const char *path, const char *state, const char *reason, struct error *err)

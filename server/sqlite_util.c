@@ -199,6 +199,21 @@ enum status db_integer(sqlite3 *db, const char *sql, int64_t *ret_value, struct 
     return STATUS_OK;
 }
 
+enum status db_check_damage(sqlite3 *db, struct error *err)
+{
+    attribute_cleanup(cleanup_statement) sqlite3_stmt *statement = NULL;
+    bool row = false;
+    enum status status = db_prepare(db, "PRAGMA quick_check(1)", &statement, err);
+    if (status == STATUS_OK)
+        status = db_row(statement, &row, err);
+    if (status != STATUS_OK)
+        return status;
+    const char *verdict = row ? (const char *)sqlite3_column_text(statement, 0) : "no answer";
+    if (!verdict || strcmp(verdict, "ok") != 0)
+        return error_set(err, STATUS_CORRUPT, "damaged: %s", verdict ? verdict : "no answer");
+    return STATUS_OK;
+}
+
 void db_bind_text(sqlite3_stmt *statement, int index, const char *text)
 {
     sqlite3_bind_text(statement, index, text, -1, SQLITE_STATIC); /* NULL binds NULL */
