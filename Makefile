@@ -7,6 +7,9 @@ BUILD := build
 CC := gcc
 NODE := node
 SHELL := /bin/bash
+# `make V=1` shows the whole commands.
+Q := $(if $(V),,@)
+say = $(if $(V),@:,@echo '  $(1)  '$@)
 
 LIBRARIES := libmicrohttpd jansson sqlite3 openblas libsodium zlib
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wwrite-strings \
@@ -57,10 +60,12 @@ dependencies:
 define flavour
 $(BUILD)/$(1)/%.o: %.c
 	@mkdir -p $$(@D)
-	$(CC) $(CFLAGS_ALL) $(2) -c -o $$@ $$<
+	$$(call say,CC)
+	$(Q)$(CC) $(CFLAGS_ALL) $(2) -c -o $$@ $$<
 $(BUILD)/$(1)/%.o: $(BUILD)/%.c
 	@mkdir -p $$(@D)
-	$(CC) $(CFLAGS_ALL) $(2) -c -o $$@ $$<
+	$$(call say,CC)
+	$(Q)$(CC) $(CFLAGS_ALL) $(2) -c -o $$@ $$<
 endef
 $(eval $(call flavour,release,$(RELEASE)))
 $(eval $(call flavour,asan,$(SANITIZE)))
@@ -70,21 +75,27 @@ $(eval $(call flavour,tsan,$(THREAD_SANITIZE)))
 objects = $(patsubst %.c,$(BUILD)/$(1)/%.o,$(CORE) $(SERVER)) $(patsubst $(BUILD)/%.c,$(BUILD)/$(1)/%.o,$(GENERATED))
 
 $(BUILD)/plumbline: $(BUILD)/release/server/main.o $(call objects,release)
-	$(CC) $(RELEASE) $(HARDEN) -o $@ $^ $(LIBS)
+	$(call say,LD)
+	$(Q)$(CC) $(RELEASE) $(HARDEN) -o $@ $^ $(LIBS)
 $(BUILD)/plumbline-asan: $(BUILD)/asan/server/main.o $(call objects,asan)
-	$(CC) $(SANITIZE) -o $@ $^ $(LIBS)
+	$(call say,LD)
+	$(Q)$(CC) $(SANITIZE) -o $@ $^ $(LIBS)
 $(BUILD)/plumbline-tsan: $(BUILD)/tsan/server/main.o $(call objects,tsan)
-	$(CC) $(THREAD_SANITIZE) -o $@ $^ $(LIBS)
+	$(call say,LD)
+	$(Q)$(CC) $(THREAD_SANITIZE) -o $@ $^ $(LIBS)
 
 $(BUILD)/tests/%-double: $(BUILD)/double/tests/%.o $(BUILD)/double/tests/support.o $(call objects,double)
 	@mkdir -p $(@D)
-	$(CC) $(SANITIZE) -o $@ $^ $(LIBS) -lcmocka
+	$(call say,LD)
+	$(Q)$(CC) $(SANITIZE) -o $@ $^ $(LIBS) -lcmocka
 $(BUILD)/tests/%-tsan: $(BUILD)/tsan/tests/%.o $(BUILD)/tsan/tests/support.o $(call objects,tsan)
 	@mkdir -p $(@D)
-	$(CC) $(THREAD_SANITIZE) -o $@ $^ $(LIBS) -lcmocka
+	$(call say,LD)
+	$(Q)$(CC) $(THREAD_SANITIZE) -o $@ $^ $(LIBS) -lcmocka
 $(BUILD)/tests/%: $(BUILD)/asan/tests/%.o $(BUILD)/asan/tests/support.o $(call objects,asan)
 	@mkdir -p $(@D)
-	$(CC) $(SANITIZE) -o $@ $^ $(LIBS) -lcmocka
+	$(call say,LD)
+	$(Q)$(CC) $(SANITIZE) -o $@ $^ $(LIBS) -lcmocka
 
 $(BUILD)/migrations.c: migrations/embed.sh $(wildcard migrations/*/*.sql)
 	@mkdir -p $(BUILD)

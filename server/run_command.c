@@ -6,7 +6,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "core/option.h"
 #include "server/arguments.h"
 #include "server/data_paths.h"
 #include "server/json_util.h"
@@ -14,6 +13,7 @@
 #include "server/run_file.h"
 #include "server/run_job.h"
 #include "server/run_report.h"
+#include "server/spec_load.h"
 #include "server/worker.h"
 
 static const char help[] =
@@ -40,48 +40,6 @@ struct run_options {
     struct text_list datasets;
     bool json, overwrite, help;
 };
-
-/* --- the spec -------------------------------------------------------------------------------------------------- */
-
-static void print_problems(const char *path, const struct problem_list *problems)
-{
-    size_t i;
-    const json_t *problem;
-    json_array_foreach(problems->items, i, problem)
-    {
-        const char *pointer = json_string_value(json_object_get(problem, "pointer"));
-        fprintf(stderr, "%s: %s: %s\n", path, pointer && *pointer ? pointer : "the whole",
-                json_string_value(json_object_get(problem, "detail")));
-    }
-}
-
-/* Reads and checks the spec, data set included; what is wrong is printed. */
-static enum status load_spec(const char *path, const struct dataset_folders *folders, struct spec **ret_spec)
-{
-    struct problem_list problems;
-    struct error err = {""};
-    attribute_cleanup(cleanup_spec) struct spec *spec = NULL;
-    enum status status = problem_list_init(&problems, &err);
-    if (status != STATUS_OK) {
-        fprintf(stderr, "plumbline run: %s\n", err.text);
-        return status;
-    }
-    status = spec_read(path, &spec, &problems, &err);
-    if (status == STATUS_OK)
-        status = spec_check(spec, folders, NULL, &problems, &err);
-    if (status == STATUS_OK && problem_list_count(&problems) > 0)
-        status = STATUS_INVALID;
-    if (status != STATUS_OK && problem_list_count(&problems) > 0)
-        print_problems(path, &problems);
-    else if (status != STATUS_OK)
-        fprintf(stderr, "plumbline run: %s\n", err.text);
-    problem_list_clear(&problems);
-    if (status == STATUS_OK) {
-        *ret_spec = spec;
-        spec = NULL;
-    }
-    return status;
-}
 
 /* --- the run file ---------------------------------------------------------------------------------------------- */
 
@@ -185,7 +143,7 @@ static int run(const struct run_options *o)
     attribute_cleanup(cleanup_json) json_t *end = NULL;
     enum status status = dataset_search_list(o->datasets.items, o->data, &folders, &err);
     if (status == STATUS_OK &&
-        load_spec(o->spec, &(struct dataset_folders){(const char *const *)folders}, &spec) != STATUS_OK)
+        spec_load("run", o->spec, &(struct dataset_folders){(const char *const *)folders}, &spec, NULL) != STATUS_OK)
         return 1;
     if (status == STATUS_OK) {
         out = o->out ? strdup(o->out) : default_out(spec->name);

@@ -10,7 +10,8 @@ const terminal = process.stdout.isTTY;
 /** Starts `plumbline serve` and resolves with its address once it accepts connections. */
 function serve() {
     const child = spawn(program, ["serve", ...flags], { stdio: ["ignore", "pipe", "inherit"] });
-    for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => child.kill(signal));
+    // A terminal sends Ctrl-C to the server as well, and its second SIGINT would end it at once.
+    for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => child.kill("SIGTERM"));
     child.on("error", (error) => fail(`${program}: ${error.message}`));
     const gone = new Promise((resolve) => child.on("exit", (code) => resolve(code ?? 1)));
     const address = new Promise((resolve) => {

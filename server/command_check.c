@@ -1,0 +1,147 @@
+/*
+ * `plumbline check`: whether a spec is right, what it becomes, and what it would cost.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "server/arguments.h"
+#include "server/commands.h"
+#include "server/data_paths.h"
+#include "server/json_util.h"
+#include "server/spec_load.h"
+
+static const char help[] =
+    "Usage: plumbline check SPEC.json [--data DIR] [--datasets DIR]... [--json]\n"
+    "\n"
+    "Checks a spec with its data set. Prints it with every default written out, each layer's output shape, parameters\n"
+    "and operations, and what the run would cost; or what is wrong, where, and what would be right.\n"
+    "\n"
+    "  --data DIR       the data directory (default: $PLUMBLINE_DATA, $XDG_DATA_HOME/plumbline or\n"
+    "                   ~/.local/share/plumbline)\n"
+    "  --datasets DIR   a folder searched for data sets before that; may be given several times\n"
+    "  --json           print one JSON object: valid, spec, spec_hash, cost\n"
+    "  --help           this text\n"
+    "\n"
+    "Exit code: 0 the spec is right, 1 it is not, 2 wrong use.\n";
+
+struct check_options {
+    const char *spec, *data;
+    struct text_list datasets;
+    bool json, help;
+};
+
+/* "28 × 28" of a JSON array. */
+static void shape_text(const json_t *shape, char *text, size_t size)
+{
+    size_t used = 0;
+    text[0] = '\0';
+    for (size_t i = 0; i < json_array_size(shape) && used < size; i++) {
+        int n = snprintf(text + used, size - used, "%s%lld", i ? " x " : "",
+                         (long long)json_integer_value(json_array_get(shape, i)));
+        used += n > 0 ? (size_t)n : 0;
+    }
+}
+
+static const char *text_of(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    return text ? text : "";
+}
+
+static double number_of(const json_t *object, const char *key)
+{
+    return json_number_value(json_object_get(object, key));
+}
+
+static int print_layers(const json_t *cost)
+{
+    size_t i;
+    const json_t *layer;
+    int written = printf("\n%-8s %-12s %-18s %-20s %12s %14s\n", "layer", "type", "variant", "output", "parameters",
+                         "flops a sample");
+    json_array_foreach(json_object_get(cost, "layers"), i, layer)
+    {
+        char shape[64];
+        shape_text(json_object_get(layer, "shape"), shape, sizeof shape);
+        if (written >= 0)
+            written =
+                printf("%-8s %-12s %-18s %-20s %12.0f %14.0f\n", text_of(layer, "index"), text_of(layer, "type"),
+                       text_of(layer, "variant"), shape, number_of(layer, "parameters"), number_of(layer, "flops"));
+    }
+    return written;
+}
+
+static int print_cost(const json_t *cost)
+{
+    int written = print_layers(cost);
+    if (written >= 0)
+        written =
+            printf("\n%.0f parameters, %.0f steps (%.0f an epoch), %.3g flops a step\n", number_of(cost, "parameters"),
+                   number_of(cost, "steps"), number_of(cost, "steps_per_epoch"), number_of(cost, "flops_per_step"));
+    if (written >= 0)
+        written = printf("%.0f probed steps at %zu sites: up to %.0f rows, about %.1f MB\n",
+                         number_of(cost, "probed_steps"), json_array_size(json_object_get(cost, "sites")),
+                         number_of(cost, "probe_rows"), number_of(cost, "probe_rows") * 146 / 1e6);
+    return written;
+}
+
+static int print_checked(const struct check_options *o, const struct spec *spec, json_t *cost)
+{
+    int written;
+    if (o->json) {
+        attribute_cleanup(cleanup_json) json_t *all = json_pack("{s:b, s:O, s:s, s:O}", "valid", 1, "spec",
+                                                                spec->expanded, "spec_hash", spec->hash, "cost", cost);
+        if (!all)
+            return 1;
+        written = json_dumpf(all, stdout, JSON_COMPACT) == 0 ? putchar('\n') : -1;
+    } else {
+        written = json_dumpf(spec->expanded, stdout, JSON_INDENT(2)) == 0 ? print_cost(cost) : -1;
+    }
+    return written < 0 || fflush(stdout) != 0;
+}
+
+static int check(const struct check_options *o)
+{
+    struct error err = {""};
+    attribute_cleanup(cleanup_free) char *fallback = NULL;
+    attribute_cleanup(cleanup_string_list) char **folders = NULL;
+    attribute_cleanup(cleanup_spec) struct spec *spec = NULL;
+    attribute_cleanup(cleanup_json) json_t *cost = NULL;
+    enum status status = o->data ? STATUS_OK : data_default(&fallback, &err);
+    if (status == STATUS_OK)
+        status = dataset_search_list(o->datasets.items, o->data ? o->data : fallback, &folders, &err);
+    if (status != STATUS_OK) {
+        fprintf(stderr, "plumbline check: %s\n", err.text);
+        return 1;
+    }
+    const struct dataset_folders searched = {(const char *const *)folders};
+    if (spec_load("check", o->spec, &searched, &spec, &cost) != STATUS_OK)
+        return 1;
+    return print_checked(o, spec, cost);
+}
+
+int command_check(int argc, char **argv)
+{
+    struct check_options o = {0};
+    struct text_list operands = {0};
+    struct error err;
+    const struct argument table[] = {{"data", ARGUMENT_TEXT, &o.data},
+                                     {"datasets", ARGUMENT_TEXTS, &o.datasets},
+                                     {"json", ARGUMENT_SWITCH, &o.json},
+                                     {"help", ARGUMENT_SWITCH, &o.help},
+                                     {0}};
+    int code = 2;
+    if (arguments_read(argc, argv, table, &operands, &err) != STATUS_OK) {
+        fprintf(stderr, "plumbline check: %s (see plumbline check --help)\n", err.text);
+    } else if (o.help) {
+        code = fputs(help, stdout) < 0;
+    } else if (operands.count != 1) {
+        fprintf(stderr, "plumbline check: name one spec to check\n\n%s", help);
+    } else {
+        o.spec = operands.items[0];
+        code = check(&o);
+    }
+    text_list_clear(&o.datasets);
+    text_list_clear(&operands);
+    return code;
+}

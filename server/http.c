@@ -1,0 +1,383 @@
+/*
+ * The server, and a request from its first byte to its answer.
+ *
+ * libmicrohttpd calls `handle_access` on the connection's own thread: once when the headers are here, then for each
+ * piece of the body, and once more at its end. All that can be refused by the headers is refused at the first call,
+ * which also spares reading the body; a chunked body that grows too large is thrown away and refused at its end.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "server/data_paths.h"
+#include "server/http_internal.h"
+#include "server/json_util.h"
+
+enum {
+    STACK_BYTES = 1 << 20,
+    IDLE_SECONDS = 60,
+    BACKLOG = 511,
+    DISCARD_FACTOR = 16, /* so many times the allowed body is read and thrown away before the connection is closed */
+};
+
+/* One request and its answer. */
+struct exchange {
+    struct request request;
+    struct answer answer;
+    struct error err;
+    enum status status; /* of the checks; not STATUS_OK: refused at the end of the body */
+    char *body;
+    size_t size, capacity, discarded;
+    struct watched *watched;
+};
+
+/* --- one request --------------------------------------------------------------------------------------------- */
+
+static void exchange_free(struct exchange *exchange)
+{
+    if (!exchange)
+        return;
+    answer_clear(&exchange->answer);
+    problem_list_clear(&exchange->request.problems);
+    json_decref(exchange->request.parameters);
+    json_decref(exchange->request.body);
+    free(exchange->request.path);
+    free(exchange->body);
+    free(exchange);
+}
+
+static const char *header(struct MHD_Connection *connection, const char *name)
+{
+    return MHD_lookup_connection_value(connection, MHD_HEADER_KIND, name);
+}
+
+static bool accepts_gzip(struct MHD_Connection *connection)
+{
+    const char *accepted = header(connection, "Accept-Encoding");
+    const char *gzip = accepted ? strstr(accepted, "gzip") : NULL;
+    return gzip && strncmp(gzip, "gzip;q=0", 8) != 0;
+}
+
+static enum status find_route(struct exchange *exchange, const char *method, struct error *err)
+{
+    struct request *request = &exchange->request;
+    char allowed[ALLOWED_SIZE];
+    request->method = strcmp(method, "HEAD") == 0 ? "GET" : method;
+    request->route = route_find(request->method, request->path, request->captures, allowed);
+    if (request->route)
+        return STATUS_OK;
+    if (*allowed == '\0')
+        return error_set(err, STATUS_NOT_FOUND, "there is nothing at %s", request->path);
+    answer_header(&exchange->answer, "Allow", "%s", allowed);
+    if (strcmp(method, "OPTIONS") == 0)
+        return STATUS_OK;
+    error_set(err, STATUS_INVALID, "%s is not possible on %s, which takes %s", method, request->path, allowed);
+    return answer_refuse(&exchange->answer, 405, "method_not_allowed", STATUS_INVALID);
+}
+
+/* Whether a body is announced, and how long it may be. */
+static enum status check_body(const struct http_server *server, struct exchange *exchange,
+                              struct MHD_Connection *connection, struct error *err)
+{
+    const char *length = header(connection, "Content-Length");
+    bool some = (length && strcmp(length, "0") != 0) || header(connection, "Transfer-Encoding");
+    if (!some)
+        return STATUS_OK;
+    if (length && strtoull(length, NULL, 10) > server->settings.max_body) {
+        error_set(err, STATUS_INVALID, "the body has %s bytes; at most %zu are taken", length,
+                  server->settings.max_body);
+        return answer_refuse(&exchange->answer, 413, "body_too_large", STATUS_INVALID);
+    }
+    if (!body_is_json(connection)) {
+        const char *type = header(connection, "Content-Type");
+        error_set(err, STATUS_INVALID, "the body must be sent as Content-Type: application/json; found %.60s",
+                  type ? type : "none");
+        return answer_refuse(&exchange->answer, 415, "not_json", STATUS_INVALID);
+    }
+    return STATUS_OK;
+}
+
+/* All that the headers tell. */
+static enum status check_request(const struct http_server *server, struct exchange *exchange,
+                                 struct MHD_Connection *connection, const char *url, const char *method)
+{
+    struct error *err = &exchange->err;
+    struct request *request = &exchange->request;
+    enum status status = problem_list_init(&request->problems, err);
+    if (status == STATUS_OK)
+        status = check_headers(server, connection, &exchange->answer, err);
+    if (status == STATUS_OK) {
+        status = decode_path(url, &request->path, err);
+        if (status == STATUS_INVALID)
+            answer_refuse(&exchange->answer, 400, "malformed_path", status);
+    }
+    if (status == STATUS_OK)
+        status = find_route(exchange, method, err);
+    if (status == STATUS_OK && request->route)
+        status = check_body(server, exchange, connection, err);
+    if (status == STATUS_OK && request->route)
+        status = read_parameters(request, connection, &exchange->answer, err);
+    return status;
+}
+
+static struct exchange *exchange_begin(const struct http_server *server, struct MHD_Connection *connection)
+{
+    struct exchange *exchange = calloc(1, sizeof *exchange);
+    if (!exchange)
+        return NULL;
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    exchange->request.socket = info ? info->connect_fd : -1;
+    info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    exchange->watched = info ? info->socket_context : NULL;
+    exchange->request.service = server->service;
+    exchange->request.last_event_id = header(connection, "Last-Event-ID");
+    exchange->request.if_none_match = header(connection, "If-None-Match");
+    exchange->request.accepts_gzip = accepts_gzip(connection);
+    return exchange;
+}
+
+/* Keeps a piece of the body, or throws it away where the request is refused already. False: close the connection. */
+static bool take_piece(const struct http_server *server, struct exchange *exchange, const char *piece, size_t size)
+{
+    size_t limit = server->settings.max_body;
+    if (exchange->status == STATUS_OK && size > limit - exchange->size) {
+        exchange->status = error_set(&exchange->err, STATUS_INVALID,
+                                     "the body has more than %zu bytes, which is what is taken", limit);
+        answer_refuse(&exchange->answer, 413, "body_too_large", STATUS_INVALID);
+    }
+    if (exchange->status != STATUS_OK) {
+        exchange->discarded += size;
+        return exchange->discarded <= DISCARD_FACTOR * limit;
+    }
+    if (exchange->size + size > exchange->capacity) {
+        size_t capacity = 2 * (exchange->size + size);
+        char *body = realloc(exchange->body, capacity);
+        if (!body) {
+            exchange->status = error_no_memory(&exchange->err);
+            return true;
+        }
+        exchange->body = body;
+        exchange->capacity = capacity;
+    }
+    memcpy(exchange->body + exchange->size, piece, size);
+    exchange->size += size;
+    return true;
+}
+
+/* Parses the body and calls the handler. */
+static enum status run_handler(struct exchange *exchange)
+{
+    struct request *request = &exchange->request;
+    struct error *err = &exchange->err;
+    enum status status = exchange->status;
+    if (status == STATUS_OK && !request->route) { /* OPTIONS */
+        exchange->answer.http = 204;
+        return STATUS_OK;
+    }
+    if (status == STATUS_OK && exchange->size > 0 && !request->route->body)
+        status = answer_refuse(&exchange->answer, 400, "unexpected_body",
+                               error_set(err, STATUS_INVALID, "%s takes no body", request->path));
+    if (status == STATUS_OK && request->route->body)
+        status =
+            parse_body(exchange->body ? exchange->body : "", exchange->size, &request->body, &exchange->answer, err);
+    return status == STATUS_OK ? request->route->handle(request, &exchange->answer, err) : status;
+}
+
+static enum MHD_Result finish(struct http_server *server, struct exchange *exchange, struct MHD_Connection *connection,
+                              bool last)
+{
+    enum status status = last ? exchange->status : run_handler(exchange);
+    if (status != STATUS_OK)
+        answer_problem(&exchange->answer, status, &exchange->request, &exchange->err);
+    bool stopping = __atomic_load_n(&server->stopping, __ATOMIC_RELAXED);
+    return answer_send(connection, &exchange->request, &exchange->answer, last || stopping);
+}
+
+static enum MHD_Result handle_access(void *context, struct MHD_Connection *connection, const char *url,
+                                     const char *method, const char *version, const char *upload_data,
+                                     size_t *upload_data_size, void **connection_context)
+{
+    struct http_server *server = context;
+    struct exchange *exchange = *connection_context;
+    (void)version;
+    if (!exchange) {
+        exchange = exchange_begin(server, connection);
+        *connection_context = exchange;
+        if (!exchange)
+            return MHD_NO;
+        exchange->status = check_request(server, exchange, connection, url, method);
+        if (exchange->status == STATUS_OK)
+            return MHD_YES;
+        watch_received(&server->watch, exchange->watched);
+        return finish(server, exchange, connection, true);
+    }
+    if (*upload_data_size > 0) {
+        bool go_on = take_piece(server, exchange, upload_data, *upload_data_size);
+        *upload_data_size = 0;
+        return go_on ? MHD_YES : MHD_NO;
+    }
+    watch_received(&server->watch, exchange->watched);
+    return finish(server, exchange, connection, false);
+}
+
+/* --- libmicrohttpd's other calls ----------------------------------------------------------------------------- */
+
+static void on_completed(void *context, struct MHD_Connection *connection, void **connection_context,
+                         enum MHD_RequestTerminationCode how)
+{
+    struct http_server *server = context;
+    struct exchange *exchange = *connection_context;
+    (void)connection;
+    (void)how;
+    if (exchange)
+        watch_answered(&server->watch, exchange->watched);
+    exchange_free(exchange);
+    *connection_context = NULL;
+}
+
+static void on_connection(void *context, struct MHD_Connection *connection, void **socket_context,
+                          enum MHD_ConnectionNotificationCode what)
+{
+    struct http_server *server = context;
+    if (what == MHD_CONNECTION_NOTIFY_CLOSED) {
+        watch_close(&server->watch, *socket_context);
+        *socket_context = NULL;
+        return;
+    }
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    *socket_context = info ? watch_open(&server->watch, info->connect_fd) : NULL;
+}
+
+/* Paths and parameters are decoded once, in http_check.c, where a NUL can be seen. */
+static size_t leave_escaped(void *context, struct MHD_Connection *connection, char *text)
+{
+    (void)context;
+    (void)connection;
+    return strlen(text);
+}
+
+/* --- the server ---------------------------------------------------------------------------------------------- */
+
+static void server_free(struct http_server *server)
+{
+    if (server->listener >= 0)
+        close(server->listener);
+    string_list_free(server->allowed_hosts);
+    free(server);
+}
+
+static void cleanup_server(struct http_server **server)
+{
+    if (*server)
+        server_free(*server);
+}
+
+static enum status bind_address(struct http_server *server, const struct addrinfo *info, struct error *err)
+{
+    const char *host = server->settings.host;
+    int on = 1;
+    server->listener = socket(info->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (server->listener < 0)
+        return error_set(err, STATUS_IO, "cannot make a socket: %s", strerror(errno));
+    setsockopt(server->listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (bind(server->listener, info->ai_addr, info->ai_addrlen) != 0 || listen(server->listener, BACKLOG) != 0) {
+        if (errno == EADDRINUSE)
+            return error_set(err, STATUS_CONFLICT,
+                             "port %u of %s is in use by another program; choose another with --listen %s:PORT",
+                             (unsigned)server->settings.port, host, host);
+        return error_set(err, STATUS_IO, "cannot listen on %s, port %u: %s", host, (unsigned)server->settings.port,
+                         strerror(errno));
+    }
+    return STATUS_OK;
+}
+
+/* What the kernel gave: the port may have been 0. */
+static enum status name_address(struct http_server *server, struct error *err)
+{
+    struct sockaddr_storage address;
+    socklen_t size = sizeof address;
+    char host[64], port[8];
+    if (getsockname(server->listener, (struct sockaddr *)&address, &size) != 0)
+        return error_set(err, STATUS_IO, "cannot read the socket's address: %s", strerror(errno));
+    int code = getnameinfo((struct sockaddr *)&address, size, host, sizeof host, port, sizeof port,
+                           NI_NUMERICHOST | NI_NUMERICSERV);
+    if (code != 0)
+        return error_set(err, STATUS_IO, "cannot read the socket's address: %s", gai_strerror(code));
+    bool six = strchr(host, ':') != NULL;
+    snprintf(server->address, sizeof server->address, "%s%s%s:%s", six ? "[" : "", host, six ? "]" : "", port);
+    return STATUS_OK;
+}
+
+enum status http_listen(const struct http_settings *settings, struct http_server **ret_server, struct error *err)
+{
+    attribute_cleanup(cleanup_server) struct http_server *server = calloc(1, sizeof *server);
+    if (!server)
+        return error_no_memory(err);
+    server->listener = -1;
+    server->settings = *settings;
+    enum status status = string_list_copy(settings->allowed_hosts, &server->allowed_hosts, err);
+    if (status != STATUS_OK)
+        return status;
+    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST | AI_PASSIVE};
+    struct addrinfo *info = NULL;
+    char port[8];
+    snprintf(port, sizeof port, "%u", (unsigned)settings->port);
+    if (getaddrinfo(settings->host, port, &hints, &info) != 0)
+        return error_set(err, STATUS_INVALID, "%s is no numeric address to listen on, such as 127.0.0.1 or ::1",
+                         settings->host);
+    status = bind_address(server, info, err);
+    freeaddrinfo(info);
+    if (status == STATUS_OK)
+        status = name_address(server, err);
+    if (status == STATUS_OK) {
+        *ret_server = server;
+        server = NULL;
+    }
+    return status;
+}
+
+const char *http_address(const struct http_server *server)
+{
+    return server->address;
+}
+
+enum status http_start(struct http_server *server, const struct service *service, struct error *err)
+{
+    server->service = service;
+    watch_init(&server->watch, server->settings.request_seconds);
+    enum status status = watch_start(&server->watch, err);
+    if (status == STATUS_OK) {
+        server->daemon = MHD_start_daemon(
+            MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL | MHD_USE_ITC, 0, NULL, NULL,
+            handle_access, server, MHD_OPTION_LISTEN_SOCKET, server->listener, MHD_OPTION_CONNECTION_LIMIT,
+            server->settings.max_connections, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS,
+            MHD_OPTION_THREAD_STACK_SIZE, (size_t)STACK_BYTES, MHD_OPTION_NOTIFY_COMPLETED, on_completed, server,
+            MHD_OPTION_NOTIFY_CONNECTION, on_connection, server, MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL,
+            MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
+        if (!server->daemon)
+            status = error_set(err, STATUS_IO, "the HTTP server cannot be started: %s", strerror(errno));
+    }
+    if (status != STATUS_OK)
+        watch_stop(&server->watch);
+    return status;
+}
+
+void http_stop(struct http_server *server)
+{
+    if (!server)
+        return;
+    __atomic_store_n(&server->stopping, true, __ATOMIC_RELAXED);
+    if (server->daemon) {
+        MHD_quiesce_daemon(server->daemon); /* the listener is ours again */
+        close(server->listener);
+        server->listener = -1;
+        MHD_stop_daemon(server->daemon);
+        watch_stop(&server->watch);
+    }
+    server_free(server);
+}

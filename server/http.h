@@ -1,0 +1,118 @@
+/*
+ * The HTTP side of the daemon: requests as handlers see them, their answers, and the server that carries both.
+ *
+ * A request comes on a thread of its own, which may block. Before its handler is called it has been checked whole: its
+ * framing, Host and Origin, the path, the method, the caller's role, the parameters, the body's size and type. A handler
+ * fills the answer and returns STATUS_OK, or returns another status with the sentence in `err`, which becomes a problem
+ * document (problem.h).
+ */
+#ifndef PLUMBLINE_SERVER_HTTP_H
+#define PLUMBLINE_SERVER_HTTP_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "core/dataset.h"
+#include "core/option.h"
+#include "core/status.h"
+
+struct asset;
+struct route;
+struct scheduler;
+
+/* --- what handlers know -------------------------------------------------------------------------------------- */
+
+/* What all requests share; outlives them. */
+struct service {
+    struct scheduler *scheduler;
+    struct dataset_folders folders;
+    const char *data; /* the data directory */
+};
+
+enum { REQUEST_CAPTURES = 3, CAPTURE_SIZE = 64 };
+
+struct request {
+    const struct service *service;
+    const struct route *route;
+    const char *method;                            /* "GET" where it is HEAD */
+    char *path;                                    /* decoded */
+    char captures[REQUEST_CAPTURES][CAPTURE_SIZE]; /* what stood at the pattern's {names}, in order */
+    json_t *parameters;                            /* of the query, expanded by the route's table */
+    json_t *body;                                  /* where the route takes JSON and some came; else NULL */
+    struct problem_list problems;                  /* faults of the parameters or the body, place by place */
+    int socket;                                    /* of the connection, to see whether the client is there */
+    const char *last_event_id;                     /* the header Last-Event-ID, or NULL */
+    const char *if_none_match;                     /* the header If-None-Match, or NULL */
+    bool accepts_gzip;
+};
+
+/* The number that stands at capture `index`; STATUS_NOT_FOUND where it is none. */
+enum status request_id(const struct request *request, size_t index, int64_t *ret_id, struct error *err);
+
+/* --- answers ------------------------------------------------------------------------------------------------- */
+
+/* A body that is made as it is sent. Returns the bytes written, 0 to be asked again, −1 at its end. May block. */
+typedef ssize_t answer_reader(void *context, char *buffer, size_t size);
+
+enum { ANSWER_HEADERS = 6 };
+
+struct answer {
+    int http;         /* 200 unless set */
+    const char *code; /* of the problem document, where the status' own does not say enough */
+    const char *content_type;
+    json_t *json; /* owned; or */
+    void *bytes;  /* owned, from malloc; or */
+    size_t size;
+    const struct asset *asset; /* or */
+    answer_reader *read;       /* with `context`, which `close` frees */
+    void (*close)(void *context);
+    void *context;
+    bool endless; /* an event stream: it ends with the server or the client */
+    struct {
+        const char *name;
+        char value[160];
+    } headers[ANSWER_HEADERS];
+    size_t header_count;
+};
+
+/* Adds a header; its name is static. A value that does not fit is cut. */
+void answer_header(struct answer *answer, const char *name, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Takes `json`; NULL stands for memory that ran out. */
+enum status answer_json(struct answer *answer, json_t *json, struct error *err);
+
+/* How the status is answered, if not by its own row of problem.h; returns `status`. */
+enum status answer_refuse(struct answer *answer, int http, const char *code, enum status status);
+
+/* --- the server ---------------------------------------------------------------------------------------------- */
+
+struct http_settings {
+    const char *host;                 /* a numeric address */
+    uint16_t port;                    /* 0: the kernel chooses */
+    const char *const *allowed_hosts; /* names besides the loopback's and the address itself; NULL-terminated */
+    size_t max_body;                  /* bytes of a JSON body */
+    unsigned max_connections;
+    unsigned request_seconds; /* a request must have been received whole by then */
+};
+
+struct http_server; /* opaque */
+
+/* Takes the port without answering on it yet, so that a port in use is found before anything else is started.
+ * STATUS_CONFLICT then; STATUS_INVALID for an address that is none. */
+enum status http_listen(const struct http_settings *settings, struct http_server **ret_server, struct error *err);
+
+/* "127.0.0.1:8420": the address that was taken. */
+const char *http_address(const struct http_server *server);
+
+/* Begins to answer. */
+enum status http_start(struct http_server *server, const struct service *service, struct error *err);
+
+/* Takes no more connections, ends those there are, waits for their handlers, frees. Event streams must have been woken
+ * before (events_stop). Nothing for NULL. */
+void http_stop(struct http_server *server);
+
+#endif

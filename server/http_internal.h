@@ -1,0 +1,85 @@
+/*
+ * What the parts of the HTTP server share: http.c (the server, a request from its first byte to its answer),
+ * http_check.c (whether it may come in), http_send.c (how an answer goes out), http_watch.c (who takes too long).
+ */
+#ifndef PLUMBLINE_SERVER_HTTP_INTERNAL_H
+#define PLUMBLINE_SERVER_HTTP_INTERNAL_H
+
+#include <microhttpd.h>
+#include <pthread.h>
+
+#include "server/http.h"
+#include "server/route.h"
+
+/* --- who takes too long (http_watch.c) --------------------------------------------------------------------------- */
+
+/* A connection, while it is open. */
+struct watched {
+    struct watched *next, **link;
+    int socket;
+    double deadline; /* clock_seconds by which a request must be here whole; 0 while one is answered */
+};
+
+struct watch {
+    pthread_mutex_t mutex;
+    pthread_cond_t stopping;
+    pthread_t thread;
+    struct watched *first;
+    double seconds;
+    bool started, stopped;
+};
+
+void watch_init(struct watch *watch, double seconds);
+enum status watch_start(struct watch *watch, struct error *err);
+void watch_stop(struct watch *watch); /* also where it was not started */
+
+/* A connection is opened (NULL when memory ran out: it is then not watched), and is closed. */
+struct watched *watch_open(struct watch *watch, int socket);
+void watch_close(struct watch *watch, struct watched *watched);
+
+/* A request is here whole; its answer is done, and the next one may come. Nothing for NULL. */
+void watch_received(struct watch *watch, struct watched *watched);
+void watch_answered(struct watch *watch, struct watched *watched);
+
+/* --- whether it may come in (http_check.c) ----------------------------------------------------------------------- */
+
+struct http_server {
+    struct MHD_Daemon *daemon;
+    struct http_settings settings;
+    char **allowed_hosts;
+    const struct service *service;
+    int listener;
+    char address[80]; /* "127.0.0.1:8420" */
+    struct watch watch;
+    bool stopping; /* atomic */
+};
+
+/* Framing, Host and Origin: STATUS_OK, or how it is refused. */
+enum status check_headers(const struct http_server *server, struct MHD_Connection *connection, struct answer *answer,
+                          struct error *err);
+
+/* Decodes %XX once; refuses NUL, backslash, dot segments and empty ones. The caller frees. */
+enum status decode_path(const char *raw, char **ret_path, struct error *err);
+
+/* The query by the route's table, into request->parameters or request->problems. */
+enum status read_parameters(struct request *request, struct MHD_Connection *connection, struct answer *answer,
+                            struct error *err);
+
+/* A body as JSON: no deeper than handlers can recurse, no key twice. */
+enum status parse_body(const char *bytes, size_t size, json_t **ret_body, struct answer *answer, struct error *err);
+
+/* Whether the request says that its body is JSON. */
+bool body_is_json(struct MHD_Connection *connection);
+
+/* --- how it goes out (http_send.c) ------------------------------------------------------------------------------- */
+
+void answer_clear(struct answer *answer);
+
+/* Makes the answer a problem document for `status`, with the request's faults. */
+void answer_problem(struct answer *answer, enum status status, const struct request *request, const struct error *err);
+
+/* Sends; takes what the answer owns. `last` closes the connection behind it. */
+enum MHD_Result answer_send(struct MHD_Connection *connection, const struct request *request, struct answer *answer,
+                            bool last);
+
+#endif

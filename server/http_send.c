@@ -1,0 +1,196 @@
+/* How an answer goes out: headers that every answer has, problem documents, compression. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zlib.h>
+
+#include "server/assets.h"
+#include "server/http_internal.h"
+#include "server/json_util.h"
+#include "server/problem.h"
+
+#define POLICY                                                                                                         \
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "        \
+    "font-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+
+static const char *const every_answer[][2] = {
+    {"Content-Security-Policy", POLICY},
+    {"X-Content-Type-Options", "nosniff"},
+    {"Referrer-Policy", "same-origin"},
+    {"X-Frame-Options", "DENY"},
+    {"Cross-Origin-Opener-Policy", "same-origin"},
+    {"Cross-Origin-Resource-Policy", "same-origin"},
+};
+
+enum { COMPRESS_FROM = 1400 }; /* bytes: less fits a packet anyway */
+
+void answer_clear(struct answer *answer)
+{
+    json_decref(answer->json);
+    free(answer->bytes);
+    if (answer->close)
+        answer->close(answer->context);
+    *answer = (struct answer){0};
+}
+
+void answer_problem(struct answer *answer, enum status status, const struct request *request, const struct error *err)
+{
+    const struct problem_kind kind = problem_of_status(status);
+    int http = answer->http >= 400 ? answer->http : kind.http;
+    const char *code = answer->code ? answer->code : kind.code;
+    json_t *errors = request && problem_list_count(&request->problems) > 0 ? request->problems.items : NULL;
+    size_t kept = answer->header_count;
+    struct answer problem = {.http = http, .code = code, .content_type = "application/problem+json"};
+    if (http == 405) /* which tells the methods there are */
+        memcpy(problem.headers, answer->headers, sizeof problem.headers);
+    problem.header_count = http == 405 ? kept : 0;
+    problem.json = problem_json(http, code, err->text, errors);
+    if (http == 503)
+        answer_header(&problem, "Retry-After", "1");
+    if (http >= 500)
+        fprintf(stderr, "plumbline: %s %s: %s (%d, %s)\n", request ? request->method : "-",
+                request && request->path ? request->path : "-", err->text, http, code);
+    answer_clear(answer);
+    *answer = problem;
+}
+
+/* gzip's form of the bytes, from malloc; NULL where that is no smaller or memory runs out. */
+static void *compress_bytes(const void *bytes, size_t size, size_t *ret_size)
+{
+    z_stream stream = {.next_in = (Bytef *)(uintptr_t)bytes, .avail_in = (uInt)size};
+    if (size > UINT32_MAX / 2 || deflateInit2(&stream, 1, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK)
+        return NULL;
+    Bytef *packed = malloc(size);
+    stream.next_out = packed;
+    stream.avail_out = (uInt)size;
+    bool good = packed && deflate(&stream, Z_FINISH) == Z_STREAM_END;
+    *ret_size = stream.total_out;
+    deflateEnd(&stream);
+    if (good)
+        return packed;
+    free(packed);
+    return NULL;
+}
+
+static void add(struct MHD_Response *response, const char *name, const char *value)
+{
+    MHD_add_response_header(response, name, value); /* fails for lack of memory; the answer then lacks it */
+}
+
+/* Takes `bytes`. */
+static struct MHD_Response *respond_bytes(void *bytes, size_t size, bool gzip)
+{
+    size_t packed_size = 0;
+    void *packed = gzip && size >= COMPRESS_FROM ? compress_bytes(bytes, size, &packed_size) : NULL;
+    if (packed) {
+        free(bytes);
+        bytes = packed;
+        size = packed_size;
+    }
+    struct MHD_Response *response = MHD_create_response_from_buffer(size, bytes, MHD_RESPMEM_MUST_FREE);
+    if (!response)
+        free(bytes);
+    else if (packed)
+        add(response, "Content-Encoding", "gzip");
+    return response;
+}
+
+static struct MHD_Response *respond_json(const json_t *json, bool gzip)
+{
+    size_t size = json_dumpb(json, NULL, 0, JSON_COMPACT);
+    char *text = size ? malloc(size + 1) : NULL;
+    if (!text)
+        return NULL;
+    json_dumpb(json, text, size, JSON_COMPACT);
+    text[size++] = '\n';
+    return respond_bytes(text, size, gzip);
+}
+
+static struct MHD_Response *respond_asset(const struct asset *asset, const struct request *request,
+                                          struct answer *answer)
+{
+    bool gzip = request->accepts_gzip && asset->gzip;
+    const unsigned char *bytes = gzip ? asset->gzip : asset->bytes;
+    size_t size = gzip ? asset->gzip_size : asset->size;
+    bool known = request->if_none_match && strstr(request->if_none_match, asset->etag) != NULL;
+    answer->http = known ? 304 : 200;
+    answer->content_type = asset->content_type;
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(known ? 0 : size, (void *)(uintptr_t)bytes, MHD_RESPMEM_PERSISTENT);
+    if (!response)
+        return NULL;
+    add(response, "ETag", asset->etag);
+    add(response, "Vary", "Accept-Encoding");
+    add(response, "Cache-Control", asset->immutable ? "public, max-age=31536000, immutable" : "no-cache");
+    if (gzip && !known)
+        add(response, "Content-Encoding", "gzip");
+    return response;
+}
+
+static ssize_t read_more(void *context, uint64_t position, char *buffer, size_t size)
+{
+    struct answer *answer = context;
+    (void)position;
+    ssize_t count = answer->read(answer->context, buffer, size);
+    return count < 0 ? MHD_CONTENT_READER_END_OF_STREAM : count;
+}
+
+static void free_stream(void *context)
+{
+    answer_clear(context);
+    free(context);
+}
+
+/* Takes the answer's reader. */
+static struct MHD_Response *respond_stream(struct answer *answer)
+{
+    struct answer *copy = malloc(sizeof *copy);
+    if (!copy)
+        return NULL;
+    *copy = *answer;
+    answer->close = NULL;
+    struct MHD_Response *response =
+        MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 32768, read_more, copy, free_stream);
+    if (!response)
+        free_stream(copy);
+    return response;
+}
+
+static struct MHD_Response *make_response(const struct request *request, struct answer *answer)
+{
+    if (answer->asset)
+        return respond_asset(answer->asset, request, answer);
+    if (answer->read)
+        return respond_stream(answer);
+    bool gzip = request && request->accepts_gzip;
+    if (answer->json)
+        return respond_json(answer->json, gzip);
+    void *bytes = answer->bytes;
+    answer->bytes = NULL;
+    return respond_bytes(bytes ? bytes : strdup(""), answer->size, gzip && bytes);
+}
+
+enum MHD_Result answer_send(struct MHD_Connection *connection, const struct request *request, struct answer *answer,
+                            bool last)
+{
+    struct MHD_Response *response = make_response(request, answer);
+    enum MHD_Result result = MHD_NO; /* closes the connection: there is no memory to say more */
+    if (response) {
+        for (size_t i = 0; i < sizeof every_answer / sizeof *every_answer; i++)
+            add(response, every_answer[i][0], every_answer[i][1]);
+        for (size_t i = 0; i < answer->header_count; i++)
+            add(response, answer->headers[i].name, answer->headers[i].value);
+        add(response, "Content-Type", answer->content_type ? answer->content_type : "application/json");
+        if (!answer->asset) {
+            add(response, "Cache-Control", "no-store");
+            if (!answer->read)
+                add(response, "Vary", "Accept-Encoding");
+        }
+        if (last)
+            add(response, "Connection", "close");
+        result = MHD_queue_response(connection, (unsigned)(answer->http ? answer->http : 200), response);
+        MHD_destroy_response(response);
+    }
+    answer_clear(answer);
+    return result;
+}

@@ -1,0 +1,174 @@
+/* What was measured: rows, summaries, counts, figures of the batch, and the sites. */
+#include <string.h>
+
+#include "core/divergence.h"
+#include "server/json_util.h"
+#include "server/route.h"
+#include "server/run_access.h"
+
+#define STEP_LIMIT 0x1p53
+
+/* The parameters that several queries share. */
+#define SITE_PARAMETER                                                                                                 \
+    {                                                                                                                  \
+        .name = "site", .kind = OPTION_STRING, .fallback = "null", .nullable = true, .help = "only this site, by name" \
+    }
+#define STEP_PARAMETERS                                                                                                \
+    {.name = "step",                                                                                                   \
+     .kind = OPTION_INTEGER,                                                                                           \
+     .fallback = "0",                                                                                                  \
+     .minimum = 0,                                                                                                     \
+     .maximum = STEP_LIMIT,                                                                                            \
+     .help = "only this step"},                                                                                        \
+        {.name = "step_from",                                                                                          \
+         .kind = OPTION_INTEGER,                                                                                       \
+         .fallback = "0",                                                                                              \
+         .minimum = 0,                                                                                                 \
+         .maximum = STEP_LIMIT,                                                                                        \
+         .help = "from this step on"},                                                                                 \
+        {.name = "step_to",                                                                                            \
+         .kind = OPTION_INTEGER,                                                                                       \
+         .fallback = "0",                                                                                              \
+         .minimum = 0,                                                                                                 \
+         .maximum = STEP_LIMIT,                                                                                        \
+         .help = "up to this step"},                                                                                   \
+    {                                                                                                                  \
+        .name = "last", .kind = OPTION_INTEGER, .fallback = "0", .minimum = 0, .maximum = STEP_LIMIT,                  \
+        .help = "only the last so many probed steps"                                                                   \
+    }
+#define PAGE_PARAMETERS                                                                                                \
+    {.name = "max_results",                                                                                            \
+     .kind = OPTION_INTEGER,                                                                                           \
+     .fallback = "1000",                                                                                               \
+     .minimum = 1,                                                                                                     \
+     .maximum = 10000,                                                                                                 \
+     .help = "items of a page"},                                                                                       \
+    {                                                                                                                  \
+        .name = "page_token", .kind = OPTION_STRING, .fallback = "null", .nullable = true,                             \
+        .help = "next_page_token of the page before"                                                                   \
+    }
+
+const struct option rows_parameters[] = {
+    SITE_PARAMETER,
+    STEP_PARAMETERS,
+    {.name = "sample",
+     .kind = OPTION_INTEGER,
+     .fallback = "null",
+     .nullable = true,
+     .minimum = 0,
+     .maximum = STEP_LIMIT,
+     .help = "only this sample, by its index in the training set"},
+    PAGE_PARAMETERS,
+    OPTION_END,
+};
+
+const struct option summaries_parameters[] = {
+    SITE_PARAMETER,
+    {.name = "column", .kind = OPTION_STRING, .fallback = "null", .nullable = true, .help = "only this column"},
+    STEP_PARAMETERS,
+    {.name = "pooled",
+     .kind = OPTION_BOOLEAN,
+     .fallback = "false",
+     .help = "one item a site and column, its steps' histograms merged"},
+    PAGE_PARAMETERS,
+    OPTION_END,
+};
+
+const struct option density_parameters[] = {
+    {.name = "site", .kind = OPTION_STRING, .fallback = NULL, .help = "the site, by name"},
+    {.name = "x", .kind = OPTION_STRING, .fallback = "\"self_factor\"", .help = "the column across"},
+    {.name = "y", .kind = OPTION_STRING, .fallback = "\"scale\"", .help = "the column up"},
+    STEP_PARAMETERS,
+    OPTION_END,
+};
+
+const struct option batch_parameters[] = {SITE_PARAMETER, STEP_PARAMETERS, OPTION_END};
+
+static int64_t integer(const json_t *parameters, const char *key, int64_t otherwise)
+{
+    const json_t *value = json_object_get(parameters, key);
+    return json_is_integer(value) ? json_integer_value(value) : otherwise;
+}
+
+static struct divergence_query read_query(const json_t *given)
+{
+    return (struct divergence_query){.site = json_string_value(json_object_get(given, "site")),
+                                     .column = json_string_value(json_object_get(given, "column")),
+                                     .step = integer(given, "step", 0),
+                                     .step_from = integer(given, "step_from", 0),
+                                     .step_to = integer(given, "step_to", 0),
+                                     .last = (size_t)integer(given, "last", 0),
+                                     .sample = integer(given, "sample", -1),
+                                     .max_results = (size_t)integer(given, "max_results", 0),
+                                     .page_token = json_string_value(json_object_get(given, "page_token")),
+                                     .pooled = json_is_true(json_object_get(given, "pooled"))};
+}
+
+typedef enum status run_query(struct run_reader *reader, const struct divergence_query *query, json_t **ret_json,
+                              struct error *err);
+
+/* Asks the request's run; `nothing` is the answer of a job that has not begun (taken). */
+static enum status ask(struct request *request, struct answer *answer, run_query *query, json_t *nothing,
+                       struct error *err)
+{
+    attribute_cleanup(cleanup_json) json_t *empty = nothing;
+    attribute_cleanup(cleanup_run_reader) struct run_reader *reader = NULL;
+    const struct divergence_query asked = read_query(request->parameters);
+    json_t *json = NULL;
+    enum status status = run_access(request, &reader, err);
+    if (status == STATUS_OK && !reader)
+        return answer_json(answer, json_incref(empty), err);
+    if (status == STATUS_OK)
+        status = query(reader, &asked, &json, err);
+    return status == STATUS_OK ? answer_json(answer, json, err) : status;
+}
+
+static json_t *empty_page(void)
+{
+    return json_pack("{s:[], s:n}", "items", "next_page_token");
+}
+
+enum status handle_rows(struct request *request, struct answer *answer, struct error *err)
+{
+    return ask(request, answer, run_reader_rows, empty_page(), err);
+}
+
+enum status handle_summaries(struct request *request, struct answer *answer, struct error *err)
+{
+    return ask(request, answer, run_reader_summaries, empty_page(), err);
+}
+
+enum status handle_batch(struct request *request, struct answer *answer, struct error *err)
+{
+    return ask(request, answer, run_reader_batch, json_pack("{s:[]}", "items"), err);
+}
+
+static enum status sites(struct run_reader *reader, const struct divergence_query *query, json_t **ret_json,
+                         struct error *err)
+{
+    (void)query;
+    return run_reader_sites(reader, ret_json, err);
+}
+
+enum status handle_sites(struct request *request, struct answer *answer, struct error *err)
+{
+    return ask(request, answer, sites, json_pack("{s:[], s:[], s:i}", "sites", "steps", "samples", 0), err);
+}
+
+enum status handle_density(struct request *request, struct answer *answer, struct error *err)
+{
+    attribute_cleanup(cleanup_run_reader) struct run_reader *reader = NULL;
+    const json_t *given = request->parameters;
+    const char *x = option_string(given, "x"), *y = option_string(given, "y");
+    const struct divergence_query asked = read_query(given);
+    json_t *json = NULL;
+    enum status status = run_access(request, &reader, err);
+    if (status == STATUS_OK && !reader)
+        return answer_json(answer,
+                           json_pack("{s:s, s:s, s:s, s:[], s:i, s:i, s:[]}", "site", asked.site, "x", x, "y", y,
+                                     "steps", "count", 0, "undefined", 0, "cells"),
+                           err);
+    if (status == STATUS_OK)
+        status = run_reader_density(reader, &asked, x, y, &json, err);
+    return status == STATUS_OK ? answer_json(answer, json, err) : status;
+}

@@ -1,0 +1,80 @@
+/* What a run left besides its divergence: scalars, log, weights. */
+#include "server/json_util.h"
+#include "server/route.h"
+#include "server/run_access.h"
+
+const struct option metrics_parameters[] = {
+    {.name = "keys",
+     .kind = OPTION_STRINGS,
+     .fallback = "[]",
+     .help = "only these, by commas; all where none is named"},
+    {.name = "max_points",
+     .kind = OPTION_INTEGER,
+     .fallback = "null",
+     .nullable = true,
+     .minimum = 4,
+     .maximum = 1e9,
+     .help = "at most so many points a series: the lowest and highest of each stretch are kept"},
+    OPTION_END,
+};
+
+const struct option log_parameters[] = {
+    {.name = "max_results",
+     .kind = OPTION_INTEGER,
+     .fallback = "200",
+     .minimum = 1,
+     .maximum = 10000,
+     .help = "the last so many lines"},
+    OPTION_END,
+};
+
+enum status handle_metrics(struct request *request, struct answer *answer, struct error *err)
+{
+    attribute_cleanup(cleanup_run_reader) struct run_reader *reader = NULL;
+    const json_t *given = json_object_get(request->parameters, "keys"),
+                 *limit = json_object_get(request->parameters, "max_points");
+    size_t count = json_array_size(given);
+    attribute_cleanup(cleanup_free) const char **keys = (const char **)calloc(count + 1, sizeof *keys);
+    if (!keys)
+        return error_no_memory(err);
+    for (size_t i = 0; i < count; i++)
+        keys[i] = json_string_value(json_array_get(given, i));
+    json_t *json = NULL;
+    enum status status = run_access(request, &reader, err);
+    if (status == STATUS_OK && !reader)
+        return answer_json(answer, json_pack("{s:[]}", "series"), err);
+    if (status == STATUS_OK)
+        status = run_reader_metrics(reader, count ? keys : NULL, (size_t)json_integer_value(limit), &json, err);
+    return status == STATUS_OK ? answer_json(answer, json, err) : status;
+}
+
+enum status handle_log(struct request *request, struct answer *answer, struct error *err)
+{
+    attribute_cleanup(cleanup_run_reader) struct run_reader *reader = NULL;
+    json_t *json = NULL;
+    enum status status = run_access(request, &reader, err);
+    if (status == STATUS_OK && !reader)
+        return answer_json(answer, json_pack("{s:[]}", "items"), err);
+    if (status == STATUS_OK)
+        status = run_reader_log(reader, (size_t)option_integer(request->parameters, "max_results"), &json, err);
+    return status == STATUS_OK ? answer_json(answer, json, err) : status;
+}
+
+enum status handle_weights(struct request *request, struct answer *answer, struct error *err)
+{
+    attribute_cleanup(cleanup_run_reader) struct run_reader *reader = NULL;
+    uint8_t *bytes = NULL;
+    size_t size = 0;
+    enum status status = run_access(request, &reader, err);
+    if (status == STATUS_OK && !reader)
+        status = error_set(err, STATUS_NOT_FOUND, "the job has not begun: it has no weights yet");
+    if (status == STATUS_OK)
+        status = run_reader_weights(reader, &bytes, &size, err);
+    if (status != STATUS_OK)
+        return status;
+    answer->bytes = bytes;
+    answer->size = size;
+    answer->content_type = "application/octet-stream";
+    answer_header(answer, "Content-Disposition", "attachment; filename=\"job-%s.safetensors\"", request->captures[0]);
+    return STATUS_OK;
+}

@@ -1,0 +1,55 @@
+/* What runs, what it can do, and whether it answers. */
+#include <microhttpd.h>
+#include <sqlite3.h>
+#include <string.h>
+
+#include "core/blas.h"
+#include "core/dataset.h"
+#include "core/layer_registry.h"
+#include "core/real.h"
+#include "server/json_util.h"
+#include "server/route.h"
+#include "server/scheduler.h"
+#include "server/version.h"
+
+enum status handle_version(struct request *request, struct answer *answer, struct error *err)
+{
+    (void)request;
+    return answer_json(answer, version_json(), err);
+}
+
+/* A list that is short enough for one page. */
+static enum status answer_items(struct answer *answer, json_t *items, struct error *err)
+{
+    return answer_json(answer, items ? json_pack("{s:o, s:n}", "items", items, "next_page_token") : NULL, err);
+}
+
+enum status handle_layers(struct request *request, struct answer *answer, struct error *err)
+{
+    (void)request;
+    attribute_cleanup(cleanup_json) json_t *all = layers_describe();
+    return answer_items(answer, json_incref(json_object_get(all, "layers")), err);
+}
+
+enum status handle_datasets(struct request *request, struct answer *answer, struct error *err)
+{
+    return answer_items(answer, datasets_describe(&request->service->folders), err);
+}
+
+enum status handle_queue(struct request *request, struct answer *answer, struct error *err)
+{
+    json_t *queue = NULL;
+    enum status status = scheduler_queue(request->service->scheduler, &queue, err);
+    return status == STATUS_OK ? answer_json(answer, queue, err) : status;
+}
+
+enum status handle_healthz(struct request *request, struct answer *answer, struct error *err)
+{
+    (void)request;
+    answer->bytes = strdup("ok\n");
+    if (!answer->bytes)
+        return error_no_memory(err);
+    answer->size = strlen(answer->bytes);
+    answer->content_type = "text/plain; charset=utf-8";
+    return STATUS_OK;
+}

@@ -1,0 +1,12 @@
+/*
+ * What this program is and what it was built with.
+ */
+#ifndef PLUMBLINE_SERVER_VERSION_H
+#define PLUMBLINE_SERVER_VERSION_H
+
+#include <jansson.h>
+
+/* {"name", "version", "build", "blas", "blas_kernel", "sqlite", "libmicrohttpd"}; NULL when memory runs out. */
+json_t *version_json(void);
+
+#endif
