@@ -289,10 +289,11 @@ static enum status announce(struct progress *p, const struct dataset *dataset, s
     enum status status = run_writer_plan(p->writer, plan, err);
     if (status == STATUS_OK)
         status = tell(p,
-                      json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:s, s:s}", "event", "started", "step",
-                                (json_int_t)p->first_step, "steps", (json_int_t)plan->steps, "steps_per_epoch",
-                                (json_int_t)plan->steps_per_epoch, "epochs", (json_int_t)plan->epochs, "parameters",
-                                (json_int_t)plan->parameters, "blas", blas_version(), "kernel", blas_kernel()),
+                      json_pack("{s:s, s:I, s:I, s:O, s:I, s:I, s:I, s:I, s:s, s:s}", "event", "started", "step",
+                                (json_int_t)p->first_step, "epoch", (json_int_t)p->epoch, "results", p->results,
+                                "steps", (json_int_t)plan->steps, "steps_per_epoch", (json_int_t)plan->steps_per_epoch,
+                                "epochs", (json_int_t)plan->epochs, "parameters", (json_int_t)plan->parameters, "blas",
+                                blas_version(), "kernel", blas_kernel()),
                       err);
     if (status == STATUS_OK && dataset_warning(dataset))
         status = note(p, "warning", dataset_warning(dataset), err);

@@ -293,7 +293,10 @@ static enum status write_state(sqlite3 *db, const char *state, const char *reaso
 {
     attribute_cleanup(cleanup_statement) sqlite3_stmt *statement = NULL;
     enum status status =
-        db_prepare(db, "UPDATE run SET state = ?, reason = ?, ended_at = ? WHERE id = 1", &statement, err);
+        db_prepare(db,
+                   "UPDATE run SET state = ?1, reason = coalesce(?2, CASE WHEN state = ?1 THEN reason END), "
+                   "ended_at = coalesce(CASE WHEN state = ?1 THEN ended_at END, ?3) WHERE id = 1",
+                   &statement, err);
     if (status != STATUS_OK)
         return status;
     char now[CLOCK_TEXT_SIZE];

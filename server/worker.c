@@ -44,7 +44,8 @@ static const char help[] =
 struct work_options {
     const char *run, *data, *state, *reason;
     struct text_list datasets;
-    long long job, attempt, seconds;
+    const char *seconds;
+    long long job, attempt;
     bool seal, help;
 };
 
@@ -107,7 +108,7 @@ static enum status work(const struct work_options *o, json_t **ret_end, struct e
                                 .path = o->run,
                                 .own_file = true,
                                 .attempt = (int)o->attempt,
-                                .seconds = (double)o->seconds,
+                                .seconds = o->seconds ? strtod(o->seconds, NULL) : 0,
                                 .data = o->data,
                                 .folders = {(const char *const *)folders},
                                 .tell = worker_line_write,
@@ -142,7 +143,7 @@ static int run_work(const struct work_options *o)
 static int run_seal(const struct work_options *o)
 {
     struct error err;
-    if (run_file_seal(o->run, o->state, o->reason, &err) == STATUS_OK)
+    if (run_file_seal(o->run, o->state, o->reason && *o->reason ? o->reason : NULL, &err) == STATUS_OK)
         return 0;
     fprintf(stderr, "plumbline work --seal: %s\n", err.text);
     return 1;
@@ -169,7 +170,7 @@ int command_work(int argc, char **argv)
     const struct argument table[] = {{"run", ARGUMENT_TEXT, &o.run},
                                      {"job", ARGUMENT_COUNT, &o.job},
                                      {"attempt", ARGUMENT_COUNT, &o.attempt},
-                                     {"seconds", ARGUMENT_COUNT, &o.seconds},
+                                     {"seconds", ARGUMENT_TEXT, &o.seconds},
                                      {"data", ARGUMENT_TEXT, &o.data},
                                      {"datasets", ARGUMENT_TEXTS, &o.datasets},
                                      {"seal", ARGUMENT_SWITCH, &o.seal},
