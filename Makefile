@@ -26,7 +26,7 @@ HARDEN := -pie -Wl,-z,relro,-z,now
 CORE := $(sort $(wildcard core/*.c))
 SERVER := $(sort $(filter-out server/main.c,$(wildcard server/*.c)))
 GENERATED := $(BUILD)/migrations.c $(BUILD)/web_assets.c
-SOURCES := $(CORE) $(SERVER) server/main.c $(sort $(wildcard tests/*.c))
+SOURCES := $(CORE) $(sort $(wildcard server/*.c tests/*.c))
 HEADERS := $(sort $(wildcard core/*.h server/*.h tests/*.h))
 
 TESTS := $(patsubst tests/%.c,%,$(sort $(wildcard tests/test_*.c)))
@@ -122,7 +122,7 @@ test: dependencies
 test-programs: $(TEST_PROGRAMS)
 
 lint: $(GENERATED)
-	@bash tests/lint.sh $(BUILD) "$(CFLAGS_ALL)" $(HEADERS) $(SOURCES)
+	@bash tests/lint.sh $(BUILD) $(HEADERS) $(SOURCES) -- $(CFLAGS_ALL)
 
 format:
 	clang-format -i $(HEADERS) $(SOURCES)

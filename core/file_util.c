@@ -15,6 +15,14 @@ void cleanup_descriptor(int *descriptor)
         close(*descriptor);
 }
 
+/* The descriptor, no longer the caller's to close. */
+static int take_descriptor(int *descriptor)
+{
+    int taken = *descriptor;
+    *descriptor = -1;
+    return taken;
+}
+
 enum status file_open(const char *path, int *ret_descriptor, size_t *ret_size, struct error *err)
 {
     /* Without O_NONBLOCK opening a pipe would wait for its writer. */
@@ -29,8 +37,7 @@ enum status file_open(const char *path, int *ret_descriptor, size_t *ret_size, s
     if (!S_ISREG(about.st_mode))
         return error_set(err, STATUS_IO, "%s is not a regular file", path);
     *ret_size = (size_t)about.st_size;
-    *ret_descriptor = descriptor;
-    descriptor = -1;
+    *ret_descriptor = take_descriptor(&descriptor);
     return STATUS_OK;
 }
 

@@ -12,15 +12,22 @@ static uint32_t largest(const real *logits, size_t classes)
     return best;
 }
 
+/* Σ e^(z − top), at least 1 with the largest for `top`. */
+static double sum_exp(const real *z, size_t classes, double top)
+{
+    double sum = 0;
+    for (size_t c = 0; c < classes; c++)
+        sum += exp((double)z[c] - top);
+    return sum;
+}
+
 void loss_cross_entropy(const real *logits, const uint32_t *labels, size_t rows, size_t batch, size_t classes,
                         double *ret_losses, uint32_t *ret_predicted, real *ret_gradient)
 {
     for (size_t i = 0; i < rows; i++) {
         const real *z = logits + i * classes;
         uint32_t best = largest(z, classes);
-        double top = (double)z[best], sum = 0;
-        for (size_t c = 0; c < classes; c++)
-            sum += exp((double)z[c] - top);
+        double top = (double)z[best], sum = sum_exp(z, classes, top);
         ret_predicted[i] = best;
         ret_losses[i] = log(sum) + top - (double)z[labels[i]];
         if (!ret_gradient)

@@ -198,7 +198,7 @@ static json_t *fallback_value(const struct option *option)
     json_t *value =
         json_loads(option->fallback, JSON_DECODE_ANY, NULL); /* NULL only without memory: tables are right */
     /* Reals in the tables may be written as 0: the expanded spec has one form. */
-    if (value && option->kind == OPTION_NUMBER && json_is_integer(value)) {
+    if (option->kind == OPTION_NUMBER && json_is_integer(value)) {
         json_t *number = json_real((double)json_integer_value(value));
         json_decref(value);
         return number;

@@ -22,7 +22,8 @@ const char *status_name(enum status status)
     return status < STATUS_COUNT ? names[status] : "unknown";
 }
 
-enum status error_set(struct error *err, enum status status, const char *format, ...)
+/* In parentheses, for status.h has macros of these names for the analyser. */
+enum status(error_set)(struct error *err, enum status status, const char *format, ...)
 {
     if (err) {
         va_list args;
@@ -33,7 +34,7 @@ enum status error_set(struct error *err, enum status status, const char *format,
     return status;
 }
 
-enum status error_prefix(struct error *err, enum status status, const char *format, ...)
+enum status(error_prefix)(struct error *err, enum status status, const char *format, ...)
 {
     if (err) {
         char rest[sizeof err->text];
@@ -48,7 +49,7 @@ enum status error_prefix(struct error *err, enum status status, const char *form
     return status;
 }
 
-enum status error_no_memory(struct error *err)
+enum status(error_no_memory)(struct error *err)
 {
     return error_set(err, STATUS_NO_MEMORY, "out of memory");
 }

@@ -93,10 +93,10 @@ enum status check_headers(const struct http_server *server, struct MHD_Connectio
         return answer_refuse(answer, 400, "malformed_request", status);
     const char *host = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Host");
     const char *origin = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Origin");
-    if (!host_is_allowed(server, host ? host : "")) {
+    host = host ? host : "";
+    if (!host_is_allowed(server, host)) {
         error_set(err, STATUS_INVALID,
-                  "this server does not answer to the host \"%.100s\"; start it with --allow-host to add a name",
-                  host ? host : "");
+                  "this server does not answer to the host \"%.100s\"; start it with --allow-host to add a name", host);
         return answer_refuse(answer, 421, "host_not_allowed", STATUS_INVALID);
     }
     if (origin && !origin_is_host(origin, host)) {

@@ -54,11 +54,11 @@ static enum status read_spec(struct request *request, struct answer *answer, str
     if (status == STATUS_OK)
         status = spec_check(spec, &request->service->folders, ret_cost, &request->problems, err);
     if (status == STATUS_NOT_FOUND)
-        return answer_refuse(answer, 422, "dataset_not_found", status);
+        answer_refuse(answer, 422, "dataset_not_found", status);
     if (status == STATUS_CORRUPT)
-        return answer_refuse(answer, 422, "dataset_damaged", status);
+        answer_refuse(answer, 422, "dataset_damaged", status);
     if (status == STATUS_INVALID)
-        return answer_refuse(answer, 422, "invalid_spec", status);
+        answer_refuse(answer, 422, "invalid_spec", status);
     if (status == STATUS_OK) {
         *ret_spec = spec;
         spec = NULL;

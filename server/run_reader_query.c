@@ -12,21 +12,29 @@
 /* Of a number in a token: leaves room to add to it. */
 static const uint64_t LARGEST = UINT64_C(1) << 62;
 
-static uint32_t mix(uint32_t sum, const void *bytes, size_t size)
+static uint32_t mix(uint32_t sum, unsigned char byte)
 {
-    const unsigned char *at = bytes;
-    for (size_t i = 0; i < size; i++)
-        sum = (sum ^ at[i]) * 16777619U; /* FNV-1a */
-    return sum;
+    return (sum ^ byte) * 16777619U; /* FNV-1a */
+}
+
+static uint32_t mix_text(uint32_t sum, const char *text)
+{
+    if (!text)
+        return mix(sum, '*');
+    for (; *text; text++)
+        sum = mix(sum, (unsigned char)*text);
+    return mix(sum, 0);
 }
 
 static uint32_t query_checksum(const struct divergence_query *query, char kind)
 {
     const int64_t numbers[] = {kind,          query->step,  query->step_from, query->step_to, (int64_t)query->last,
                                query->sample, query->pooled};
-    uint32_t sum = mix(2166136261U, numbers, sizeof numbers);
-    sum = query->site ? mix(sum, query->site, strlen(query->site) + 1) : mix(sum, "*", 1);
-    return query->column ? mix(sum, query->column, strlen(query->column) + 1) : mix(sum, "*", 1);
+    uint32_t sum = 2166136261U;
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        for (int shift = 0; shift < 64; shift += 8)
+            sum = mix(sum, (unsigned char)((uint64_t)numbers[i] >> shift));
+    return mix_text(mix_text(sum, query->site), query->column);
 }
 
 void token_write(const struct range *range, int64_t site, int64_t step, int64_t third, char token[TOKEN_SIZE])
@@ -37,8 +45,8 @@ void token_write(const struct range *range, int64_t site, int64_t step, int64_t 
 
 static enum status token_read(const char *token, struct range *range, struct error *err)
 {
-    uint32_t checksum;
-    uint64_t site, step, third;
+    uint32_t checksum = 0;
+    uint64_t site = 0, step = 0, third = 0;
     char again[TOKEN_SIZE] = "";
     if (strlen(token) < TOKEN_SIZE &&
         sscanf(token, "%8" SCNx32 "-%16" SCNx64 "-%16" SCNx64 "-%16" SCNx64, &checksum, &site, &step, &third) == 4 &&

@@ -121,7 +121,8 @@ static const char *shape_json(const struct shape *shape, char text[SHAPE_JSON_SI
     *to++ = '[';
     for (int i = 0; i < shape->rank; i++)
         to += sprintf(to, i ? ",%zu" : "%zu", shape->dims[i]);
-    strcpy(to, "]");
+    *to++ = ']';
+    *to = '\0';
     return text;
 }
 

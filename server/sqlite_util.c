@@ -44,7 +44,7 @@ static char *uri_of(const char *path, bool immutable)
         else
             *to++ = *from;
     }
-    strcpy(to, immutable ? "?immutable=1" : "");
+    sprintf(to, "%s", immutable ? "?immutable=1" : "");
     return uri;
 }
 

@@ -1,13 +1,14 @@
 #!/bin/bash
-# The rules of the house that a machine keeps. Usage: lint.sh BUILD CFLAGS FILE…
+# The rules of the house that a machine keeps. Usage: lint.sh BUILD FILE… -- CFLAG…
 set -euo pipefail
 build=$1
-read -ra cflags <<<"$2"
-shift 2
+shift
 sources=() headers=()
-for file in "$@"; do
-    case $file in *.c) sources+=("$file") ;; *) headers+=("$file") ;; esac
+while [ "$1" != -- ]; do
+    case $1 in *.c) sources+=("$1") ;; *) headers+=("$1") ;; esac
+    shift
 done
+shift
 
 say() { printf '%s\n' "lint: $1" >&2; }
 failed=0
@@ -29,7 +30,7 @@ fi
 
 # clang-tidy does not know gcc's own warning flags
 tidy_flags=()
-for flag in "${cflags[@]}"; do
+for flag in "$@"; do
     case $flag in -W*|-MMD|-MP|-fno-trapping-math|-fno-math-errno) ;; *) tidy_flags+=("$flag") ;; esac
 done
 mkdir -p "$build/lint"

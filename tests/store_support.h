@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/file_util.h"
 #include "core/option.h"
 #include "core/spec.h"
 #include "server/sqlite_util.h"
@@ -49,15 +50,10 @@ static inline const char *path_in(const char *folder, const char *name, char *pa
     return path;
 }
 
-static inline bool file_exists(const char *path)
-{
-    return access(path, F_OK) == 0;
-}
-
 /* The first column of the first row, from a connection of its own: what is committed. Fails without a row. */
 static inline sqlite3_stmt *query_open(const char *path, const char *sql, sqlite3 **ret_db)
 {
-    sqlite3_stmt *statement;
+    sqlite3_stmt *statement = NULL;
     if (sqlite3_open_v2(path, ret_db, SQLITE_OPEN_READONLY, NULL) != SQLITE_OK ||
         sqlite3_prepare_v2(*ret_db, sql, -1, &statement, NULL) != SQLITE_OK || sqlite3_step(statement) != SQLITE_ROW)
         fail_msg("%s: %s: %s", path, sql, sqlite3_errmsg(*ret_db));

@@ -137,14 +137,11 @@ static void test_unknown_keys(void **state)
 static void test_long_words_are_cut_between_characters(void **state)
 {
     (void)state;
-    char text[600] = "{\"colour\": \"", word[400] = "";
+    char word[101] = "", text[200], detail[200];
     for (int i = 0; i < 50; i++)
-        strcat(word, "é");
-    strcat(strcat(text, word), "\"}");
-    char detail[300] = "Must be one of red, green, blue; found \"";
-    for (int i = 0; i < 30; i++)
-        strcat(detail, "é");
-    strcat(detail, "\".");
+        memcpy(word + 2 * i, "é", 2);
+    snprintf(text, sizeof text, "{\"colour\": \"%s\"}", word);
+    snprintf(detail, sizeof detail, "Must be one of red, green, blue; found \"%.60s\".", word); /* 30 characters */
     refuses(table, text, "/at/colour", detail);
 }
 

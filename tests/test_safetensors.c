@@ -205,7 +205,7 @@ static void test_damage(void **state)
 {
     (void)state;
     struct place place;
-    unsigned char data[64], file[1024], bad[1024];
+    unsigned char data[64], file[1024], bad[1024] = {0};
     begin(&place);
     write_file(&place, good_header, data, good_data(data));
     FILE *stream = fopen(place.path, "rb");

@@ -3,17 +3,8 @@ import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { after, before, describe, test } from "node:test";
-import {
-    accessibilityFaults,
-    api,
-    finishedJob,
-    openBrowser,
-    seeAll,
-    sidewaysScroll,
-    smallSpec,
-    startDaemon,
-    watchedPage,
-} from "./support.mjs";
+import { api, finishedJob, smallSpec, startDaemon } from "../daemon.mjs";
+import { accessibilityFaults, openBrowser, seeAll, sidewaysScroll, watchedPage } from "./support.mjs";
 
 const FASHION = "/usr/share/datasets/fashion-mnist";
 

@@ -1,13 +1,9 @@
-// What the browser tests share: a daemon of their own, a browser, and a page that is watched.
-import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+// What the browser tests share: a browser, and a page that is watched.
+import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { tmpdir } from "node:os";
-import { dirname, join, resolve } from "node:path";
-import { fileURLToPath } from "node:url";
+import { join } from "node:path";
+import { root } from "../daemon.mjs";
 
-const root = resolve(dirname(fileURLToPath(import.meta.url)), "../..");
 const fromWeb = createRequire(join(root, "web/package.json"));
 const { chromium } = fromWeb("playwright-core");
 const AXE = readFileSync(fromWeb.resolve("axe-core/axe.min.js"), "utf8");
@@ -21,43 +17,6 @@ const FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ];
-
-/**
- * Starts the daemon under test on a port of the kernel's choice, with a data directory of its own.
- * @param {{ data?: string, listen?: string }} [options] of an earlier one, to start it again
- */
-export async function startDaemon({ data = mkdtempSync(join(tmpdir(), "plumbline-browser-")), listen } = {}) {
-    const program = resolve(root, process.env.PLUMBLINE ?? "build/plumbline");
-    const args = ["serve", "--listen", listen ?? "127.0.0.1:0", "--data", data];
-    const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"] });
-    let errors = "";
-    child.stderr.setEncoding("utf8").on("data", (text) => (errors += text));
-    const ended = new Promise((done) => child.once("exit", (code, signal) => done({ code, signal })));
-    const base = await new Promise((done, fail) => {
-        let output = "";
-        const watch = (/** @type {string} */ text) => {
-            output += text;
-            const match = /at (http:\/\/[\d.]+:\d+)/.exec(output);
-            if (match) done(match[1]);
-        };
-        child.stdout.setEncoding("utf8").on("data", watch);
-        child.once("error", fail);
-        ended.then(() => fail(new Error(`${program} ended before it listened: ${errors}`)));
-    });
-    return {
-        base,
-        data,
-        listen: new URL(base).host,
-        /** Stops it; it must end by itself, and well. */
-        async stop() {
-            child.kill("SIGTERM");
-            const { code, signal } = await ended;
-            assert.deepEqual({ code, signal }, { code: 0, signal: null }, `the daemon's end: ${errors}`);
-        },
-        /** Takes its data away. */
-        remove: () => rmSync(data, { recursive: true, force: true }),
-    };
-}
 
 export const openBrowser = () =>
     chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: FLAGS });
@@ -128,54 +87,3 @@ export async function accessibilityFaults(page) {
 /** How far the page scrolls sideways, in px. @param {import("playwright-core").Page} page */
 export const sidewaysScroll = (page) =>
     page.evaluate(() => Math.max(0, document.documentElement.scrollWidth - innerWidth));
-
-/**
- * A small job that needs no data: two hidden layers on Gaussian classes of unequal norm.
- * @param {string} name
- * @param {string} variant
- * @param {number} learningRate
- * @param {object} [more]
- */
-export const smallSpec = (name, variant, learningRate, more = {}) => ({
-    name,
-    dataset: { name: "synthetic", classes: 4, features: 16, train: 2048, test: 512, norm_spread: 1, seed: 1 },
-    model: { preset: "mlp", width: 32, depth: 2, variant, activation: "tanh" },
-    optimiser: { name: "sgd", learning_rate: learningRate },
-    batch_size: 32,
-    epochs: 4,
-    seed: 1,
-    probe: { schedule: "log", count: 40 },
-    ...more,
-});
-
-/**
- * @param {string} base
- * @param {string} path
- * @param {object} [body]
- */
-export async function api(base, path, body) {
-    const answer = await fetch(`${base}/api/v1${path}`, {
-        method: body ? "POST" : "GET",
-        headers: body ? { "Content-Type": "application/json" } : {},
-        body: body && JSON.stringify(body),
-    });
-    const json = await answer.json();
-    assert.ok(answer.ok, `${path}: ${answer.status} ${JSON.stringify(json)}`);
-    return json;
-}
-
-/**
- * Submits a job and waits until it has finished.
- * @param {string} base
- * @param {object} spec
- * @returns {Promise<any>}
- */
-export async function finishedJob(base, spec) {
-    const { id } = await api(base, "/jobs", spec);
-    for (;;) {
-        const job = await api(base, `/jobs/${id}`);
-        if (job.state === "finished") return job;
-        assert.ok(["queued", "running"].includes(job.state), `job ${id} is ${job.state}: ${job.reason}`);
-        await new Promise((done) => setTimeout(done, 100));
-    }
-}

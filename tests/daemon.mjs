@@ -1,0 +1,168 @@
+// The daemon under test, as its users have it: a process of its own, real HTTP on loopback, a data directory of its own.
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+
+export const root = resolve(dirname(fileURLToPath(import.meta.url)), "..");
+export const program = resolve(root, process.env.PLUMBLINE ?? "build/plumbline");
+
+/** A folder of the test's own. */
+export const temporary = (name = "plumbline-") => mkdtempSync(join(tmpdir(), name));
+
+/**
+ * Starts the daemon on a port of the kernel's choice.
+ * @param {{ data?: string, listen?: string, flags?: string[], env?: Record<string, string> }} [options]
+ *     data, listen: of an earlier one, to start it again
+ */
+export async function startDaemon({ data = temporary(), listen, flags = [], env = {} } = {}) {
+    const args = ["serve", "--listen", listen ?? "127.0.0.1:0", "--data", data, ...flags];
+    const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, ...env } });
+    let errors = "";
+    child.stderr.setEncoding("utf8").on("data", (text) => (errors += text));
+    const ended = new Promise((done) => child.once("exit", (code, signal) => done({ code, signal })));
+    const base = await new Promise((done, fail) => {
+        let output = "";
+        const watch = (/** @type {string} */ text) => {
+            output += text;
+            const match = /at (http:\/\/\S+)/.exec(output);
+            if (match) done(match[1]);
+        };
+        child.stdout.setEncoding("utf8").on("data", watch);
+        child.once("error", fail);
+        ended.then(() => fail(new Error(`${program} ended before it listened: ${errors}`)));
+    });
+    return {
+        base,
+        data,
+        pid: child.pid,
+        listen: new URL(base).host,
+        ended,
+        errors: () => errors,
+        kill: (/** @type {NodeJS.Signals} */ signal) => child.kill(signal),
+        /** Stops it; it must end by itself, and well. */
+        async stop() {
+            child.kill("SIGTERM");
+            const { code, signal } = await ended;
+            assert.deepEqual({ code, signal }, { code: 0, signal: null }, `the daemon's end: ${errors}`);
+            assert.doesNotMatch(errors, /Sanitizer|runtime error/);
+        },
+        /** Takes its data away. */
+        remove: () => rmSync(data, { recursive: true, force: true }),
+    };
+}
+
+/**
+ * Runs the program to its end.
+ * @param {string[]} args
+ * @param {{ env?: Record<string, string>, input?: string, cwd?: string }} [options]
+ * @returns {Promise<{ code: number | null, signal: string | null, out: string, err: string }>}
+ */
+export function run(args, { env = {}, input = "", cwd } = {}) {
+    return new Promise((done, fail) => {
+        const child = spawn(program, args, { env: { ...process.env, ...env }, cwd });
+        let out = "";
+        let err = "";
+        child.stdout.setEncoding("utf8").on("data", (text) => (out += text));
+        child.stderr.setEncoding("utf8").on("data", (text) => (err += text));
+        child.once("error", fail);
+        child.once("close", (code, signal) => done({ code, signal, out, err }));
+        child.stdin.end(input);
+    });
+}
+
+/**
+ * A small job that needs no data: two hidden layers on Gaussian classes of unequal norm.
+ * @param {string} name
+ * @param {string} variant
+ * @param {number} learningRate
+ * @param {object} [more]
+ */
+export const smallSpec = (name, variant, learningRate, more = {}) => ({
+    name,
+    dataset: { name: "synthetic", classes: 4, features: 16, train: 2048, test: 512, norm_spread: 1, seed: 1 },
+    model: { preset: "mlp", width: 32, depth: 2, variant, activation: "tanh" },
+    optimiser: { name: "sgd", learning_rate: learningRate },
+    batch_size: 32,
+    epochs: 4,
+    seed: 1,
+    probe: { schedule: "log", count: 40 },
+    ...more,
+});
+
+/** A job that trains until it is stopped. @param {string} name */
+export const longSpec = (name) => smallSpec(name, "affine-like", 0.1, { epochs: 100000, probe: { schedule: "none" } });
+
+/**
+ * A request below /api/v1 and its answer, whatever that is.
+ * @param {string} base
+ * @param {string} path
+ * @param {{ method?: string, body?: unknown, headers?: Record<string, string> }} [options]
+ * @returns {Promise<{ status: number, headers: Headers, json: any }>}
+ */
+export async function ask(base, path, { method, body, headers = {} } = {}) {
+    const answer = await fetch(path.startsWith("/api/") ? base + path : `${base}/api/v1${path}`, {
+        method: method ?? (body === undefined ? "GET" : "POST"),
+        headers: { ...(body === undefined ? {} : { "Content-Type": "application/json" }), ...headers },
+        body: body === undefined ? undefined : typeof body === "string" ? body : JSON.stringify(body),
+    });
+    const text = await answer.text();
+    const isJson = (answer.headers.get("content-type") ?? "").includes("json");
+    return { status: answer.status, headers: answer.headers, json: isJson && text ? JSON.parse(text) : text };
+}
+
+/**
+ * The JSON of a request that must succeed.
+ * @param {string} base
+ * @param {string} path
+ * @param {unknown} [body]
+ */
+export async function api(base, path, body) {
+    const { status, json } = await ask(base, path, { body });
+    assert.ok(status < 300, `${path}: ${status} ${JSON.stringify(json)}`);
+    return json;
+}
+
+/**
+ * Waits until something is so; fails after a minute.
+ * @template T
+ * @param {string} what
+ * @param {() => Promise<T | null | undefined | false> | T | null | undefined | false} look
+ * @returns {Promise<T>}
+ */
+export async function until(what, look) {
+    const end = Date.now() + 60_000;
+    for (;;) {
+        const found = await look();
+        if (found) return found;
+        assert.ok(Date.now() < end, `waited in vain until ${what}`);
+        await new Promise((done) => setTimeout(done, 30));
+    }
+}
+
+const FINAL = ["finished", "failed", "diverged", "cancelled"];
+
+/**
+ * Waits for a job's end.
+ * @param {string} base
+ * @param {number} id
+ */
+export const ended = (base, id) =>
+    until(`job ${id} has ended`, async () => {
+        const job = await api(base, `/jobs/${id}`);
+        return FINAL.includes(job.state) && job;
+    });
+
+/**
+ * Submits a job and waits until it has finished.
+ * @param {string} base
+ * @param {object} spec
+ */
+export async function finishedJob(base, spec) {
+    const { id } = await api(base, "/jobs", spec);
+    const job = await ended(base, id);
+    assert.equal(job.state, "finished", `job ${id}: ${job.reason}`);
+    return job;
+}
