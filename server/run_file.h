@@ -77,6 +77,12 @@ enum status run_writer_close(struct run_writer *writer, struct error *err);
 /* Closes without committing what is open: the run goes on from what it holds. The writer is freed. */
 void run_writer_abandon(struct run_writer *writer);
 
+/* Whether the file at `path` alone is the whole run: sealed, with no write-ahead log beside it. */
+bool run_file_is_sealed(const char *path);
+
+/* Brings a run file to the present schema and leaves it sealed if it was; STATUS_BUSY while it is being written. */
+enum status run_file_migrate(const char *path, struct error *err);
+
 /* Seals a run whose worker is gone (it crashed, or was told to stop): writes the final state and leaves the rows. */
 enum status run_file_seal(const char *path, const char *state, const char *reason, struct error *err);
 

@@ -8,11 +8,13 @@
 #include "server/run_writer_internal.h"
 
 #include <assert.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "core/file_util.h"
 #include "server/clock.h"
 #include "server/json_util.h"
 #include "server/migrate.h"
@@ -49,8 +51,8 @@ static void cleanup_writer(struct run_writer **writer)
     writer_free(*writer);
 }
 
-/* Whether the last writer died: one that closes the file takes its write-ahead log away. */
-static bool ended_uncleanly(const char *path)
+/* Whether there is a write-ahead log: the last writer has died, or is at work. One that closes the file takes it away. */
+static bool has_wal(const char *path)
 {
     attribute_cleanup(cleanup_free) char *wal = NULL;
     if (asprintf(&wal, "%s-wal", path) < 0) {
@@ -70,7 +72,7 @@ static enum status open_database(const char *path, struct run_writer **ret_write
     writer->path = strdup(path);
     int version;
     enum status status = writer->path ? run_lock_take(path, &writer->lock, err) : error_no_memory(err);
-    bool check = status == STATUS_OK && ended_uncleanly(path);
+    bool check = status == STATUS_OK && has_wal(path);
     if (status == STATUS_OK)
         status = db_open(path, DB_WRITE, &writer->db, err);
     if (status == STATUS_OK)
@@ -349,6 +351,25 @@ enum status run_writer_close(struct run_writer *writer, struct error *err)
 void run_writer_abandon(struct run_writer *writer)
 {
     writer_free(writer);
+}
+
+/* Bytes 18 and 19 of a database say by which kind of journal it is written and read: 1 is the sealed file's. */
+bool run_file_is_sealed(const char *path)
+{
+    uint8_t kinds[2] = {0, 0};
+    attribute_cleanup(cleanup_descriptor) int file = open(path, O_RDONLY | O_CLOEXEC);
+    return file >= 0 && pread(file, kinds, sizeof kinds, 18) == (ssize_t)sizeof kinds && kinds[0] == 1 &&
+           kinds[1] == 1 && !has_wal(path);
+}
+
+enum status run_file_migrate(const char *path, struct error *err)
+{
+    attribute_cleanup(cleanup_writer) struct run_writer *writer = NULL;
+    bool sealed = run_file_is_sealed(path);
+    enum status status = open_database(path, &writer, err);
+    if (status == STATUS_OK && sealed)
+        leave_wal(writer->db);
+    return status;
 }
 
 enum status run_file_seal(const char *path, const char *state, const char *reason, struct error *err)

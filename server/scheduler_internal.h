@@ -144,8 +144,8 @@ void running_free(struct running *running);
 /* Starts `work --seal` on the job's run file, if there is one. */
 void seal_run(struct scheduler *s, int64_t job, const char *state, const char *reason);
 
-/* Seals what an earlier daemon had no time to seal. */
-void seal_leftovers(struct scheduler *s);
+/* Seals what an earlier daemon had no time to seal, and migrates what an older one left. */
+void tidy_runs(struct scheduler *s);
 
 /* Puts the jobs that an earlier daemon left running back into the queue, or where else it had been asked for. */
 enum status recover_jobs(struct scheduler *s, void *context, struct error *err);

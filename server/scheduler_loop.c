@@ -250,7 +250,7 @@ void *scheduler_thread(void *context)
 {
     struct scheduler *s = context;
     double stopping_since = 0;
-    seal_leftovers(s);
+    tidy_runs(s);
     while (!is_over(s, stopping_since)) {
         start_jobs(s);
         wait_and_serve(s);

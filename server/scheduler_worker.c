@@ -13,6 +13,7 @@
 #include "server/clock.h"
 #include "server/data_paths.h"
 #include "server/json_util.h"
+#include "server/run_migrate.h"
 #include "server/scheduler_internal.h"
 
 static const double RETRY_SECONDS = 1; /* after a change that could not be committed */
@@ -166,26 +167,40 @@ void start_jobs(struct scheduler *s)
     }
 }
 
-void seal_run(struct scheduler *s, int64_t job, const char *state, const char *reason)
+/* Starts a child that puts run files in order; `job` 0 is of no one job. */
+static void start_helper(struct scheduler *s, int64_t job, const char *const *arguments)
 {
     struct error err;
     attribute_cleanup(cleanup_running) struct running *running = running_new(job);
-    attribute_cleanup(cleanup_free) char *run = NULL;
-    enum status status = running ? scheduler_run_path(s, job, &run, &err) : error_no_memory(&err);
-    if (status == STATUS_OK && access(run, F_OK) != 0)
-        return;
+    enum status status = running ? STATUS_OK : error_no_memory(&err);
     if (status == STATUS_OK) {
-        const char *arguments[] = {s->program,           "work", "--seal", "--run", run, "--state", state, "--reason",
-                                   reason ? reason : "", NULL};
         running->sealing = true;
         status = worker_spawn((char *const *)(void *)arguments, NULL, 1, &running->process, &err);
     }
     if (status != STATUS_OK) {
-        fprintf(stderr, "plumbline: job %" PRId64 ": the run file is left unsealed: %s\n", job, err.text);
+        fprintf(stderr, "plumbline: job %" PRId64 ": %s\n", job, err.text);
         return;
     }
     add_running(s, running);
     running = NULL;
+}
+
+void seal_run(struct scheduler *s, int64_t job, const char *state, const char *reason)
+{
+    attribute_cleanup(cleanup_free) char *run = NULL;
+    if (scheduler_run_path(s, job, &run, NULL) != STATUS_OK || access(run, F_OK) != 0)
+        return;
+    const char *arguments[] = {s->program,           "work", "--seal", "--run", run, "--state", state, "--reason",
+                               reason ? reason : "", NULL};
+    start_helper(s, job, arguments);
+}
+
+/* At the first start of a newer program. */
+static void migrate_runs(struct scheduler *s)
+{
+    const char *arguments[] = {s->program, "work", "--migrate", "--data", s->data, NULL};
+    if (run_files_are_old(s->data))
+        start_helper(s, 0, arguments);
 }
 
 void serve_running(struct scheduler *s, struct running *running, bool lines, bool errors, bool end)
@@ -335,7 +350,7 @@ static bool record_end(struct scheduler *s, struct running *r)
     if (r->sealing) {
         const char *words = worker_last_words(&r->process);
         if (strcmp(r->how, "exited with code 0") != 0)
-            fprintf(stderr, "plumbline: job %" PRId64 ": the run file is left unsealed: %s %s\n", r->job, r->how,
+            fprintf(stderr, "plumbline: job %" PRId64 ": what puts its run file in order %s %s\n", r->job, r->how,
                     words);
         return true;
     }
@@ -393,8 +408,9 @@ static void seal_leftover(struct scheduler *s, const char *name)
         seal_run(s, job, job_state_name(state), NULL);
 }
 
-void seal_leftovers(struct scheduler *s)
+void tidy_runs(struct scheduler *s)
 {
+    migrate_runs(s);
     attribute_cleanup(cleanup_free) char *path = path_join(s->data, "runs");
     DIR *runs = path ? opendir(path) : NULL;
     if (!runs)

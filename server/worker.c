@@ -23,11 +23,13 @@
 #include "server/memory_limit.h"
 #include "server/run_file.h"
 #include "server/run_job.h"
+#include "server/run_migrate.h"
 #include "server/worker_lines.h"
 
 static const char help[] =
     "Usage: plumbline work --run RUN.db --job ID --attempt N --data DIR [--datasets DIR]... [--seconds N]\n"
     "       plumbline work --seal --run RUN.db --state STATE [--reason TEXT]\n"
+    "       plumbline work --migrate --data DIR\n"
     "\n"
     "What `plumbline serve` starts for each running job: reads the expanded spec from standard input and writes\n"
     "progress as lines of JSON to descriptor 3. To run a job by hand, use `plumbline run SPEC.json`.\n"
@@ -39,6 +41,7 @@ static const char help[] =
     "  --data DIR       the data directory: data sets are below datasets/, initial weights below weights/\n"
     "  --datasets DIR   a folder searched for data sets before that; may be given several times\n"
     "  --seal           give the run file of a worker that is gone its final state, and close it for good\n"
+    "  --migrate        bring the run files of older versions to this one's schema\n"
     "  --help           this text\n";
 
 struct work_options {
@@ -46,7 +49,7 @@ struct work_options {
     struct text_list datasets;
     const char *seconds;
     long long job, attempt;
-    bool seal, help;
+    bool seal, migrate, help;
 };
 
 /* --- the spec -------------------------------------------------------------------------------------------------- */
@@ -149,17 +152,29 @@ static int run_seal(const struct work_options *o)
     return 1;
 }
 
+static int run_migrate(const struct work_options *o)
+{
+    struct error err;
+    struct migration_report report = {0};
+    if (run_files_migrate(o->data, &report, &err) == STATUS_OK)
+        return report.failed > 0;
+    fprintf(stderr, "plumbline work --migrate: %s\n", err.text);
+    return 1;
+}
+
 static int dispatch(const struct work_options *o, const struct text_list *operands)
 {
     if (o->help)
         return fputs(help, stdout) < 0;
-    bool complete = o->seal ? o->run && o->state : o->run && o->data && o->job && o->attempt;
+    bool complete = o->seal      ? o->run && o->state
+                    : o->migrate ? o->data != NULL
+                                 : o->run && o->data && o->job && o->attempt;
     if (operands->count > 0 || !complete) {
         fprintf(stderr, "plumbline work: %s\n\n%s", operands->count > 0 ? "takes options only" : "an option is missing",
                 help);
         return 2;
     }
-    return o->seal ? run_seal(o) : run_work(o);
+    return o->seal ? run_seal(o) : o->migrate ? run_migrate(o) : run_work(o);
 }
 
 int command_work(int argc, char **argv)
@@ -167,17 +182,12 @@ int command_work(int argc, char **argv)
     struct work_options o = {0};
     struct text_list operands = {0};
     struct error err;
-    const struct argument table[] = {{"run", ARGUMENT_TEXT, &o.run},
-                                     {"job", ARGUMENT_COUNT, &o.job},
-                                     {"attempt", ARGUMENT_COUNT, &o.attempt},
-                                     {"seconds", ARGUMENT_TEXT, &o.seconds},
-                                     {"data", ARGUMENT_TEXT, &o.data},
-                                     {"datasets", ARGUMENT_TEXTS, &o.datasets},
-                                     {"seal", ARGUMENT_SWITCH, &o.seal},
-                                     {"state", ARGUMENT_TEXT, &o.state},
-                                     {"reason", ARGUMENT_TEXT, &o.reason},
-                                     {"help", ARGUMENT_SWITCH, &o.help},
-                                     {0}};
+    const struct argument table[] = {{"run", ARGUMENT_TEXT, &o.run},          {"job", ARGUMENT_COUNT, &o.job},
+                                     {"attempt", ARGUMENT_COUNT, &o.attempt}, {"seconds", ARGUMENT_TEXT, &o.seconds},
+                                     {"data", ARGUMENT_TEXT, &o.data},        {"datasets", ARGUMENT_TEXTS, &o.datasets},
+                                     {"seal", ARGUMENT_SWITCH, &o.seal},      {"migrate", ARGUMENT_SWITCH, &o.migrate},
+                                     {"state", ARGUMENT_TEXT, &o.state},      {"reason", ARGUMENT_TEXT, &o.reason},
+                                     {"help", ARGUMENT_SWITCH, &o.help},      {0}};
     int code = 2;
     if (arguments_read(argc, argv, table, &operands, &err) == STATUS_OK)
         code = dispatch(&o, &operands);
