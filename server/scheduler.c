@@ -72,19 +72,29 @@ static enum status open_catalog(struct scheduler *s, struct error *err)
         status = make_folder(runs, err);
     if (status == STATUS_OK)
         status = store_open(s->catalog, &s->db, err);
+    if (status == STATUS_NO_SPACE) {
+        space_release(s);
+        status = store_open(s->catalog, &s->db, err);
+    }
     if (status == STATUS_OK)
         status = store_pool_create(s->catalog, &s->pool, err);
     return status == STATUS_OK ? events_create(s->db, &s->events, err) : status;
 }
 
-/* What an earlier daemon left running is interrupted. On a full disk that takes what was kept for it. */
+/* What an earlier daemon left running is interrupted. On a full disk that waits for space, and all can be read. */
 static enum status recover(struct scheduler *s, struct error *err)
 {
-    enum status status = hard_change(s, recover_jobs, NULL, err);
-    if (status != STATUS_NO_SPACE)
+    int64_t running = 0;
+    enum status status = store_first_running(s->db, &running, err);
+    if (status != STATUS_OK || running == 0)
         return status;
-    space_release(s);
-    return hard_change(s, recover_jobs, NULL, err);
+    status = hard_change(s, recover_jobs, NULL, err);
+    if (status == STATUS_NO_SPACE) {
+        space_release(s);
+        status = hard_change(s, recover_jobs, NULL, err);
+    }
+    s->space.unrecovered = status == STATUS_NO_SPACE;
+    return s->space.unrecovered ? STATUS_OK : status;
 }
 
 enum status scheduler_start(const struct scheduler_settings *settings, struct scheduler **ret_scheduler,

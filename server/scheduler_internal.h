@@ -61,10 +61,11 @@ struct command {
 
 /* Whether the disk is full (scheduler_space.c). */
 struct space {
-    bool full;       /* no job is started, and what adds to the catalog is refused */
-    double look_at;  /* when to look again */
-    double wait;     /* between looks, longer when the disk fills again at once */
-    double returned; /* when there was space again, 0 before */
+    bool full;        /* no job is started, and what adds to the catalog is refused */
+    bool unrecovered; /* jobs that an earlier daemon left running are still to be put back */
+    double look_at;   /* when to look again */
+    double wait;      /* between looks, longer when the disk fills again at once */
+    double returned;  /* when there was space again, 0 before */
 };
 
 struct scheduler {

@@ -75,17 +75,18 @@ void space_release(struct scheduler *s)
 static enum status change_returned(struct scheduler *s, void *context, struct error *err)
 {
     static const struct job_change change = {.to = JOB_QUEUED, .reason = "there is space on the disk again"};
-    (void)context;
-    for (;;) {
+    enum status status = s->space.unrecovered ? recover_jobs(s, context, err) : STATUS_OK;
+    while (status == STATUS_OK) {
         int64_t job = 0;
-        enum status status = store_first_waiting(s->db, &job, err);
+        status = store_first_waiting(s->db, &job, err);
         if (status == STATUS_OK && job != 0)
             status = store_job_change(s->db, job, &change, err);
         if (status == STATUS_OK && job != 0)
             status = append_state(s, job, err);
-        if (status != STATUS_OK || job == 0)
-            return status;
+        if (job == 0)
+            break;
     }
+    return status;
 }
 
 void space_look(struct scheduler *s)
@@ -104,5 +105,6 @@ void space_look(struct scheduler *s)
         s->space.full = true;
         return;
     }
+    s->space.unrecovered = false;
     fprintf(stderr, "plumbline: there is space on the disk of %s again\n", s->data);
 }

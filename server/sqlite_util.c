@@ -1,5 +1,6 @@
 #include "server/sqlite_util.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,8 +18,12 @@ static const struct {
     {SQLITE_CONSTRAINT, STATUS_CONFLICT},
 };
 
-static enum status status_of(int code)
+/* A full disk is told by SQLITE_FULL where a file is written, but not where one is made or shared memory grows. */
+static enum status status_of(sqlite3 *db, int code)
 {
+    bool system = (code & 0xff) == SQLITE_IOERR || (code & 0xff) == SQLITE_CANTOPEN;
+    if (code == SQLITE_IOERR_SHMSIZE || (system && sqlite3_system_errno(db) == ENOSPC))
+        return STATUS_NO_SPACE;
     for (size_t i = 0; i < sizeof code_statuses / sizeof *code_statuses; i++)
         if (code_statuses[i].code == (code & 0xff))
             return code_statuses[i].status;
@@ -28,7 +33,7 @@ static enum status status_of(int code)
 enum status db_error(sqlite3 *db, struct error *err, const char *what)
 {
     int code = sqlite3_extended_errcode(db);
-    return error_set(err, status_of(code), "%s: %s (SQLite code %d)", what, sqlite3_errmsg(db), code);
+    return error_set(err, status_of(db, code), "%s: %s (SQLite code %d)", what, sqlite3_errmsg(db), code);
 }
 
 /* A path as a URI, with the characters escaped that end the path there. */
