@@ -5,7 +5,7 @@ import { html, nothing } from "lit-html";
 import { copyText, css, errorNotice, menu, retryButton, toast } from "./dom.js";
 import { clock, int, tie } from "./format.js";
 import { guideText } from "./guide.js";
-import { param, setQuery } from "./router.js";
+import { param, readable, setQuery } from "./router.js";
 import "./drawn.js";
 
 /**
@@ -61,7 +61,7 @@ function toggleTable(id) {
 export function permalink(id) {
     const url = new URL(location.href);
     url.searchParams.delete("theme");
-    url.search = url.search.replaceAll("%2C", ",");
+    url.search = readable(url.search);
     url.hash = id;
     return url.href;
 }

@@ -15,6 +15,9 @@
  * @typedef {{ label: string, series: StudySeries[] }} StudyPanel
  */
 
+/** A field in a word. @param {string} pointer */
+export const fieldName = (pointer) => (pointer.split("/").pop() ?? pointer).replaceAll("_", " ");
+
 /** The 97.5 % quantile of Student's t by degrees of freedom, from 1. */
 const T = [
     12.71, 4.3, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.2, 2.18, 2.16, 2.14, 2.13, 2.12, 2.11, 2.1, 2.09,
@@ -64,9 +67,7 @@ export function panelsOf(points, axis, key, fitted) {
     for (const { point, results, seeds } of points) {
         const result = results[key];
         if (!result || !Number.isFinite(result.mean)) continue;
-        const label = varying
-            .map((pointer) => `${pointer.split("/").pop()} ${JSON.stringify(point[pointer])}`)
-            .join(", ");
+        const label = varying.map((pointer) => `${fieldName(pointer)} ${JSON.stringify(point[pointer])}`).join(", ");
         const panel = panels.get(label) ?? new Map();
         panels.set(label, panel);
         const name = variant ? String(point[variant]) : null;

@@ -3,7 +3,7 @@ import { html, nothing } from "lit-html";
 import { figure, placeholder, plotHost } from "../figure.js";
 import { int, loss, num, percent } from "../format.js";
 import { go } from "../router.js";
-import { panelsOf } from "../study_data.js";
+import { fieldName, panelsOf } from "../study_data.js";
 import { awaiting, drawn } from "./common.js";
 
 /** @typedef {import("../study_data.js").StudyPoint} StudyPoint @typedef {import("../study_data.js").StudyPanel} StudyPanel */
@@ -33,7 +33,7 @@ function rangeOf(panels) {
  *     axes: import("../axes.js").AxisKeeper, cls: string }} o
  */
 export function studyFigure(axis, { points, key, runs, reading, axes, cls }) {
-    const name = /** @type {string} */ (axis.split("/").pop()).replaceAll("_", " ");
+    const name = fieldName(axis);
     const fitted = axis === "/batch_size";
     const about = { id: `by-${axis.slice(1).replaceAll("/", "-")}`, title: `${key} by ${name}`, cls };
     const waiting = awaiting(about, [reading], { height: 320, awaited: "Reading the results." });

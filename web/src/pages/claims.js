@@ -3,7 +3,7 @@
  */
 import { html, svg } from "lit-html";
 import { request } from "../api.js";
-import { unknownKeysNotice, variant } from "../dom.js";
+import { formula, unknownKeysNotice, variant } from "../dom.js";
 import { int } from "../format.js";
 import { jobsOf } from "../draft.js";
 import { resource } from "../resource.js";
@@ -112,7 +112,7 @@ export function open() {
                 </svg>
                 <span>Not yet tested here</span>
             </p>
-            <p class="eq">${claim.equation}</p>
+            <p class="eq">${formula(claim.equation)}</p>
             <p>${claim.needs}</p>
             <p class="claim-variants">${claim.variants.map((name) => variant(name))}</p>
             <p>

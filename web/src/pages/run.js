@@ -415,7 +415,9 @@ export function open(text) {
             if (error instanceof Problem && error.status === 404)
                 return html`<div class="page-head"><h1>There is no job ${id}</h1></div>
                     <p class="lead-text">It may have been removed. <a href="/">Go to the jobs</a>.</p>`;
-            if (error) return errorNotice("The job could not be read.", error, retryButton(read));
+            if (error)
+                return html`<h1 class="vh">Run ${id}</h1>
+                    ${errorNotice("The job could not be read.", error, retryButton(read))}`;
             return html`<h1 class="vh">Run ${id}</h1>
                 <div class="skeleton" aria-busy="true"></div>`;
         },

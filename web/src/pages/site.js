@@ -17,7 +17,7 @@ import { follow } from "../follow.js";
 import { int, plural } from "../format.js";
 import { isFinal, title } from "../job.js";
 import { needPlots } from "../plots_loader.js";
-import { param, query, setQuery, unknownKeys } from "../router.js";
+import { param, query, readable, setQuery, unknownKeys } from "../router.js";
 import { runData } from "../run_data.js";
 import { samplesList } from "../samples_list.js";
 import { mainVariant } from "../spec_summary.js";
@@ -59,7 +59,7 @@ export function open(text, encoded) {
     const addressOf = (site) => {
         const kept = new URLSearchParams(query.value);
         kept.delete("bin");
-        const search = kept.toString();
+        const search = readable(kept.toString());
         return `/run/${id}/site/${site}${search ? `?${search}` : ""}`;
     };
 
@@ -129,7 +129,8 @@ export function open(text, encoded) {
             document.getElementById("samples")?.scrollIntoView({ block: "nearest" });
         };
         return html`<div class="cols">
-            ${theoryFigure([run], name, { ...o, choose })} ${directionFigure([run], name, o)} ${samples.view(job)}
+            ${theoryFigure([run], name, { ...o, cls: "c5", choose })}
+            ${directionFigure([run], name, { ...o, cls: "c7" })} ${samples.view(job)}
             ${ridgesFigure(run, name, { ...o, step: step.value, network })} ${madeFigure([run], name, o)}
         </div>`;
     }

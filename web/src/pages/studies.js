@@ -8,6 +8,7 @@ import { openStream } from "../events.js";
 import { ago, int, plural } from "../format.js";
 import { isFinal } from "../job.js";
 import { resource } from "../resource.js";
+import { fieldName } from "../study_data.js";
 import { unknownKeys } from "../router.js";
 
 /**
@@ -30,7 +31,7 @@ export function countsOf({ states }) {
 /** "variant × batch_size × seed". @param {Study} study */
 export const gridText = ({ grid }) =>
     Object.entries(grid)
-        .map(([pointer, values]) => `${pointer.split("/").pop()} (${values.length})`)
+        .map(([pointer, values]) => `${fieldName(pointer)} (${values.length})`)
         .join(" × ");
 
 /** @type {import("../main.js").PageModule["open"]} */

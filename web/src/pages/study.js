@@ -12,7 +12,7 @@ import { int, list, plural } from "../format.js";
 import { needPlots } from "../plots_loader.js";
 import { resource } from "../resource.js";
 import { param, setQuery, unknownKeys } from "../router.js";
-import { axesOf, intervalOf } from "../study_data.js";
+import { axesOf, fieldName, intervalOf } from "../study_data.js";
 import { colourOf } from "../variant.js";
 import { countsOf, gridText } from "./studies.js";
 
@@ -86,10 +86,10 @@ export function open(id) {
                 <table class="study-points">
                     <thead>
                         <tr>
-                            ${pointers.map((pointer) => html`<th scope="col">${pointer.split("/").pop()}</th>`)}
+                            ${pointers.map((pointer) => html`<th scope="col">${fieldName(pointer)}</th>`)}
                             <th scope="col">
                                 <span>mean and 95 % interval</span>
-                                <svg viewBox="0 0 240 16" aria-hidden="true">
+                                <svg class="interval" viewBox="0 0 240 16" aria-hidden="true">
                                     ${[low, high].map(
                                         (v, i) =>
                                             svg`<text x=${x(v)} y="12" font-size="12" fill="var(--ink-2)" text-anchor=${i ? "end" : "start"}>${format(v)}</text>`,
@@ -112,7 +112,7 @@ export function open(id) {
                                         </td>`,
                                 )}
                                 <td>
-                                    <svg viewBox="0 0 240 36" aria-hidden="true">
+                                    <svg class="interval" viewBox="0 0 240 36" aria-hidden="true">
                                         ${
                                             interval
                                                 ? svg`<line x1=${x(interval[0])} x2=${x(interval[1])} y1="18" y2="18" stroke=${colour} stroke-width="2"></line>`
@@ -165,7 +165,7 @@ export function open(id) {
             ${
                 ended < all
                     ? html`${bar(ended / all, true, "Progress")}
-                          <p class="small quiet">${int(ended)} of ${plural(all, "job")} ended</p>`
+                          <p class="small quiet">${int(ended)} of ${plural(all, "job")} ended</p></div>`
                     : nothing
             }
             ${results.state.value.error && !results.state.value.data ? errorNotice("The results could not be read.", results.state.value.error, retryButton(results.refresh)) : nothing}

@@ -1,9 +1,9 @@
 /**
  * Theory: what is measured, and the table of variants from the program's own registry.
  */
-import { html, nothing } from "lit-html";
+import { html } from "lit-html";
 import { request } from "../api.js";
-import { errorNotice, retryButton, unknownKeysNotice, variant } from "../dom.js";
+import { errorNotice, formula, retryButton, unknownKeysNotice, variant } from "../dom.js";
 import { resource } from "../resource.js";
 import { unknownKeys } from "../router.js";
 
@@ -29,11 +29,11 @@ export function open() {
     );
     layers.refresh();
 
-    /** @param {LayerType} layer */
-    const table = (layer) =>
-        html`<h3>${layer.type}</h3>
-            <p class="quiet">${layer.formula}</p>
-            <div class="wide-table" role="region" aria-label=${`Variants of ${layer.type}`} tabindex="0">
+    /** @param {LayerType[]} same types with the same variants */
+    const table = (same) =>
+        html`<h3>${same.map((layer) => layer.type).join(", ")}</h3>
+            ${same.map((layer) => html`<p class="quiet">${same.length > 1 ? `${layer.type}: ` : ""}${formula(layer.formula)}</p>`)}
+            <div class="wide-table" role="region" aria-label=${`Variants of ${same[0].type}`} tabindex="0">
                 <table>
                     <thead>
                         <tr>
@@ -44,13 +44,13 @@ export function open() {
                         </tr>
                     </thead>
                     <tbody>
-                        ${layer.variants.map(
+                        ${same[0].variants.map(
                             (v) =>
                                 html`<tr>
                                     <td>${variant(v.name)}</td>
-                                    <td>${v.formula}</td>
-                                    <td>${v.features}</td>
-                                    <td>${v.self_factor}</td>
+                                    <td>${formula(v.formula)}</td>
+                                    <td>${formula(v.features)}</td>
+                                    <td>${formula(v.self_factor)}</td>
                                 </tr>`,
                         )}
                     </tbody>
@@ -63,16 +63,21 @@ export function open() {
             return errorNotice("The table of variants could not be read.", error, retryButton(layers.refresh));
         if (!data) return html`<div class="skeleton" aria-busy="true"></div>`;
         const others = data.filter((layer) => !layer.variants.length);
-        return html`${data.filter((layer) => layer.variants.length).map(table)}
+        /** @type {Map<string, LayerType[]>} */
+        const groups = new Map();
+        for (const layer of data.filter((one) => one.variants.length)) {
+            const key = JSON.stringify(layer.variants);
+            groups.set(key, [...(groups.get(key) ?? []), layer]);
+        }
+        return html`${[...groups.values()].map(table)}
             <h3>Other layers</h3>
             <dl class="kv">
                 ${others.map(
                     (layer) =>
                         html`<dt>${layer.type}</dt>
-                            <dd>${layer.formula}</dd>`,
+                            <dd>${formula(layer.formula)}</dd>`,
                 )}
-            </dl>
-            ${nothing}`;
+            </dl> `;
     }
 
     return {
@@ -92,35 +97,29 @@ export function open() {
                 <div class="prose">
                     <h2>Ideal and effective update</h2>
                     <p>
-                        A mini-batch has B samples and the loss L is their mean. For sample i an activation is z_i, its
-                        gradient g_i = ∂L/∂z_i, and η the learning rate. Steepest descent on the activation itself would
-                        take the ideal step
+                        ${formula("A mini-batch has B samples and the loss L is their mean. For sample i an activation is z_i, its gradient g_i = ∂L/∂z_i, and η the learning rate. Steepest descent on the activation itself would take the ideal step")}
                     </p>
-                    <p class="eq">a_i = −η g_i</p>
+                    <p class="eq">${formula("a_i = −η g_i")}</p>
                     <p>What is stepped are the parameters θ, though. The activation then moves by the effective step</p>
-                    <p class="eq">e_i = f(θ + Δθ, x_i) − f(θ, x_i)</p>
+                    <p class="eq">${formula("e_i = f(θ + Δθ, x_i) − f(θ, x_i)")}</p>
                     <p>
-                        with the layer’s input held fixed: the layer view. In the network view the whole network is
-                        stepped, so that e also holds what all earlier layers did to x_i.
+                        ${formula("with the layer’s input held fixed: the layer view. In the network view the whole network is stepped, so that e also holds what all earlier layers did to x_i.")}
                     </p>
                     <h2>One kernel for every layer that is linear in its parameters</h2>
                     <p>
                         Each variant below is z = W̃ u(x) with a feature map u that has no parameters. For plain SGD the
                         effective step is exact:
                     </p>
-                    <p class="eq">e_i = −η Σ_j k_ij g_j, with k_ij = u(x_i)·u(x_j)</p>
+                    <p class="eq">${formula("e_i = −η Σ_j k_ij g_j, with k_ij = u(x_i)·u(x_j)")}</p>
                     <p>
-                        The term of the sample itself is −η k_ii g_i: its ideal step, k_ii times too long. k_ii is the
-                        self factor; the rest is interference from other samples. A plain affine layer has k_ii = ‖x‖² +
-                        1, so samples with a large input are stepped more. The affine-like variant divides by √(1 +
-                        ‖x‖²), which makes it 1.
+                        ${formula("The term of the sample itself is −η k_ii g_i: its ideal step, k_ii times too long. k_ii is the self factor; the rest is interference from other samples. A plain affine layer has k_ii = ‖x‖² + 1, so samples with a large input are stepped more. The affine-like variant divides by √(1 + ‖x‖²), which makes it 1.")}
                     </p>
                     <h2>What is logged for each sample</h2>
                     <dl class="kv">
                         ${COLUMNS.map(
                             ([name, words]) =>
                                 html`<dt>${name}</dt>
-                                    <dd>${words}</dd>`,
+                                    <dd>${formula(words)}</dd>`,
                         )}
                     </dl>
                     <p>
