@@ -25,7 +25,7 @@ HARDEN := -pie -Wl,-z,relro,-z,now
 
 CORE := $(sort $(wildcard core/*.c))
 SERVER := $(sort $(filter-out server/main.c,$(wildcard server/*.c)))
-GENERATED := $(BUILD)/migrations.c $(BUILD)/web_assets.c
+GENERATED := $(BUILD)/migrations.c $(BUILD)/openapi_text.c $(BUILD)/web_assets.c
 SOURCES := $(CORE) $(sort $(wildcard server/*.c tests/*.c))
 HEADERS := $(sort $(wildcard core/*.h server/*.h tests/*.h))
 
@@ -101,6 +101,11 @@ $(BUILD)/tests/%: $(BUILD)/asan/tests/%.o $(BUILD)/asan/tests/support.o $(call o
 $(BUILD)/bench_plumbline: $(BUILD)/release/tests/bench/bench_plumbline.o $(call objects,release)
 	$(CC) $(RELEASE) $(HARDEN) -o $@ $^ $(LIBS)
 
+# A text as a C string
+$(BUILD)/openapi_text.c: server/openapi.json
+	@mkdir -p $(BUILD)
+	$(Q)(echo 'extern const char openapi_text[];'; echo 'const char openapi_text[] ='; \
+	    sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/^/    "/' -e 's/$$/\\n"/' $<; echo ';') > $@.tmp && mv $@.tmp $@
 $(BUILD)/migrations.c: migrations/embed.sh $(wildcard migrations/*/*.sql)
 	@mkdir -p $(BUILD)
 	sh migrations/embed.sh migrations > $@.tmp && mv $@.tmp $@
