@@ -30,7 +30,8 @@ struct preset {
 const struct preset *spec_preset_find(const char *name);
 extern const char *const spec_preset_names[];
 
-/* SHA-256 in lower-case hex of what makes two runs the same: see struct spec. */
+/* SHA-256 in lower-case hex of what makes two runs the same: all but name, tags, priority, checkpoint_every,
+ * memory_limit, time_limit. */
 enum status spec_hash(const json_t *expanded, char ret_hash[65], struct error *err);
 
 /* Puts the faults past the first `before` into one sentence: the first of them, and how many more. STATUS_INVALID. */
