@@ -13,8 +13,8 @@
 #include <stddef.h>
 
 #include "core/arena.h"
-#include "core/blas.h"
 #include "core/feature_map.h"
+#include "core/linear.h"
 #include "core/option.h"
 #include "core/real.h"
 #include "core/shape.h"
@@ -60,6 +60,7 @@ struct layer {
     const char *variant;                      /* NULL where there is none; static */
     struct layer_site sites[LAYER_MAX_SITES]; /* none where there are no parameters */
     size_t site_count;
+    bool files_order;       /* the network's first layer, which takes samples as files have them (ops->takes_files) */
     double init_gain;       /* set by the network from the activation that follows: He or Glorot */
     struct layer *children; /* a residual's own layers; owned */
     size_t child_count;
@@ -69,8 +70,8 @@ struct layer {
 
 /* ∂l_i/∂W̃ of one sample i is UᵀG. */
 struct sample_factors {
-    struct matrix u; /* positions × width */
-    const real *g;   /* positions × out */
+    struct feature_rows f;
+    const real *g; /* positions × out */
     size_t out;
     bool learned_place; /* every position has a feature of its own besides: 1 there, 0 elsewhere */
 };
@@ -107,6 +108,7 @@ struct layer_ops {
     const char *formula;          /* for the API */
     const struct option *options; /* keys besides "type" */
     size_t detail_size;           /* of the type's own struct; 0 for none */
+    bool takes_files; /* as the first layer of a network it wants images as files have them, not layout.h's */
     /*
      * Reads `spec` (expanded), checks layer->input and sets output, tensors, sites, variant and detail. A fault goes to
      * `problems` with a pointer below `pointer`, then STATUS_INVALID.

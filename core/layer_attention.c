@@ -161,7 +161,7 @@ static enum status backward(const struct layer *layer, struct layer_pass *pass, 
         real *before = arena_reals(pass->arena, pass->rows * layer->out);
         if (!before)
             return error_no_memory(err);
-        own->normalised[p].map->pull_back(&own->normalised[p], g[p], before);
+        own->normalised[p].map->pull_back(&own->normalised[p], g[p], NULL, before);
         g[p] = before;
     }
     for (int p = Q; status == STATUS_OK && p <= V; p++)
@@ -202,7 +202,7 @@ static enum status change_all(const struct layer *layer, const struct layer_pass
         entering[p] = arena_reals(pass->arena, pass->rows * layer->out);
         if (!entering[p])
             return error_no_memory(err);
-        own->normalised[p].map->difference(&own->normalised[p], changes[p], entering[p]);
+        own->normalised[p].map->difference(&own->normalised[p], changes[p], entering[p], NULL);
     }
     attention_difference(&at->shape, pass->rows, own->q, own->k, own->values[V], own->weights, entering[Q], entering[K],
                          changes[V], scratch, changes[LOGITS], changes[CONTEXT]);

@@ -104,7 +104,7 @@ static enum status backward(const struct layer *layer, struct layer_pass *pass, 
     pass->dx = arena_reals(pass->arena, count);
     if (!pass->dx)
         return error_no_memory(err);
-    f->map->pull_back(f, du, pass->dx);
+    f->map->pull_back(f, du, NULL, pass->dx);
     return STATUS_OK;
 }
 
@@ -140,7 +140,7 @@ static enum status difference(const struct layer *layer, struct layer_pass *pass
     size_t count = pass->rows * layer->out;
     memset(ret_dz, 0, count * sizeof *ret_dz);
     if (dx)
-        f->map->difference(f, dx, ret_dz);
+        f->map->difference(f, dx, ret_dz, NULL);
     for (size_t i = 0; d->gains > 0 && i < count; i++) {
         size_t k = d->gains == 1 ? 0 : i % d->features;
         real step = delta ? delta[k] : 0;

@@ -36,6 +36,7 @@ static enum status plan_layer(struct layer_stack *stack, size_t index, const jso
     snprintf(place, sizeof place, "%s/%zu", pointer, index);
     snprintf(layer->path, sizeof layer->path, "%s%zu", path, index);
     layer->input = stack->output;
+    layer->files_order = layer->ops->takes_files && strcmp(layer->path, "0") == 0;
     layer->in = shape_size(&layer->input);
     layer->parameter_offset = stack->parameter_count;
     layer->buffer_offset = stack->buffer_count;

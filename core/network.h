@@ -77,6 +77,9 @@ struct network_pass {
     const real *logits; /* rows × classes */
 };
 
+/* Whether samples are brought from the order of files into that of layout.h before the first layer. */
+bool network_reorders(const struct network *network);
+
 /*
  * Runs `rows` samples forward, the first `batch` of which make batch statistics. `samples` (rows × input, in the order
  * of files) and all of the pass live until the arena is reset; inside, rank 3 is kept as in layout.h.

@@ -193,7 +193,7 @@ static void summarise(struct probe *probe, const struct site_update *update, con
         column_summarise(values + c, COLUMN_COUNT, m->batch_rows, probe->scratch, &summaries[c]);
         m->histograms[c] = at;
         if (update_defines(update, rule, (enum column)c))
-            m->histogram_sizes[c] = histogram_encode(values + c, COLUMN_COUNT, m->batch_rows, at, probe->bins);
+            m->histogram_sizes[c] = histogram_encode(values + c, COLUMN_COUNT, m->batch_rows, at);
         at += m->histogram_sizes[c];
     }
     for (int d = 0; d < DENSITY_COUNT; d++) {

@@ -70,7 +70,7 @@ static void check_gradients(struct check *c)
     real *dx = arena_reals(&arena, ROWS * c->in);
     assert_non_null(dx);
     memcpy(dx, pass.whole.dx, ROWS * c->in * sizeof *dx);
-    if (layout_differs(&c->network->input))
+    if (network_reorders(c->network))
         layout_channels_first(&c->network->input, ROWS, pass.whole.dx, dx);
     for (size_t i = 0; i < ROWS * c->in; i++) {
         size_t row = i / c->in;
@@ -102,7 +102,7 @@ static void check_difference(struct check *c, const real *delta, const real *dx)
         real *inside = arena_reals(&arena, ROWS * c->in);
         assert_non_null(inside);
         memcpy(inside, dx, ROWS * c->in * sizeof *dx);
-        if (layout_differs(&network->input))
+        if (network_reorders(network))
             layout_channels_last(&network->input, ROWS, dx, inside);
         change = inside;
     }
