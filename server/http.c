@@ -195,7 +195,9 @@ static enum MHD_Result finish(struct http_server *server, struct exchange *excha
     if (status != STATUS_OK)
         answer_problem(&exchange->answer, status, &exchange->request, &exchange->err);
     bool stopping = __atomic_load_n(&server->stopping, __ATOMIC_RELAXED);
-    return answer_send(connection, &exchange->request, &exchange->answer, last || stopping);
+    unsigned seconds = server->settings.request_seconds;
+    unsigned keep = last || stopping ? 0 : seconds < IDLE_SECONDS ? seconds : IDLE_SECONDS;
+    return answer_send(connection, &exchange->request, &exchange->answer, keep);
 }
 
 static enum MHD_Result handle_access(void *context, struct MHD_Connection *connection, const char *url,

@@ -78,8 +78,8 @@ void answer_clear(struct answer *answer);
 /* Makes the answer a problem document for `status`, with the request's faults. */
 void answer_problem(struct answer *answer, enum status status, const struct request *request, const struct error *err);
 
-/* Sends; takes what the answer owns. `last` closes the connection behind it. */
+/* Sends; takes what the answer owns. The connection is kept for `keep_seconds` without another request; 0 closes it. */
 enum MHD_Result answer_send(struct MHD_Connection *connection, const struct request *request, struct answer *answer,
-                            bool last);
+                            unsigned keep_seconds);
 
 #endif

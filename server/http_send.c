@@ -171,7 +171,7 @@ static struct MHD_Response *make_response(const struct request *request, struct 
 }
 
 enum MHD_Result answer_send(struct MHD_Connection *connection, const struct request *request, struct answer *answer,
-                            bool last)
+                            unsigned keep_seconds)
 {
     struct MHD_Response *response = make_response(request, answer);
     enum MHD_Result result = MHD_NO; /* closes the connection: there is no memory to say more */
@@ -186,7 +186,11 @@ enum MHD_Result answer_send(struct MHD_Connection *connection, const struct requ
             if (!answer->read)
                 add(response, "Vary", "Accept-Encoding");
         }
-        if (last)
+        char keep[32];
+        snprintf(keep, sizeof keep, "timeout=%u", keep_seconds);
+        if (keep_seconds > 0)
+            add(response, "Keep-Alive", keep);
+        else
             add(response, "Connection", "close");
         result = MHD_queue_response(connection, (unsigned)(answer->http ? answer->http : 200), response);
         MHD_destroy_response(response);

@@ -19,6 +19,10 @@
 
 static void scheduler_free(struct scheduler *s)
 {
+    for (struct running *r = s->running, *next; r; r = next) {
+        next = r->next;
+        running_free(r);
+    }
     events_free(s->events);
     store_pool_free(s->pool);
     cleanup_db(&s->db);
@@ -76,13 +80,19 @@ static enum status open_catalog(struct scheduler *s, struct error *err)
 static enum status recover(struct scheduler *s, struct error *err)
 {
     for (;;) {
+        struct job_row row;
         int64_t id;
         enum status status = store_first_running(s->db, &id, err);
         if (status != STATUS_OK || id == 0)
             return status;
         status = hard_change(s, recover_job, &id, err);
+        if (status == STATUS_OK)
+            status = store_job_row(s->db, id, &row, err);
         if (status != STATUS_OK)
             return status;
+        if (row.state == JOB_CANCELLED)
+            seal_run(s, id, job_state_name(row.state), row.cancel_reason);
+        job_row_clear(&row);
     }
 }
 

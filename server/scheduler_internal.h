@@ -111,7 +111,7 @@ void serve_running(struct scheduler *s, struct running *running, bool lines, boo
 /* Records the ends that are due, and forgets those children. */
 void record_ends(struct scheduler *s);
 
-/* Sends SIGTERM, once, and sets the time of the SIGKILL. */
+/* Sends SIGTERM, once, and sets the time of the SIGKILL; one that seals a run is not told, and has a second. */
 void tell_to_stop(struct running *running, double grace);
 
 /* Kills those whose time is over. */

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/utf8.h"
 #include "server/clock.h"
 #include "server/data_paths.h"
 #include "server/json_util.h"
@@ -17,6 +18,7 @@
 
 static const double WRITE_SECONDS = 1; /* between writes of a job's progress and results */
 static const double RETRY_SECONDS = 1; /* after a change that could not be committed */
+static const double SEAL_SECONDS = 1;  /* how long a run may take to be sealed when the daemon stops */
 
 void running_free(struct running *running)
 {
@@ -174,6 +176,8 @@ void seal_run(struct scheduler *s, int64_t job, const char *state, const char *r
                                    reason ? reason : "", NULL};
         running->sealing = true;
         status = worker_spawn((char *const *)(void *)arguments, NULL, 1, &running->process, &err);
+        if (s->stopping)
+            tell_to_stop(running, 0);
     }
     if (status != STATUS_OK) {
         fprintf(stderr, "plumbline: job %" PRId64 ": the run file is left unsealed: %s\n", job, err.text);
@@ -370,7 +374,7 @@ void serve_running(struct scheduler *s, struct running *running, bool lines, boo
 
 void tell_to_stop(struct running *running, double grace)
 {
-    double kill_at = clock_seconds() + grace;
+    double kill_at = clock_seconds() + (running->sealing ? SEAL_SECONDS : grace);
     if (!running->told && !running->sealing) /* sealing is quick, and is let finish */
         worker_signal(&running->process, SIGTERM);
     running->told = true; /* a second SIGTERM would end it at once */
@@ -405,6 +409,7 @@ static void say(struct outcome *outcome, enum job_state to, const char *format, 
     va_start(args, format);
     vsnprintf(outcome->reason, sizeof outcome->reason, format, args);
     va_end(args);
+    utf8_repair(outcome->reason); /* it may have been cut */
     outcome->to = to;
 }
 
@@ -416,13 +421,13 @@ static void decide_crash(struct outcome *outcome, int crashes)
     const char *detail = *r->fault ? r->fault : words;
     outcome->crashed = true;
     if (crashes + 1 < JOB_MAX_CRASHES) {
-        say(outcome, JOB_QUEUED, "the worker was %s at step %lld%s%s; it is tried again", r->how, r->step,
+        say(outcome, JOB_QUEUED, "the worker ended at step %lld (%s)%s%s; it is tried again", r->step, r->how,
             *detail ? ": " : "", detail);
         return;
     }
     outcome->seal = true;
-    say(outcome, JOB_FAILED, "the worker crashed %d times in a row, at last %s at step %lld%s%s", JOB_MAX_CRASHES,
-        r->how, r->step, *detail ? ": " : "", detail);
+    say(outcome, JOB_FAILED, "the worker crashed %d times in a row, at last at step %lld (%s)%s%s", JOB_MAX_CRASHES,
+        r->step, r->how, *detail ? ": " : "", detail);
 }
 
 static void decide(const struct scheduler *s, struct outcome *outcome, int crashes)
@@ -490,7 +495,7 @@ static bool record_end(struct scheduler *s, struct running *r)
         return false;
     }
     s->busy--;
-    if (outcome.seal && !s->stopping)
+    if (outcome.seal)
         seal_run(s, r->job, job_state_name(outcome.to), outcome.reason);
     return true;
 }

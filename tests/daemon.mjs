@@ -23,6 +23,10 @@ export async function startDaemon({ data = temporary(), listen, flags = [], env 
     let errors = "";
     child.stderr.setEncoding("utf8").on("data", (text) => (errors += text));
     const ended = new Promise((done) => child.once("exit", (code, signal) => done({ code, signal })));
+    // A test that fails before it has stopped its daemon must neither wait for it nor leave it behind.
+    const abandon = () => child.kill("SIGKILL");
+    process.once("exit", abandon);
+    ended.then(() => process.off("exit", abandon));
     const base = await new Promise((done, fail) => {
         let output = "";
         const watch = (/** @type {string} */ text) => {
@@ -34,6 +38,7 @@ export async function startDaemon({ data = temporary(), listen, flags = [], env 
         child.once("error", fail);
         ended.then(() => fail(new Error(`${program} ended before it listened: ${errors}`)));
     });
+    for (const handle of /** @type {any[]} */ ([child, child.stdout, child.stderr])) handle.unref();
     return {
         base,
         data,
@@ -44,6 +49,7 @@ export async function startDaemon({ data = temporary(), listen, flags = [], env 
         kill: (/** @type {NodeJS.Signals} */ signal) => child.kill(signal),
         /** Stops it; it must end by itself, and well. */
         async stop() {
+            child.ref();
             child.kill("SIGTERM");
             const { code, signal } = await ended;
             assert.deepEqual({ code, signal }, { code: 0, signal: null }, `the daemon's end: ${errors}`);

@@ -28,7 +28,7 @@ for program in "$@"; do
 done
 for suite in api browser; do
     start=$SECONDS
-    node --test --test-reporter=tap tests/$suite/*.test.mjs >"$out" 2>&1
+    timeout 600 node --test --test-timeout=300000 --test-reporter=tap tests/$suite/*.test.mjs >"$out" 2>&1
     status=$?
     sed -i -n '/^ok \|^not ok \|^    ok \|^    not ok /{s/^    //;p};/^#\|^ *---\|error:\|at \|message\|expected\|actual/p' "$out"
     printf '%-44s %s, %d s\n' "tests/$suite" "$([ $status -eq 0 ] && echo ok || echo FAILED)" $((SECONDS - start))

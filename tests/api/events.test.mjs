@@ -1,0 +1,134 @@
+// The event stream: ids without gaps, replay, filters, ends.
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { api, ended, longSpec, smallSpec, startDaemon, until } from "../daemon.mjs";
+
+/** @typedef {{ id: number, type: string, data: any }} Event */
+
+/**
+ * Reads a stream until `enough` says so or it ends.
+ * @param {string} base
+ * @param {string} query
+ * @param {(events: Event[]) => boolean} enough
+ * @param {Record<string, string>} [headers]
+ * @returns {Promise<{ events: Event[], ended: boolean }>}
+ */
+async function listen(base, query, enough, headers = {}) {
+    const abort = new AbortController();
+    const answer = await fetch(`${base}/api/v1/events${query}`, { signal: abort.signal, headers });
+    assert.equal(answer.status, 200);
+    assert.equal(answer.headers.get("content-type"), "text/event-stream");
+    /** @type {Event[]} */
+    const events = [];
+    let rest = "";
+    const decoder = new TextDecoder();
+    try {
+        for await (const piece of /** @type {any} */ (answer.body)) {
+            rest += decoder.decode(piece, { stream: true });
+            const blocks = rest.split("\n\n");
+            rest = blocks.pop() ?? "";
+            for (const block of blocks) {
+                const field = (/** @type {string} */ name) => new RegExp(`^${name}: (.*)$`, "m").exec(block)?.[1];
+                if (field("event"))
+                    events.push({
+                        id: Number(field("id")),
+                        type: String(field("event")),
+                        data: JSON.parse(String(field("data"))),
+                    });
+            }
+            const last = events.findIndex((_, i) => enough(events.slice(0, i + 1)));
+            if (last >= 0) {
+                events.length = last + 1;
+                abort.abort();
+                return { events, ended: false };
+            }
+        }
+    } catch (error) {
+        if (!abort.signal.aborted && /** @type {Error} */ (error).name !== "TypeError") throw error;
+    }
+    return { events, ended: true };
+}
+
+const isEnd = (/** @type {number} */ id) => (/** @type {Event[]} */ events) =>
+    events.some((event) => event.type === "job.state" && event.data.job === id && event.data.state === "finished");
+
+describe("events", () => {
+    /** @type {Awaited<ReturnType<typeof startDaemon>>} */
+    let daemon;
+    before(async () => void (daemon = await startDaemon()));
+    after(async () => {
+        await daemon.stop();
+        daemon.remove();
+    });
+
+    test("tell a job from its submission to its end, with ids that have no gap", async () => {
+        /** @type {number} */
+        let id = 0;
+        const heard = listen(daemon.base, "", (events) => id > 0 && isEnd(id)(events));
+        ({ id } = await api(daemon.base, "/jobs", smallSpec("heard", "affine", 0.05)));
+        const { events } = await heard;
+        events.forEach((event, i) => assert.equal(event.id, events[0].id + i));
+        const states = events.filter((event) => event.type === "job.state").map((event) => event.data.state);
+        assert.deepEqual(states, ["queued", "running", "finished"]);
+        const types = new Set(events.map((event) => event.type));
+        for (const type of ["job.progress", "metric", "divergence", "log", "queue"]) assert.ok(types.has(type), type);
+        const metrics = events.filter((event) => event.type === "metric");
+        assert.ok(metrics.some((event) => "test/accuracy" in event.data.values));
+    });
+
+    test("are replayed from where a client left off, after a restart too", async () => {
+        const all = (await listen(daemon.base, "?last_event_id=0", isEnd(1))).events;
+        assert.equal(all[0].id, 1);
+        await daemon.stop();
+        daemon = await startDaemon({ data: daemon.data, listen: daemon.listen });
+        const middle = all[Math.floor(all.length / 2)].id;
+        const rest = (await listen(daemon.base, "", isEnd(1), { "Last-Event-ID": String(middle) })).events;
+        assert.deepEqual(rest, all.slice(middle));
+    });
+
+    test("of some jobs only", async () => {
+        const one = await api(daemon.base, "/jobs", smallSpec("one", "affine", 0.05, { epochs: 1 }));
+        const two = await api(daemon.base, "/jobs", smallSpec("two", "affine", 0.05, { epochs: 1 }));
+        await Promise.all([ended(daemon.base, one.id), ended(daemon.base, two.id)]);
+        const { events } = await listen(daemon.base, `?jobs=${two.id}&last_event_id=0`, isEnd(two.id));
+        assert.deepEqual([...new Set(events.map((event) => event.data.job ?? two.id))], [two.id]);
+    });
+
+    test("that a client cannot have had are answered with reset", async () => {
+        const { events } = await listen(daemon.base, "?last_event_id=1000000", (events) => events.length > 0);
+        assert.equal(events[0].type, "reset");
+        const { id } = await api(daemon.base, "/jobs", smallSpec("after", "affine", 0.05, { epochs: 1 }));
+        await ended(daemon.base, id);
+        const next = await listen(daemon.base, `?last_event_id=${events[0].id}`, isEnd(id));
+        assert.equal(next.events[0].id, events[0].id + 1);
+    });
+
+    test("refuse an id that is none", async () => {
+        const answer = await fetch(`${daemon.base}/api/v1/events`, { headers: { "Last-Event-ID": "yesterday" } });
+        assert.equal(answer.status, 400);
+        assert.match((await answer.json()).detail, /yesterday/);
+    });
+});
+
+test("a stop ends streams and workers within five seconds, and the job goes on at the next start", async () => {
+    let daemon = await startDaemon();
+    const spec = smallSpec("interrupted", "affine-like", 0.1, { epochs: 400, probe: { schedule: "epochs" } });
+    const { id } = await api(daemon.base, "/jobs", spec);
+    const long = await api(daemon.base, "/jobs", longSpec("long"));
+    const streams = Array.from({ length: 20 }, () => listen(daemon.base, "", () => false));
+    await until("both run", async () => {
+        const jobs = await Promise.all([id, long.id].map((one) => api(daemon.base, `/jobs/${one}`)));
+        return jobs.every((job) => job.state === "running" && job.progress.step > 0);
+    });
+    const begun = performance.now();
+    await daemon.stop();
+    assert.ok(performance.now() - begun < 5000, "the promise to users, not a measure of speed");
+    for (const { ended } of await Promise.all(streams)) assert.equal(ended, true);
+
+    daemon = await startDaemon({ data: daemon.data, flags: ["--workers", "2"] });
+    const job = await ended(daemon.base, id);
+    assert.deepEqual([job.state, job.attempt], ["finished", 2]);
+    assert.equal((await api(daemon.base, `/jobs/${long.id}`)).attempt, 2);
+    await daemon.stop();
+    daemon.remove();
+});
