@@ -57,6 +57,7 @@ enum status probe_init(struct probe *probe, const struct probe_spec *spec, const
         .watch_count = spec->watch_count,
         .batch_rows = spec->samples < batch ? spec->samples : batch,
         .split = true,
+        .loss_after = true,
         .layer_view = spec->layer_view,
         .network_view = spec->network_view,
         .contributors = spec->contributors < batch ? spec->contributors : batch - 1,

@@ -27,7 +27,9 @@ struct probe {
     size_t batch_rows; /* of the batch's rows, the first so many are measured and summarised */
     size_t capacity;   /* rows at most: batch_rows + watch_count */
     bool layer_view, network_view;
-    bool split;          /* interference into within and across; true unless its cost is being measured */
+    /* True unless what they cost is being measured: */
+    bool split;          /* interference into within and across */
+    bool loss_after;     /* the loss on the mini-batch after the step */
     size_t contributors; /* of each sample so many others are told; 0: none */
     size_t *picked;      /* the measured rows of the pass: the batch's, then the watched ones */
     /* reused for each site */

@@ -306,8 +306,9 @@ static enum status measure(struct trainer *t, struct network_pass *pass, size_t 
     };
     enum status status = probe_measure(&t->probe, t->network, pass, &probed, observer, err);
     struct network_pass after;
-    if (status == STATUS_OK)
-        status = network_forward(t->network, &t->arena, PASS_MEASURE, t->x, t->batch, t->batch, &after, err);
+    if (status != STATUS_OK || !t->probe.loss_after)
+        return status;
+    status = network_forward(t->network, &t->arena, PASS_MEASURE, t->x, t->batch, t->batch, &after, err);
     if (status != STATUS_OK)
         return status;
     size_t correct;
