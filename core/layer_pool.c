@@ -100,18 +100,12 @@ static enum status max_forward(const struct layer *layer, struct layer_pass *pas
     return STATUS_OK;
 }
 
-static enum status zero_input_gradient(const struct layer *layer, struct layer_pass *pass, struct error *err)
-{
-    pass->dx = arena_reals(pass->arena, pass->rows * layer->in);
-    if (!pass->dx)
-        return error_no_memory(err);
-    memset(pass->dx, 0, pass->rows * layer->in * sizeof *pass->dx);
-    return STATUS_OK;
-}
-
-/* Each output's gradient to the place it came from. Windows that do not overlap set every place they hold. */
+/*
+ * Each output's gradient to the place it came from. Where windows overlap it is added; where they `tile` the image every
+ * value is set, and nothing need be zeroed before.
+ */
 MULTIVERSION
-static void give_back(const struct pool *p, const uint32_t *places, const real *dz, real *dx)
+static void give_back(const struct pool *p, bool tile, const uint32_t *places, const real *dz, real *dx)
 {
     size_t channels = p->channels;
     for (size_t o = 0; o < p->out_height * p->out_width; o++) {
@@ -120,20 +114,30 @@ static void give_back(const struct pool *p, const uint32_t *places, const real *
         const uint32_t *restrict place_of = places + o * channels;
         for (size_t place = 0; place < p->size * p->size; place++) {
             real *restrict to = first + (place / p->size * p->width + place % p->size) * channels;
-            for (size_t c = 0; c < channels; c++)
-                to[c] += place_of[c] == place ? from[c] : 0;
+            if (tile)
+                for (size_t c = 0; c < channels; c++)
+                    to[c] = place_of[c] == place ? from[c] : 0;
+            else
+                for (size_t c = 0; c < channels; c++)
+                    to[c] += place_of[c] == place ? from[c] : 0;
         }
     }
 }
 
 static enum status max_backward(const struct layer *layer, struct layer_pass *pass, struct error *err)
 {
+    const struct pool *p = layer->detail;
     const uint32_t *places = pass->kept;
-    enum status status = pass->skip_dx ? STATUS_OK : zero_input_gradient(layer, pass, err);
-    if (status != STATUS_OK || pass->skip_dx)
-        return status;
+    bool tile = p->stride == p->size && layer->in == layer->out * p->size * p->size;
+    if (pass->skip_dx)
+        return STATUS_OK;
+    pass->dx = arena_reals(pass->arena, pass->rows * layer->in);
+    if (!pass->dx)
+        return error_no_memory(err);
+    if (!tile)
+        memset(pass->dx, 0, pass->rows * layer->in * sizeof *pass->dx);
     for (size_t i = 0; i < pass->rows; i++)
-        give_back(layer->detail, places + i * layer->out, pass->dz + i * layer->out, pass->dx + i * layer->in);
+        give_back(p, tile, places + i * layer->out, pass->dz + i * layer->out, pass->dx + i * layer->in);
     return STATUS_OK;
 }
 
@@ -213,9 +217,12 @@ static enum status average_forward(const struct layer *layer, struct layer_pass 
 static enum status average_backward(const struct layer *layer, struct layer_pass *pass, struct error *err)
 {
     const struct pool *p = layer->detail;
-    enum status status = pass->skip_dx ? STATUS_OK : zero_input_gradient(layer, pass, err);
-    if (status != STATUS_OK || pass->skip_dx)
-        return status;
+    if (pass->skip_dx)
+        return STATUS_OK;
+    pass->dx = arena_reals(pass->arena, pass->rows * layer->in);
+    if (!pass->dx)
+        return error_no_memory(err);
+    memset(pass->dx, 0, pass->rows * layer->in * sizeof *pass->dx);
     real share = 1 / (real)(p->size * p->size);
     for (size_t i = 0; i < pass->rows; i++)
         for (size_t o = 0; o < p->out_height * p->out_width; o++) {
