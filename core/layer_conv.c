@@ -115,12 +115,17 @@ static enum status plan(struct layer *layer, const json_t *spec, const char *poi
     conv->length = variant->root_length ? sqrt((double)conv->patch) : 1;
     layer->variant = variant->name;
     layer->output = (struct shape){3, {conv->channels, unfold.out_height, unfold.out_width}};
-    layer_add_site(layer, (struct layer_site){.part = "", .linear = true});
     struct layer_tensor *weight =
         layer_add_tensor(layer, "weight", true, 4, (size_t[]){conv->channels, dims[0], kernel, kernel});
     weight->transposed = weight->drawn = true;
     if (conv->bias)
         layer_add_tensor(layer, "bias", true, 1, (size_t[]){conv->channels});
+    layer_add_site(layer, (struct layer_site){
+                              .part = "",
+                              .linear = true,
+                              .positions = conv->positions,
+                              .scratch = conv->positions * conv->channels + layer->parameter_count,
+                          });
     if (variant->normaliser) {
         conv->normaliser = normaliser_make(feature_map_find(variant->normaliser), &layer->input,
                                            strcmp(option_string(spec, "axes"), "channel") == 0);
@@ -515,6 +520,30 @@ static enum status difference(const struct layer *layer, struct layer_pass *pass
     return STATUS_OK;
 }
 
+/* Doubles count as two reals of single precision. */
+#define REALS_OF(type, count) ((count) * sizeof(type) / sizeof(real))
+
+static struct layer_memory memory(const struct layer *layer)
+{
+    const struct conv *conv = layer->detail;
+    const struct unfold *u = &conv->correlation.unfold;
+    struct layer_memory m = {
+        .forward = layer->out,
+        .forward_fixed = correlation_scratch(&conv->correlation) + REALS_OF(struct conv_pass, 1) + conv->positions +
+                         REALS_OF(double, conv->positions + u->height * u->width),
+        .backward = layer->in,
+        .backward_fixed = layer->out + conv->patch * conv->channels,
+        .change_fixed = 2 * layer->out + REALS_OF(double, conv->positions),
+    };
+    if (conv->normaliser.map) {
+        m.forward += layer->in + conv->normaliser.vectors;
+        m.forward_fixed += conv->normaliser.n;
+        m.backward += layer->in;
+        m.change += layer->in;
+    }
+    return m;
+}
+
 static double flops(const struct layer *layer)
 {
     const struct conv *conv = layer->detail;
@@ -544,5 +573,6 @@ const struct layer_ops layer_conv = {
     .sample_factors = sample_factors,
     .difference = difference,
     .flops = flops,
+    .memory = memory,
     .describe_variants = describe_variants,
 };

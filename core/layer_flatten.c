@@ -62,6 +62,12 @@ static enum status difference(const struct layer *layer, struct layer_pass *pass
     return STATUS_OK;
 }
 
+static struct layer_memory memory(const struct layer *layer)
+{
+    size_t moved = reorders(layer) ? layer->in : 0;
+    return (struct layer_memory){.forward = moved, .backward = moved};
+}
+
 const struct layer_ops layer_flatten = {
     .type = "flatten",
     .formula = "z = x as one vector",
@@ -71,4 +77,5 @@ const struct layer_ops layer_flatten = {
     .forward = forward,
     .backward = backward,
     .difference = difference,
+    .memory = memory,
 };

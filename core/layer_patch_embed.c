@@ -64,7 +64,9 @@ static enum status plan(struct layer *layer, const json_t *spec, const char *poi
     assert(e->projection.map);
     layer->output = (struct shape){2, {tokens, dim}};
     layer->variant = e->projection.map->name;
-    layer_add_site(layer, (struct layer_site){.part = "", .linear = true});
+    layer_add_site(layer,
+                   (struct layer_site){
+                       .part = "", .linear = true, .positions = tokens, .scratch = projection_scratch(&e->projection)});
     projection_add_tensors(&e->projection, layer, &projection_names);
     e->position_offset = layer->parameter_count;
     if (e->positions)
@@ -199,6 +201,18 @@ static enum status difference(const struct layer *layer, struct layer_pass *pass
     return status;
 }
 
+/* The patches besides, and the images that they came from. */
+static struct layer_memory memory(const struct layer *layer)
+{
+    const struct embed *e = layer->detail;
+    struct layer_memory m = projection_memory(&e->projection);
+    m.forward += layer->in;
+    m.backward += layer->in;
+    m.change += layer->in;
+    m.forward_fixed += sizeof(struct embed_pass) / sizeof(real);
+    return m;
+}
+
 static double flops(const struct layer *layer)
 {
     const struct embed *e = layer->detail;
@@ -218,5 +232,6 @@ const struct layer_ops layer_patch_embed = {
     .sample_factors = sample_factors,
     .difference = difference,
     .flops = flops,
+    .memory = memory,
     .describe_variants = feature_maps_describe,
 };

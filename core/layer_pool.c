@@ -173,6 +173,13 @@ static enum status max_difference(const struct layer *layer, struct layer_pass *
     return STATUS_OK;
 }
 
+/* The places of the largest values besides. */
+static struct layer_memory max_memory(const struct layer *layer)
+{
+    return (struct layer_memory){.forward = layer->out + layer->out * sizeof(uint32_t) / sizeof(real) + 1,
+                                 .backward = layer->in};
+}
+
 const struct layer_ops layer_max_pool = {
     .type = "max-pool",
     .formula = "z = the largest of each window",
@@ -182,6 +189,7 @@ const struct layer_ops layer_max_pool = {
     .forward = max_forward,
     .backward = max_backward,
     .difference = max_difference,
+    .memory = max_memory,
 };
 
 /* ------------------------------------------------------------------ mean */

@@ -24,6 +24,13 @@ void layer_add_site(struct layer *layer, struct layer_site site)
     layer->sites[layer->site_count++] = site;
 }
 
+struct layer_memory layer_memory_of(const struct layer *layer)
+{
+    if (layer->ops->memory)
+        return layer->ops->memory(layer);
+    return (struct layer_memory){.forward = layer->out, .backward = layer->in};
+}
+
 static enum status plan_layer(struct layer_stack *stack, size_t index, const json_t *spec, const char *pointer,
                               const char *path, struct problem_list *problems, struct error *err)
 {

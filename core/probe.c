@@ -15,13 +15,16 @@
 
 enum { HISTOGRAM_RECORD = 6, DENSITY_RECORD = 8 };
 
-/* Reals of one site's Δz that are made at a time, if they are not of one sample: they stay in the second-level cache. */
-enum { CHUNK_REALS = 1 << 15 };
-
 /* Bytes for all histograms and densities of one site. */
 static size_t encoded_size(size_t rows)
 {
     return rows * (COLUMN_COUNT * HISTOGRAM_RECORD + DENSITY_COUNT * DENSITY_RECORD);
+}
+
+size_t probe_row_bytes(size_t contributors)
+{
+    return sizeof(size_t) + sizeof(struct divergence_row) + sizeof(double) + sizeof(uint32_t) + encoded_size(1) +
+           contributors * (sizeof(uint32_t) + sizeof(double));
 }
 
 static bool site_wanted(const struct probe_spec *spec, const struct network_site *site)
@@ -166,7 +169,7 @@ static enum status update_rows(const struct measuring *m, struct row_range rows,
 static enum status measure_rows(const struct measuring *m, struct site_update *ret_update, struct error *err)
 {
     struct arena *arena = m->pass->arena;
-    size_t most = CHUNK_REALS / m->site->size;
+    size_t most = PROBE_CHUNK_REALS / m->site->size;
     for (size_t at = 0; at < m->told->count;) {
         struct row_range rows = next_rows(m->probe, at, m->told->count, most > 0 ? most : 1);
         struct arena_mark mark = arena_mark(arena);

@@ -19,6 +19,9 @@
 #include "core/trainer.h"
 #include "core/update.h"
 
+/* Reals of one site's Δz that are made at a time, if they are not of one sample: they stay in the second-level cache. */
+#define PROBE_CHUNK_REALS ((size_t)1 << 15)
+
 struct probe {
     size_t *sites; /* indices of network->sites that are measured */
     size_t site_count;
@@ -51,6 +54,9 @@ struct probed_step {
     struct step_rule rule;
     const real *delta; /* Δθ of the whole network */
 };
+
+/* Bytes of the probe's own tables for each row that it can measure. */
+size_t probe_row_bytes(size_t contributors);
 
 /* For mini-batches of `batch`; `spec` lives as long. The caller frees by probe_free. */
 enum status probe_init(struct probe *probe, const struct probe_spec *spec, const struct network *network, size_t batch,

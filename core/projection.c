@@ -21,6 +21,25 @@ void projection_add_tensors(struct projection *p, struct layer *layer, const str
     }
 }
 
+struct layer_memory projection_memory(const struct projection *p)
+{
+    size_t x = p->positions * p->n, rows = p->positions;
+    bool scaled = p->bias && p->map->scales_constant;
+    return (struct layer_memory){
+        .forward = p->positions * p->units + (p->map->identity ? 0 : x) + rows + (scaled ? rows : 0),
+        .forward_fixed =
+            p->n + sizeof(struct features) / sizeof(real), /* the map's factors are one a row, or a feature */
+        .backward = x + (p->map->identity ? 0 : x) + (scaled ? rows : 0),
+        .change = x + (scaled ? rows : 0),
+    };
+}
+
+size_t projection_scratch(const struct projection *p)
+{
+    size_t width = p->n + (p->bias ? 1 : 0);
+    return p->positions > 1 ? linear_own_sample_scratch(p->positions, width, p->units) : 0;
+}
+
 /* u of some samples. */
 static struct feature_rows features_of(const struct projection *p, const struct features *f, struct row_range samples)
 {
