@@ -4,6 +4,7 @@
 
 #include "core/blas.h"
 #include "core/vector.h"
+#include "core/winograd.h"
 
 /* Below so many channels a product of one tap is too thin to be worth it. */
 enum { FEW_CHANNELS = 8 };
@@ -16,24 +17,34 @@ static size_t pitch_of(const struct unfold *u)
     return shared > u->out_width ? shared : u->out_width;
 }
 
-struct correlation correlation_make(const struct unfold *unfold, size_t out)
+/* The correlation of the gradient with the turned kernels that gives the gradient of the image. */
+static struct unfold turned_unfold(const struct unfold *u, size_t out)
 {
-    bool dense = unfold->stride == 1 && unfold->kernel > 1 && unfold->padding < unfold->kernel;
-    return (struct correlation){
-        .unfold = *unfold,
-        .out = out,
-        .taps = dense && unfold->channels >= FEW_CHANNELS,
-        .back_taps = dense && out >= FEW_CHANNELS,
-        .pitch = pitch_of(unfold),
-    };
+    return unfold_make(out, u->out_height, u->out_width, u->kernel, 1, u->kernel - 1 - u->padding);
 }
 
-/* The correlation of the gradient with the turned kernels that gives the gradient of the image. */
+static enum correlation_way way_of(const struct unfold *u, size_t out)
+{
+    if (winograd_suits(u, out))
+        return WAY_WINOGRAD;
+    return u->channels >= FEW_CHANNELS ? WAY_TAPS : WAY_UNFOLD;
+}
+
+struct correlation correlation_make(const struct unfold *unfold, size_t out)
+{
+    struct correlation c = {.unfold = *unfold, .out = out, .pitch = pitch_of(unfold)};
+    if (unfold->stride == 1 && unfold->kernel > 1 && unfold->padding < unfold->kernel) {
+        struct unfold back = turned_unfold(unfold, out);
+        c.way = way_of(unfold, out);
+        c.back = way_of(&back, unfold->channels);
+    }
+    return c;
+}
+
 static struct correlation turned(const struct correlation *c)
 {
-    const struct unfold *u = &c->unfold;
-    struct unfold back = unfold_make(c->out, u->out_height, u->out_width, u->kernel, 1, u->kernel - 1 - u->padding);
-    return correlation_make(&back, u->channels);
+    struct unfold back = turned_unfold(&c->unfold, c->out);
+    return (struct correlation){.unfold = back, .out = c->unfold.channels, .way = c->back, .pitch = pitch_of(&back)};
 }
 
 /* A kernel of one pixel takes the image as it is. */
@@ -58,16 +69,23 @@ static size_t larger(size_t a, size_t b)
     return a > b ? a : b;
 }
 
+/* Of the forward product and the kernels' gradient. */
+static size_t way_scratch(const struct correlation *c)
+{
+    if (c->way == WAY_WINOGRAD)
+        return winograd_scratch(&c->unfold, c->out);
+    if (c->way == WAY_TAPS)
+        return bordered_pixels(c) * c->unfold.channels + tap_rows(c) * c->out;
+    return unfold_positions(&c->unfold) * unfold_length(&c->unfold);
+}
+
 size_t correlation_scratch(const struct correlation *c)
 {
     size_t patches = unfold_positions(&c->unfold) * unfold_length(&c->unfold);
-    size_t taps = bordered_pixels(c) * c->unfold.channels + tap_rows(c) * c->out;
-    size_t reals = c->taps && c->back_taps ? taps : larger(patches, taps);
-    if (c->back_taps) {
-        const struct correlation back = turned(c);
-        reals = larger(reals, bordered_pixels(&back) * c->out + tap_rows(&back) * c->unfold.channels);
-    }
-    return larger(reals, patches);
+    size_t kernels = unfold_length(&c->unfold) * c->out;
+    const struct correlation back = turned(c);
+    size_t backwards = c->back == WAY_UNFOLD ? patches : larger(way_scratch(&back), kernels);
+    return larger(larger(way_scratch(c), patches), backwards);
 }
 
 /* ------------------------------------------------------------------ bordered images */
@@ -153,6 +171,19 @@ static struct matrix patches_of(const struct correlation *c, const real *image, 
     return matrix_of(scratch, positions, length);
 }
 
+size_t correlation_prepared_size(const struct correlation *c)
+{
+    return c->way == WAY_WINOGRAD ? winograd_kernels_size(&c->unfold, c->out) : unfold_length(&c->unfold) * c->out;
+}
+
+void correlation_prepare(const struct correlation *c, const real *kernels, real *ret_prepared)
+{
+    if (c->way == WAY_WINOGRAD)
+        winograd_transform_kernels(c->unfold.channels, c->out, kernels, ret_prepared);
+    else
+        memcpy(ret_prepared, kernels, correlation_prepared_size(c) * sizeof *kernels);
+}
+
 static void forward_taps(const struct correlation *c, const real *image, const real *kernels, real *scratch,
                          real *ret_z)
 {
@@ -166,22 +197,28 @@ static void forward_taps(const struct correlation *c, const real *image, const r
     gather_rows(c, sums, ret_z);
 }
 
-void correlation_forward(const struct correlation *c, const real *image, const real *kernels, real *scratch,
+void correlation_forward(const struct correlation *c, const real *image, const real *prepared, real *scratch,
                          real *ret_z)
 {
-    if (c->taps) {
-        forward_taps(c, image, kernels, scratch, ret_z);
-        return;
+    if (c->way == WAY_WINOGRAD) {
+        winograd_forward(&c->unfold, c->out, image, prepared, scratch, ret_z);
+    } else if (c->way == WAY_TAPS) {
+        forward_taps(c, image, prepared, scratch, ret_z);
+    } else {
+        struct matrix patches = patches_of(c, image, scratch);
+        blas_multiply(patches, PLAIN, kernels_of(c, prepared), PLAIN, 0, matrix_of(ret_z, patches.rows, c->out));
     }
-    struct matrix patches = patches_of(c, image, scratch);
-    blas_multiply(patches, PLAIN, kernels_of(c, kernels), PLAIN, 0, matrix_of(ret_z, patches.rows, c->out));
 }
 
 void correlation_kernel_gradient(const struct correlation *c, const real *image, const real *g, double beta,
                                  real *scratch, real *gradient)
 {
     size_t channels = c->unfold.channels, rows = tap_rows(c), taps = c->unfold.kernel * c->unfold.kernel;
-    if (!c->taps) {
+    if (c->way == WAY_WINOGRAD) {
+        winograd_kernel_gradient(&c->unfold, c->out, image, g, beta, scratch, gradient);
+        return;
+    }
+    if (c->way == WAY_UNFOLD) {
         struct matrix patches = patches_of(c, image, scratch);
         blas_multiply(patches, TRANSPOSED, matrix_of((real *)g, patches.rows, c->out), PLAIN, beta,
                       kernels_of(c, gradient));
@@ -196,26 +233,34 @@ void correlation_kernel_gradient(const struct correlation *c, const real *image,
                       matrix_of(spread, rows, c->out), PLAIN, beta, tap_of(c, gradient, tap));
 }
 
-void correlation_turn_kernels(const struct correlation *c, const real *kernels, real *ret_turned)
+size_t correlation_turned_size(const struct correlation *c)
+{
+    const struct correlation back = turned(c);
+    return c->back == WAY_UNFOLD ? unfold_length(&c->unfold) * c->out : correlation_prepared_size(&back);
+}
+
+void correlation_turn_kernels(const struct correlation *c, const real *kernels, real *scratch, real *ret_turned)
 {
     size_t taps = c->unfold.kernel * c->unfold.kernel, channels = c->unfold.channels;
-    if (!c->back_taps) {
+    const struct correlation back = turned(c);
+    if (c->back == WAY_UNFOLD) {
         memcpy(ret_turned, kernels, taps * channels * c->out * sizeof *kernels);
         return;
     }
     for (size_t tap = 0; tap < taps; tap++)
         for (size_t k = 0; k < channels; k++)
             for (size_t o = 0; o < c->out; o++)
-                ret_turned[((taps - 1 - tap) * c->out + o) * channels + k] = kernels[(tap * channels + k) * c->out + o];
+                scratch[((taps - 1 - tap) * c->out + o) * channels + k] = kernels[(tap * channels + k) * c->out + o];
+    correlation_prepare(&back, scratch, ret_turned);
 }
 
 void correlation_image_gradient(const struct correlation *c, const real *g, const real *turned_kernels, real *scratch,
                                 real *ret_image)
 {
     const struct unfold *u = &c->unfold;
-    if (c->back_taps) {
+    if (c->back != WAY_UNFOLD) {
         const struct correlation back = turned(c);
-        forward_taps(&back, g, turned_kernels, scratch, ret_image);
+        correlation_forward(&back, g, turned_kernels, scratch, ret_image);
         return;
     }
     size_t positions = unfold_positions(u), length = unfold_length(u);

@@ -5,7 +5,10 @@
  * row, kernel column, channel. With stride 1 and enough channels the patches are never made: the image gets a border of
  * zeros, and for each place (ky, kx) of the kernel one product of the shifted image with that place's weights is added up
  * ("taps"). A row of the bordered image shares its right border with the next one's left, so a shifted image is one
- * matrix, and the products' rows past an image row's end are computed and left out. Other shapes are unfolded.
+ * matrix, and the products' rows past an image row's end are computed and left out. Kernels of 3×3 with more channels go
+ * Winograd's way. Other shapes are unfolded.
+ *
+ * Kernels are prepared once and then used on many images.
  */
 #ifndef PLUMBLINE_CORE_CORRELATION_H
 #define PLUMBLINE_CORE_CORRELATION_H
@@ -14,12 +17,14 @@
 
 #include "core/unfold.h"
 
+enum correlation_way { WAY_UNFOLD, WAY_TAPS, WAY_WINOGRAD };
+
 struct correlation {
     struct unfold unfold;
     size_t out;
-    bool taps;
-    bool back_taps; /* likewise for the gradient of the image */
-    size_t pitch;   /* pixels from one row of the bordered image to the next */
+    enum correlation_way way;
+    enum correlation_way back; /* of the gradient of the image */
+    size_t pitch;              /* pixels from one row of the bordered image to the next */
 };
 
 struct correlation correlation_make(const struct unfold *unfold, size_t out);
@@ -27,16 +32,21 @@ struct correlation correlation_make(const struct unfold *unfold, size_t out);
 /* Reals that each of the functions below needs as scratch. */
 size_t correlation_scratch(const struct correlation *c);
 
+/* Reals of prepared kernels, and the preparation of kernels (length × out) for correlation_forward. */
+size_t correlation_prepared_size(const struct correlation *c);
+void correlation_prepare(const struct correlation *c, const real *kernels, real *ret_prepared);
+
 /* z (positions × out) = patches · kernels. */
-void correlation_forward(const struct correlation *c, const real *image, const real *kernels, real *scratch,
+void correlation_forward(const struct correlation *c, const real *image, const real *prepared, real *scratch,
                          real *ret_z);
 
 /* gradient (length × out) = patchesᵀ · g + beta · gradient; beta is 0 or 1. */
 void correlation_kernel_gradient(const struct correlation *c, const real *image, const real *g, double beta,
                                  real *scratch, real *gradient);
 
-/* The kernels as correlation_image_gradient needs them, length × out reals. */
-void correlation_turn_kernels(const struct correlation *c, const real *kernels, real *ret_turned);
+/* The same of kernels for correlation_image_gradient; `scratch` as for the others. */
+size_t correlation_turned_size(const struct correlation *c);
+void correlation_turn_kernels(const struct correlation *c, const real *kernels, real *scratch, real *ret_turned);
 
 /* The gradient of the image: the patches' gradients g · kernelsᵀ put back where the patches came from. */
 void correlation_image_gradient(const struct correlation *c, const real *g, const real *turned, real *scratch,

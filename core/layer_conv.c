@@ -57,11 +57,11 @@ struct conv {
 /* What a pass keeps: the normalised input, and places where one sample's things are made. */
 struct conv_pass {
     struct features normalised;
-    const real *images;      /* the normalised input, or the input itself */
-    real *scratch;           /* of correlation */
-    real *scaled, *constant; /* r and c of the sample's positions; NULL where they are 1 */
-    double *squares;         /* ‖x_p‖² of the sample's positions */
-    double *pixels;          /* of one image */
+    const real *images;       /* the normalised input, or the input itself */
+    real *scratch, *prepared; /* of correlation: its scratch, and kernels as it needs them */
+    real *scaled, *constant;  /* r and c of the sample's positions; NULL where they are 1 */
+    double *squares;          /* ‖x_p‖² of the sample's positions */
+    double *pixels;           /* of one image */
 };
 
 static const struct option options[] = {
@@ -146,6 +146,7 @@ static enum status begin(const struct layer *layer, struct layer_pass *pass, str
     *own = (struct conv_pass){
         .images = pass->x,
         .scratch = arena_reals(pass->arena, correlation_scratch(&conv->correlation)),
+        .prepared = arena_reals(pass->arena, correlation_prepared_size(&conv->correlation)),
         .squares = arena_take(pass->arena, conv->positions * sizeof *own->squares),
         .pixels = arena_take(pass->arena, unfold->height * unfold->width * sizeof *own->pixels),
     };
@@ -153,7 +154,7 @@ static enum status begin(const struct layer *layer, struct layer_pass *pass, str
         own->scaled = arena_reals(pass->arena, conv->positions);
     if (conv->scale == SCALE_AFFINE_LIKE)
         own->constant = own->scaled;
-    if (!own->scratch || !own->squares || !own->pixels || (conv->scale != SCALE_NONE && !own->scaled))
+    if (!own->scratch || !own->prepared || !own->squares || !own->pixels || (conv->scale != SCALE_NONE && !own->scaled))
         return error_no_memory(err);
     *ret_own = own;
     return STATUS_OK;
@@ -215,12 +216,13 @@ static void finish_output(size_t positions, size_t channels, const real *restric
     }
 }
 
-/* The output of one image with these parameters (or a step of them); its patches' scales are set. */
+/* The output of one image with these parameters (or a step of them), whose kernels are prepared; its patches' scales are
+ * set. */
 static void output_of(const struct conv *conv, const struct conv_pass *own, const real *image, const real *parameters,
                       real *ret_z)
 {
     const real *bias = conv->bias ? parameters + conv->patch * conv->channels : NULL;
-    correlation_forward(&conv->correlation, image, parameters, own->scratch, ret_z);
+    correlation_forward(&conv->correlation, image, own->prepared, own->scratch, ret_z);
     finish_output(conv->positions, conv->channels, own->scaled, own->constant, bias, ret_z);
 }
 
@@ -241,6 +243,7 @@ static enum status forward(const struct layer *layer, struct layer_pass *pass, s
     if (status != STATUS_OK)
         return status;
     pass->kept = own;
+    correlation_prepare(&conv->correlation, pass->parameters, own->prepared);
     for (size_t i = 0; i < pass->rows; i++) {
         const real *image = own->images + i * layer->in;
         scale_patches(conv, own, image);
@@ -314,12 +317,13 @@ static enum status begin_backward(const struct layer *layer, const struct layer_
     struct conv_backward m = {.scaled = arena_reals(pass->arena, layer->out)};
     if (!pass->skip_dx) {
         m.images = arena_reals(pass->arena, pass->rows * layer->in);
-        m.turned = arena_reals(pass->arena, conv->patch * conv->channels);
+        m.turned = arena_reals(pass->arena, correlation_turned_size(&conv->correlation));
     }
     if (!m.scaled || (!pass->skip_dx && (!m.images || !m.turned)))
         return error_no_memory(err);
+    const struct conv_pass *own = pass->kept;
     if (m.turned)
-        correlation_turn_kernels(&conv->correlation, pass->parameters, m.turned);
+        correlation_turn_kernels(&conv->correlation, pass->parameters, own->scratch, m.turned);
     *ret_memory = m;
     return STATUS_OK;
 }
@@ -396,6 +400,8 @@ static enum status effective_update(const struct layer *layer, const struct laye
     for (size_t i = 0; i < rows.count; i++) {
         const real *image = own->images + (rows.from + i) * layer->in, *g = pass->dz + (rows.from + i) * layer->out;
         scale_patches(conv, own, image);
+        if (i == 0 || split) /* the sample's own step is prepared in the same place */
+            correlation_prepare(&conv->correlation, delta, own->prepared);
         output_of(conv, own, image, delta, effective + i * layer->out);
         self_factors(conv, own, image, factors + i * conv->positions);
         if (!split)
@@ -403,6 +409,7 @@ static enum status effective_update(const struct layer *layer, const struct laye
         const real *scaled_g = scale_gradient(conv->positions, conv->channels, own->scaled, g, scaled);
         kernel_gradient(conv, own, image, g, scaled_g, 0, gradient);
         multiply(layer->parameter_count, (real)-rule->learning_rate, gradient);
+        correlation_prepare(&conv->correlation, gradient, own->prepared);
         output_of(conv, own, image, gradient, own_sample + i * layer->out);
     }
     *ret_update = (struct site_update){
@@ -451,10 +458,11 @@ static struct inverse_root scale_change(const struct conv *conv, double squares,
     return (struct inverse_root){conv->length * r.after, conv->length * r.change};
 }
 
-/* Memory for one sample's change. */
+/* Memory for one sample's change, and the kernels prepared: θ and Δθ. */
 struct conv_change {
     real *before, *moved; /* W x_p; ΔW x_p + (W + ΔW) dx_p */
     double *change;       /* of ‖x_p‖² */
+    real *kernels[2];
 };
 
 /*
@@ -466,15 +474,14 @@ static void sample_change(const struct conv *conv, const struct conv_pass *own, 
                           real *ret_dz)
 {
     size_t weights = conv->patch * conv->channels, count = conv->positions * conv->channels;
-    const real *both[] = {theta, delta};
     memset(m->moved, 0, count * sizeof *m->moved);
     if (delta)
-        correlation_forward(&conv->correlation, image, delta, own->scratch, m->moved);
+        correlation_forward(&conv->correlation, image, m->kernels[1], own->scratch, m->moved);
     for (int k = 0; image_change && k < (delta ? 2 : 1); k++) {
-        correlation_forward(&conv->correlation, image_change, both[k], own->scratch, ret_dz);
+        correlation_forward(&conv->correlation, image_change, m->kernels[k], own->scratch, ret_dz);
         blas_add(count, 1, ret_dz, m->moved);
     }
-    correlation_forward(&conv->correlation, image, theta, own->scratch, m->before);
+    correlation_forward(&conv->correlation, image, m->kernels[0], own->scratch, m->before);
     window_squares(conv, own, image, NULL, own->squares);
     memset(m->change, 0, conv->positions * sizeof *m->change);
     if (image_change)
@@ -504,9 +511,14 @@ static enum status difference(const struct layer *layer, struct layer_pass *pass
         .before = arena_reals(pass->arena, layer->out),
         .moved = arena_reals(pass->arena, layer->out),
         .change = arena_take(pass->arena, conv->positions * sizeof *m.change),
+        .kernels = {arena_reals(pass->arena, correlation_prepared_size(&conv->correlation)),
+                    arena_reals(pass->arena, correlation_prepared_size(&conv->correlation))},
     };
-    if (!m.before || !m.moved || !m.change)
+    if (!m.before || !m.moved || !m.change || !m.kernels[0] || !m.kernels[1])
         return error_no_memory(err);
+    correlation_prepare(&conv->correlation, pass->parameters, m.kernels[0]);
+    if (delta)
+        correlation_prepare(&conv->correlation, delta, m.kernels[1]);
     if (dx && conv->normaliser.map) {
         real *normalised = arena_reals(pass->arena, pass->rows * layer->in);
         if (!normalised)
@@ -527,13 +539,14 @@ static struct layer_memory memory(const struct layer *layer)
 {
     const struct conv *conv = layer->detail;
     const struct unfold *u = &conv->correlation.unfold;
+    size_t prepared = correlation_prepared_size(&conv->correlation);
     struct layer_memory m = {
         .forward = layer->out,
-        .forward_fixed = correlation_scratch(&conv->correlation) + REALS_OF(struct conv_pass, 1) + conv->positions +
-                         REALS_OF(double, conv->positions + u->height * u->width),
+        .forward_fixed = correlation_scratch(&conv->correlation) + prepared + REALS_OF(struct conv_pass, 1) +
+                         conv->positions + REALS_OF(double, conv->positions + u->height * u->width),
         .backward = layer->in,
-        .backward_fixed = layer->out + conv->patch * conv->channels,
-        .change_fixed = 2 * layer->out + REALS_OF(double, conv->positions),
+        .backward_fixed = layer->out + correlation_turned_size(&conv->correlation),
+        .change_fixed = 2 * layer->out + 2 * prepared + REALS_OF(double, conv->positions),
     };
     if (conv->normaliser.map) {
         m.forward += layer->in + conv->normaliser.vectors;
