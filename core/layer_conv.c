@@ -124,7 +124,8 @@ static enum status plan(struct layer *layer, const json_t *spec, const char *poi
                               .part = "",
                               .linear = true,
                               .positions = conv->positions,
-                              .scratch = conv->positions * conv->channels + layer->parameter_count,
+                              .scratch = conv->positions * conv->channels + layer->parameter_count +
+                                         correlation_prepared_size(&conv->correlation),
                           });
     if (variant->normaliser) {
         conv->normaliser = normaliser_make(feature_map_find(variant->normaliser), &layer->input,
@@ -218,11 +219,11 @@ static void finish_output(size_t positions, size_t channels, const real *restric
 
 /* The output of one image with these parameters (or a step of them), whose kernels are prepared; its patches' scales are
  * set. */
-static void output_of(const struct conv *conv, const struct conv_pass *own, const real *image, const real *parameters,
-                      real *ret_z)
+static void output_of(const struct conv *conv, const struct conv_pass *own, const real *image, const real *prepared,
+                      const real *parameters, real *ret_z)
 {
     const real *bias = conv->bias ? parameters + conv->patch * conv->channels : NULL;
-    correlation_forward(&conv->correlation, image, own->prepared, own->scratch, ret_z);
+    correlation_forward(&conv->correlation, image, prepared, own->scratch, ret_z);
     finish_output(conv->positions, conv->channels, own->scaled, own->constant, bias, ret_z);
 }
 
@@ -247,7 +248,7 @@ static enum status forward(const struct layer *layer, struct layer_pass *pass, s
     for (size_t i = 0; i < pass->rows; i++) {
         const real *image = own->images + i * layer->in;
         scale_patches(conv, own, image);
-        output_of(conv, own, image, pass->parameters, pass->z + i * layer->out);
+        output_of(conv, own, image, own->prepared, pass->parameters, pass->z + i * layer->out);
     }
     return STATUS_OK;
 }
@@ -389,20 +390,20 @@ static enum status effective_update(const struct layer *layer, const struct laye
     struct conv_pass *own = pass->kept;
     bool split = rule->plain && !rule->whole && conv->positions > 1;
     real *effective = arena_reals(pass->arena, rows.count * layer->out), *own_sample = NULL, *gradient = NULL;
+    real *step = arena_reals(pass->arena, correlation_prepared_size(&conv->correlation));
     real *scaled = arena_reals(pass->arena, layer->out);
     double *factors = arena_take(pass->arena, rows.count * conv->positions * sizeof *factors);
     if (split) {
         own_sample = arena_reals(pass->arena, rows.count * layer->out);
         gradient = arena_reals(pass->arena, layer->parameter_count);
     }
-    if (!effective || !factors || !scaled || (split && (!own_sample || !gradient)))
+    if (!effective || !factors || !scaled || !step || (split && (!own_sample || !gradient)))
         return error_no_memory(err);
+    correlation_prepare(&conv->correlation, delta, step);
     for (size_t i = 0; i < rows.count; i++) {
         const real *image = own->images + (rows.from + i) * layer->in, *g = pass->dz + (rows.from + i) * layer->out;
         scale_patches(conv, own, image);
-        if (i == 0 || split) /* the sample's own step is prepared in the same place */
-            correlation_prepare(&conv->correlation, delta, own->prepared);
-        output_of(conv, own, image, delta, effective + i * layer->out);
+        output_of(conv, own, image, step, delta, effective + i * layer->out);
         self_factors(conv, own, image, factors + i * conv->positions);
         if (!split)
             continue;
@@ -410,7 +411,7 @@ static enum status effective_update(const struct layer *layer, const struct laye
         kernel_gradient(conv, own, image, g, scaled_g, 0, gradient);
         multiply(layer->parameter_count, (real)-rule->learning_rate, gradient);
         correlation_prepare(&conv->correlation, gradient, own->prepared);
-        output_of(conv, own, image, gradient, own_sample + i * layer->out);
+        output_of(conv, own, image, own->prepared, gradient, own_sample + i * layer->out);
     }
     *ret_update = (struct site_update){
         .rows = rows.count,

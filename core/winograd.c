@@ -45,18 +45,19 @@ void winograd_transform_kernels(size_t channels, size_t out, const real *restric
                                 real *restrict ret_transformed)
 {
     size_t size = channels * out;
+#pragma omp simd
     for (size_t i = 0; i < size; i++) {
         real half[4][3]; /* G g, one column of the kernel at a time */
-        for (int x = 0; x < 3; x++) {
-            real g0 = kernels[(size_t)x * size + i], g1 = kernels[(size_t)(3 + x) * size + i];
-            real g2 = kernels[(size_t)(6 + x) * size + i];
+        for (size_t x = 0; x < 3; x++) {
+            real g0 = kernels[x * size + i], g1 = kernels[(3 + x) * size + i];
+            real g2 = kernels[(6 + x) * size + i];
             half[0][x] = g0;
             half[1][x] = (g0 + g1 + g2) / 2;
             half[2][x] = (g0 - g1 + g2) / 2;
             half[3][x] = g2;
         }
-        for (int y = 0; y < 4; y++) {
-            real *to = ret_transformed + (size_t)(4 * y) * size + i;
+        for (size_t y = 0; y < 4; y++) {
+            real *to = ret_transformed + 4 * y * size + i;
             real g0 = half[y][0], g1 = half[y][1], g2 = half[y][2];
             to[0] = g0;
             to[size] = (g0 + g1 + g2) / 2;
@@ -70,17 +71,18 @@ void winograd_transform_kernels(size_t channels, size_t out, const real *restric
 MULTIVERSION
 static void kernels_of_places(size_t size, const real *restrict places, real beta, real *restrict gradient)
 {
+#pragma omp simd
     for (size_t i = 0; i < size; i++) {
         real half[3][4];
-        for (int x = 0; x < 4; x++) {
-            real u0 = places[(size_t)x * size + i], u1 = places[(size_t)(4 + x) * size + i];
-            real u2 = places[(size_t)(8 + x) * size + i], u3 = places[(size_t)(12 + x) * size + i];
+        for (size_t x = 0; x < 4; x++) {
+            real u0 = places[x * size + i], u1 = places[(4 + x) * size + i];
+            real u2 = places[(8 + x) * size + i], u3 = places[(12 + x) * size + i];
             half[0][x] = u0 + (u1 + u2) / 2;
             half[1][x] = (u1 - u2) / 2;
             half[2][x] = (u1 + u2) / 2 + u3;
         }
-        for (int y = 0; y < 3; y++) {
-            real *to = gradient + (size_t)(3 * y) * size + i;
+        for (size_t y = 0; y < 3; y++) {
+            real *to = gradient + 3 * y * size + i;
             real u0 = half[y][0], u1 = half[y][1], u2 = half[y][2], u3 = half[y][3];
             real w0 = u0 + (u1 + u2) / 2, w1 = (u1 - u2) / 2, w2 = (u1 + u2) / 2 + u3;
             to[0] = w0 + (beta > 0 ? to[0] : 0);
