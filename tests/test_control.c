@@ -425,5 +425,6 @@ int main(int argc, char **argv)
         IN_A_FOLDER(test_a_start_after_a_crash),
     };
     setenv("ASAN_OPTIONS", "allocator_may_return_null=1:handle_segv=0", 0); /* for the workers */
+    setenv("TSAN_OPTIONS", "allocator_may_return_null=1:handle_segv=0", 0);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
