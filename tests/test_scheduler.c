@@ -295,16 +295,11 @@ int main(int argc, char **argv)
     if (argc > 1 && strcmp(argv[1], "work") == 0)
         return command_work(argc - 1, argv + 1);
     const struct CMUnitTest tests[] = {
-        IN_A_FOLDER(test_a_job_runs_to_its_end),
-        IN_A_FOLDER(test_a_job_that_diverges),
-        IN_A_FOLDER(test_data_that_are_not_there),
-        IN_A_FOLDER(test_two_at_once_and_never_more),
-        IN_A_FOLDER(test_the_highest_priority_is_next),
-        IN_A_FOLDER(test_cancelling_a_queued_job),
-        IN_A_FOLDER(test_cancelling_a_running_job),
-        IN_A_FOLDER(test_a_long_reason),
-        IN_A_FOLDER(test_cancelling_a_job_that_hangs),
-        IN_A_FOLDER(test_many_threads),
+        IN_A_FOLDER(test_a_job_runs_to_its_end),        IN_A_FOLDER(test_a_job_that_diverges),
+        IN_A_FOLDER(test_data_that_are_not_there),      IN_A_FOLDER(test_two_at_once_and_never_more),
+        IN_A_FOLDER(test_the_highest_priority_is_next), IN_A_FOLDER(test_cancelling_a_queued_job),
+        IN_A_FOLDER(test_cancelling_a_running_job),     IN_A_FOLDER(test_a_long_reason),
+        IN_A_FOLDER(test_cancelling_a_job_that_hangs),  IN_A_FOLDER(test_many_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
