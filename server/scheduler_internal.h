@@ -65,7 +65,7 @@ struct space {
     bool unrecovered; /* jobs that an earlier daemon left running are still to be put back */
     double look_at;   /* when to look again */
     double wait;      /* between looks, longer when the disk fills again at once */
-    double returned;  /* when there was space again, 0 before */
+    bool again;       /* there was space again, and no job has ended since */
 };
 
 struct scheduler {

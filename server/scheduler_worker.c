@@ -370,6 +370,8 @@ static bool record_end(struct scheduler *s, struct running *r)
         return false;
     }
     s->busy--;
+    if (job_state_is_final(outcome.to))
+        s->space.again = false;
     if (outcome.seal && !s->stopping)
         seal_run(s, r->job, job_state_name(outcome.to), outcome.reason);
     return true;

@@ -33,7 +33,7 @@ static enum status status_of(sqlite3 *db, int code)
 enum status db_error(sqlite3 *db, struct error *err, const char *what)
 {
     int code = sqlite3_extended_errcode(db);
-    return error_set(err, status_of(db, code), "%s: %s (SQLite code %d)", what, sqlite3_errmsg(db), code);
+    return error_set(err, status_of(db, code), "%.160s: %s (SQLite code %d)", what, sqlite3_errmsg(db), code);
 }
 
 /* A path as a URI, with the characters escaped that end the path there. */
