@@ -11,7 +11,7 @@ SHELL := /bin/bash
 Q := $(if $(V),,@)
 say = $(if $(V),@:,@echo '  $(1)  '$@)
 
-LIBRARIES := libmicrohttpd jansson sqlite3 openblas libsodium zlib
+LIBRARIES := libmicrohttpd jansson sqlite3 openblas libsodium zlib libpng
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wwrite-strings \
     -Wformat=2 -Wundef -Wvla -Wno-overlength-strings
 # -fno-trapping-math and -fno-math-errno keep every value; they only let loops of compares and square roots vectorise.
@@ -32,9 +32,9 @@ HEADERS := $(sort $(wildcard core/*.h server/*.h tests/*.h))
 TESTS := $(patsubst tests/%.c,%,$(sort $(wildcard tests/test_*.c)))
 # The mathematics is built a second time with real = double; finite differences mean something only there.
 DOUBLE_ONLY := test_gradient
-DOUBLE := $(DOUBLE_ONLY) test_reference test_feature_map test_trainer
+DOUBLE := $(DOUBLE_ONLY) test_reference test_feature_map test_trainer test_optimiser test_identities test_plain_loops
 # The concurrent parts also run under ThreadSanitizer.
-THREADED := test_events test_scheduler
+THREADED := test_events test_store test_scheduler test_scheduler_faults test_picture
 TEST_PROGRAMS := $(addprefix $(BUILD)/tests/,$(filter-out $(DOUBLE_ONLY),$(TESTS)) \
     $(addsuffix -double,$(filter $(DOUBLE),$(TESTS))) $(addsuffix -tsan,$(filter $(THREADED),$(TESTS))))
 
@@ -97,6 +97,9 @@ $(BUILD)/tests/%: $(BUILD)/asan/tests/%.o $(BUILD)/asan/tests/support.o $(call o
 	@mkdir -p $(@D)
 	$(call say,LD)
 	$(Q)$(CC) $(SANITIZE) -o $@ $^ $(LIBS) -lcmocka
+
+$(BUILD)/bench_plumbline: $(BUILD)/release/tests/bench/bench_plumbline.o $(call objects,release)
+	$(CC) $(RELEASE) $(HARDEN) -o $@ $^ $(LIBS)
 
 $(BUILD)/migrations.c: migrations/embed.sh $(wildcard migrations/*/*.sql)
 	@mkdir -p $(BUILD)

@@ -68,6 +68,22 @@ real *arena_reals(struct arena *arena, size_t count)
     return count > SIZE_MAX / sizeof(real) ? NULL : arena_take(arena, count * sizeof(real));
 }
 
+struct arena_mark arena_mark(const struct arena *arena)
+{
+    return (struct arena_mark){arena->block, arena->used, arena->total};
+}
+
+void arena_rewind(struct arena *arena, struct arena_mark mark)
+{
+    while (arena->block != mark.block) {
+        struct arena_block *older = arena->block->older;
+        free(arena->block);
+        arena->block = older;
+    }
+    arena->used = mark.used;
+    arena->total = mark.total;
+}
+
 void arena_reset(struct arena *arena)
 {
     if (arena->block && arena->block->older) {

@@ -32,4 +32,12 @@ real *arena_reals(struct arena *arena, size_t count);
 /* Takes all memory back. */
 void arena_reset(struct arena *arena);
 
+/* A place to go back to: what was taken after the mark is given back, what was taken before stays. */
+struct arena_mark {
+    struct arena_block *block;
+    size_t used, total;
+};
+struct arena_mark arena_mark(const struct arena *arena);
+void arena_rewind(struct arena *arena, struct arena_mark mark);
+
 #endif

@@ -95,67 +95,86 @@ void attention_backward(const struct attention_shape *s, size_t rows, const real
         }
 }
 
-/* ΔS of one head: ΔQ·K + Q·ΔK + ΔQ·ΔK over √d, in double. */
+/* ΔS of one head: (ΔQ·Kᵀ + Q·ΔKᵀ + ΔQ·ΔKᵀ)/√d, and 0 where it is masked. */
 static void logits_change(const struct attention_shape *s, struct matrix q, struct matrix k, struct matrix dq,
-                          struct matrix dk, double *ret_change)
+                          struct matrix dk, struct matrix ret_change)
 {
-    double scale = 1 / sqrt((double)s->width);
+    blas_multiply(dq, PLAIN, k, TRANSPOSED, 0, ret_change);
+    blas_multiply(q, PLAIN, dk, TRANSPOSED, 1, ret_change);
+    blas_multiply(dq, PLAIN, dk, TRANSPOSED, 1, ret_change);
+    scale_head(ret_change, (real)(1 / sqrt((double)s->width)));
     for (size_t t = 0; t < s->tokens; t++)
-        for (size_t j = 0; j < s->tokens; j++) {
-            double sum = 0;
-            for (size_t c = 0; j < visible(s, t) && c < s->width; c++) {
-                double qc = (double)q.values[t * q.stride + c], kc = (double)k.values[j * k.stride + c];
-                double dqc = (double)dq.values[t * dq.stride + c], dkc = (double)dk.values[j * dk.stride + c];
-                sum += dqc * kc + (qc + dqc) * dkc;
-            }
-            ret_change[t * s->tokens + j] = sum * scale;
-        }
+        for (size_t j = visible(s, t); j < s->tokens; j++)
+            ret_change.values[t * s->tokens + j] = 0;
 }
 
-/* The weights' change from the logits', in place: A_j (e^δ_j − Z)/Z with Z = Σ A e^δ, by expm1. */
-static void weights_change(size_t tokens, const real *a, double *change)
+/* e^x − 1 for |x| ≤ 1 to the last bits, x(1 + x/2 (1 + x/3 (…))), without a branch: loops of it vectorise. */
+static inline double small_expm1(double x)
 {
-    for (size_t t = 0; t < tokens; t++) {
-        double mean = 0, *d = change + t * tokens;
-        for (size_t j = 0; j < tokens; j++) {
-            d[j] = expm1(d[j]);
-            mean += (double)a[t * tokens + j] * d[j];
-        }
-        for (size_t j = 0; j < tokens; j++)
-            d[j] = (double)a[t * tokens + j] * (d[j] - mean) / (1 + mean);
+    double sum = 1;
+    for (int k = 18; k >= 2; k--)
+        sum = 1 + sum * x * (1.0 / k);
+    return x * sum;
+}
+
+/* ΔA_j = A_j (ε_j − m)/(1 + m) of one row with ε = e^δ − 1 and m = Σ A ε: nothing cancels, however small δ is. */
+static void small_change_of_row(size_t n, const real *a, const real *delta, real *ret_change)
+{
+    double mean = 0;
+#pragma omp simd reduction(+ : mean)
+    for (size_t j = 0; j < n; j++)
+        mean += (double)a[j] * small_expm1((double)delta[j]);
+    double inverse = 1 / (1 + mean);
+#pragma omp simd
+    for (size_t j = 0; j < n; j++)
+        ret_change[j] = (real)((double)a[j] * (small_expm1((double)delta[j]) - mean) * inverse);
+}
+
+/* The same where some |δ| is above 1: A_j e^(δ_j − top)/Z − A_j, which no e^δ overflows. */
+static void large_change_of_row(size_t n, const real *a, const real *delta, real *ret_change)
+{
+    double top = -INFINITY, sum = 0;
+    for (size_t j = 0; j < n; j++)
+        top = a[j] > 0 && (double)delta[j] > top ? (double)delta[j] : top;
+    for (size_t j = 0; j < n; j++)
+        sum += a[j] > 0 ? (double)a[j] * exp((double)delta[j] - top) : 0;
+    for (size_t j = 0; j < n; j++)
+        ret_change[j] = a[j] > 0 ? (real)((double)a[j] * (exp((double)delta[j] - top) / sum - 1)) : 0;
+}
+
+/* The weights' change from the logits': rows of softmax(S + ΔS) − softmax(S). */
+MULTIVERSION
+static void weights_change(const struct attention_shape *s, const real *a, const real *delta, real *ret_change)
+{
+    for (size_t t = 0; t < s->tokens; t++) {
+        size_t n = visible(s, t), at = t * s->tokens;
+        bool small = true;
+        for (size_t j = 0; j < n; j++)
+            small = small && delta[at + j] <= 1 && delta[at + j] >= -1;
+        if (small)
+            small_change_of_row(n, a + at, delta + at, ret_change + at);
+        else
+            large_change_of_row(n, a + at, delta + at, ret_change + at);
+        for (size_t j = n; j < s->tokens; j++)
+            ret_change[at + j] = 0;
     }
-}
-
-/* ΔC = ΔA (V + ΔV) + A ΔV. */
-static void context_change(const struct attention_shape *s, const real *a, const double *da, struct matrix v,
-                           struct matrix dv, struct matrix ret_change)
-{
-    for (size_t t = 0; t < s->tokens; t++)
-        for (size_t c = 0; c < s->width; c++) {
-            double sum = 0;
-            for (size_t j = 0; j < s->tokens; j++) {
-                double value = (double)v.values[j * v.stride + c], moved = (double)dv.values[j * dv.stride + c];
-                sum += da[t * s->tokens + j] * (value + moved) + (double)a[t * s->tokens + j] * moved;
-            }
-            ret_change.values[t * ret_change.stride + c] = (real)sum;
-        }
 }
 
 void attention_difference(const struct attention_shape *s, size_t rows, const real *q, const real *k, const real *v,
                           const real *weights, const real *change_q, const real *change_k, const real *change_v,
-                          double *scratch, real *ret_logits, real *ret_context)
+                          real *scratch, real *ret_logits, real *ret_context)
 {
-    size_t square = s->tokens * s->tokens;
+    struct matrix change = matrix_of(scratch, s->tokens, s->tokens);
     for (size_t i = 0; i < rows; i++)
         for (size_t h = 0; h < s->heads; h++) {
-            const real *a = square_of(s, weights, i, h).values;
-            real *logits = square_of(s, ret_logits, i, h).values;
+            struct matrix a = square_of(s, weights, i, h), logits = square_of(s, ret_logits, i, h);
+            struct matrix dv = head_of(s, change_v, i, h), context = head_of(s, ret_context, i, h);
             logits_change(s, head_of(s, q, i, h), head_of(s, k, i, h), head_of(s, change_q, i, h),
-                          head_of(s, change_k, i, h), scratch);
-            for (size_t j = 0; j < square; j++)
-                logits[j] = (real)scratch[j];
-            weights_change(s->tokens, a, scratch);
-            context_change(s, a, scratch, head_of(s, v, i, h), head_of(s, change_v, i, h),
-                           head_of(s, ret_context, i, h));
+                          head_of(s, change_k, i, h), logits);
+            weights_change(s, a.values, logits.values, change.values);
+            /* ΔC = ΔA·V + ΔA·ΔV + A·ΔV */
+            blas_multiply(change, PLAIN, head_of(s, v, i, h), PLAIN, 0, context);
+            blas_multiply(change, PLAIN, dv, PLAIN, 1, context);
+            blas_multiply(a, PLAIN, dv, PLAIN, 1, context);
         }
 }

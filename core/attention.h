@@ -29,10 +29,10 @@ void attention_backward(const struct attention_shape *shape, size_t rows, const 
 
 /*
  * The exact changes ΔS = ((Q+ΔQ)(K+ΔK)ᵀ − QKᵀ)/√d (masked ones 0) and softmax(S+ΔS)(V+ΔV) − AV, without subtracting
- * two forwards. `scratch` holds tokens² doubles.
+ * two forwards. `scratch` holds tokens² reals.
  */
 void attention_difference(const struct attention_shape *shape, size_t rows, const real *q, const real *k, const real *v,
                           const real *weights, const real *change_q, const real *change_k, const real *change_v,
-                          double *scratch, real *ret_logits, real *ret_context);
+                          real *scratch, real *ret_logits, real *ret_context);
 
 #endif

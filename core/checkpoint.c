@@ -2,7 +2,7 @@
  * The exact state of a training after a completed step.
  *
  * Layout, in the machine's byte order (a checkpoint is read back by the same build): struct header, then parameters,
- * buffers, velocity (where the optimiser has one), each as reals. The order of an epoch's samples depends on seed and
+ * buffers, and what the optimiser remembers, each as reals. The order of an epoch's samples depends on seed and
  * epoch alone, so the step is also the random state and the position in the data.
  */
 #include <stdlib.h>
@@ -18,7 +18,7 @@ struct header {
     uint64_t step;
     double epoch_loss;
     uint64_t epoch_correct;
-    uint64_t parameters, buffers, velocity; /* counts of reals */
+    uint64_t parameters, buffers, memory; /* counts of reals */
 };
 
 static const char magic[8] = "PLUMBCKP";
@@ -26,14 +26,14 @@ static const char magic[8] = "PLUMBCKP";
 static struct header header_of(const struct trainer *t)
 {
     struct header h = {
-        .version = 1,
+        .version = 2,
         .real_size = sizeof(real),
         .step = t->step,
         .epoch_loss = t->epoch_loss,
         .epoch_correct = t->epoch_correct,
         .parameters = t->network->parameter_count,
         .buffers = t->network->buffer_count,
-        .velocity = t->optimiser.velocity ? t->optimiser.count : 0,
+        .memory = t->optimiser.memory_count,
     };
     memcpy(h.magic, magic, sizeof h.magic);
     memcpy(h.spec_hash, t->spec->hash, sizeof h.spec_hash);
@@ -42,7 +42,7 @@ static struct header header_of(const struct trainer *t)
 
 static size_t body_size(const struct header *h)
 {
-    return (h->parameters + h->buffers + h->velocity) * sizeof(real);
+    return (h->parameters + h->buffers + h->memory) * sizeof(real);
 }
 
 enum status trainer_save(const struct trainer *t, uint8_t **ret_bytes, size_t *ret_size, struct error *err)
@@ -58,8 +58,7 @@ enum status trainer_save(const struct trainer *t, uint8_t **ret_bytes, size_t *r
     at += h.parameters * sizeof(real);
     memcpy(at, t->network->buffers, h.buffers * sizeof(real));
     at += h.buffers * sizeof(real);
-    if (h.velocity)
-        memcpy(at, t->optimiser.velocity, h.velocity * sizeof(real));
+    memcpy(at, t->optimiser.memory, h.memory * sizeof(real));
     *ret_bytes = bytes;
     *ret_size = size;
     return STATUS_OK;
@@ -76,7 +75,7 @@ enum status trainer_restore(struct trainer *t, const uint8_t *bytes, size_t size
     if (memcmp(h.spec_hash, own.spec_hash, sizeof h.spec_hash) != 0)
         return error_set(err, STATUS_INVALID, "the checkpoint belongs to another spec (%.12s…, not %.12s…)",
                          h.spec_hash, own.spec_hash);
-    if (h.parameters != own.parameters || h.buffers != own.buffers || h.velocity != own.velocity ||
+    if (h.parameters != own.parameters || h.buffers != own.buffers || h.memory != own.memory ||
         h.step > t->plan.steps || size != sizeof h + body_size(&own))
         return error_set(err, STATUS_CORRUPT, "the checkpoint's sizes are not those of its spec");
     const uint8_t *at = bytes + sizeof h;
@@ -84,8 +83,7 @@ enum status trainer_restore(struct trainer *t, const uint8_t *bytes, size_t size
     at += h.parameters * sizeof(real);
     memcpy(t->network->buffers, at, h.buffers * sizeof(real));
     at += h.buffers * sizeof(real);
-    if (h.velocity)
-        memcpy(t->optimiser.velocity, at, h.velocity * sizeof(real));
+    memcpy(t->optimiser.memory, at, h.memory * sizeof(real));
     t->step = h.step;
     t->epoch_loss = h.epoch_loss;
     t->epoch_correct = h.epoch_correct;

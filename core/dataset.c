@@ -169,7 +169,6 @@ void dataset_free(struct dataset *dataset)
     }
     free(dataset->scaler.shift);
     free(dataset->scaler.factor);
-    free(dataset->warning);
     free(dataset);
 }
 
@@ -185,5 +184,5 @@ const struct dataset_info *dataset_info(const struct dataset *dataset)
 
 const char *dataset_warning(const struct dataset *dataset)
 {
-    return dataset->warning;
+    return dataset->info.remark[0] ? dataset->info.remark : NULL;
 }

@@ -47,6 +47,7 @@ struct dataset_info {
     struct shape shape;
     size_t classes;
     size_t train_count, test_count; /* after the limits */
+    char remark[96]; /* for the run's log: "2 of 5 data_batch files found: …"; empty where there is none */
 };
 
 struct dataset; /* opaque; immutable after loading, so any number of threads may read it */
@@ -80,7 +81,7 @@ void cleanup_dataset(struct dataset **dataset);
 
 const struct dataset_info *dataset_info(const struct dataset *dataset);
 
-/* A remark for the run's log ("2 of 5 data_batch files found: 20,000 images"), or NULL. */
+/* The remark of dataset_info, or NULL where there is none. */
 const char *dataset_warning(const struct dataset *dataset);
 
 /*
@@ -94,7 +95,7 @@ void dataset_gather(const struct dataset *dataset, enum split split, const uint3
  * Every data set with whether it was found, for GET /datasets: [{"name", "found", "folder", "path", "shape", "classes",
  * "train", "test", "detail", "options"}]. For npy there is one item for each folder with a train_x.npy, `path` being
  * what a spec would give, or one that was not found; synthetic is described with its defaults. `detail` says what is
- * wrong where `found` is false, else it is null. `options` is options_describe of its keys. NULL when memory runs out.
+ * wrong where `found` is false, and else is the remark of dataset_info, or null. `options` is options_describe of its keys. NULL when memory runs out.
  */
 json_t *datasets_describe(const struct dataset_folders *folders);
 

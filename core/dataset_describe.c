@@ -36,11 +36,12 @@ static json_t *describe(const struct dataset_loader *loader, const char *path, c
         status = dataset_find(&spec, folders, &folder, &info, &err);
     }
     bool found = status == STATUS_OK;
+    const char *detail = !found ? err.text : info.remark[0] ? info.remark : NULL;
     json_t *item =
         json_pack("{s:s, s:b, s:s?, s:s?, s:o, s:I, s:I, s:I, s:s?, s:o}", "name", loader->name, "found", found,
                   "folder", folder, "path", path, "shape", describe_shape(&info.shape), "classes",
                   (json_int_t)info.classes, "train", (json_int_t)info.train_count, "test", (json_int_t)info.test_count,
-                  "detail", found ? NULL : err.text, "options", options_describe(loader->options));
+                  "detail", detail, "options", options_describe(loader->options));
     json_decref(given);
     json_decref(expanded);
     problem_list_clear(&problems);

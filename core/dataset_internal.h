@@ -16,6 +16,8 @@
 #define DATASET_TABLE(ROW)                                                                                             \
     ROW("fashion-mnist", dataset_fashion_mnist)                                                                        \
     ROW("mnist", dataset_mnist)                                                                                        \
+    ROW("cifar-10", dataset_cifar_10)                                                                                  \
+    ROW("cifar-100", dataset_cifar_100)                                                                                \
     ROW("npy", dataset_npy)                                                                                            \
     ROW("synthetic", dataset_synthetic)
 
@@ -54,7 +56,6 @@ struct dataset {
     size_t sample_bytes;
     struct dataset_split splits[2]; /* by enum split */
     struct scaler scaler;
-    char *warning; /* owned, or NULL */
 };
 
 struct dataset_loader {
@@ -83,12 +84,11 @@ DATASET_TABLE(DATASET_DECLARE)
 #undef DATASET_DECLARE
 
 extern const char *const dataset_name_list[];
-extern const char *const dataset_names_later[];
 extern const char *const dataset_scaling_names[];
 
 /* The keys that every data set takes. */
 #define DATASET_COMMON_OPTIONS                                                                                         \
-    {"name", OPTION_CHOICE, NULL, .choices = dataset_name_list, .later = dataset_names_later, .help = "the data set"}, \
+    {"name", OPTION_CHOICE, NULL, .choices = dataset_name_list, .help = "the data set"},                               \
         {"train_limit",                                                                                                \
          OPTION_INTEGER,                                                                                               \
          "null",                                                                                                       \

@@ -8,8 +8,6 @@
 const char *const dataset_name_list[] = {DATASET_TABLE(DATASET_NAME) NULL};
 #undef DATASET_NAME
 
-const char *const dataset_names_later[] = {"cifar-10", "cifar-100", NULL};
-
 const char *const dataset_scaling_names[] = {
     [SCALING_NONE] = "none", [SCALING_UNIT] = "unit", [SCALING_STANDARD] = "standard", NULL};
 

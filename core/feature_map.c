@@ -346,6 +346,7 @@ static const struct feature_map map_affine = {
     .name = "affine",
     .formula = "W x + b",
     .features = "[x; 1]",
+    .normalised = "x",
     .self_factor = "‖x‖² + 1",
     .apply = affine_apply,
     .pull_back = affine_pull_back,
@@ -355,6 +356,7 @@ static const struct feature_map map_affine_like = {
     .name = "affine-like",
     .formula = "(W x + b) / √(1 + ‖x‖²)",
     .features = "[x; 1] / √(1 + ‖x‖²)",
+    .normalised = "x / √(1 + ‖x‖²)",
     .self_factor = "1",
     .apply = affine_like_apply,
     .pull_back = affine_like_pull_back,
@@ -364,6 +366,7 @@ static const struct feature_map map_l2 = {
     .name = "l2",
     .formula = "W x/‖x‖ + b",
     .features = "[x/‖x‖; 1]",
+    .normalised = "x/‖x‖",
     .self_factor = "2",
     .apply = l2_apply,
     .pull_back = l2_pull_back,
@@ -373,6 +376,7 @@ static const struct feature_map map_rms = {
     .name = "rms",
     .formula = "W √n x/‖x‖ + b",
     .features = "[√n x/‖x‖; 1]",
+    .normalised = "√n x/‖x‖",
     .self_factor = "n + 1",
     .apply = rms_apply,
     .pull_back = rms_pull_back,
@@ -382,6 +386,7 @@ static const struct feature_map map_layer = {
     .name = "layer",
     .formula = "W LN(x) + b",
     .features = "[LN(x); 1]",
+    .normalised = "LN(x)",
     .self_factor = "n σ²/(σ² + ε) + 1",
     .apply = layer_apply,
     .pull_back = layer_pull_back,
@@ -391,6 +396,7 @@ static const struct feature_map map_batch = {
     .name = "batch",
     .formula = "W BN(x) + b",
     .features = "[BN(x); 1]",
+    .normalised = "BN(x)",
     .self_factor = "varies by sample; mean over the batch ≈ n + 1",
     .running_statistics = true,
     .apply = batch_apply,
@@ -421,13 +427,19 @@ enum status features_apply(struct features *f, enum statistics_mode mode, struct
     return STATUS_OK;
 }
 
+bool variant_describe(json_t *list, const char *name, const char *formula, const char *features,
+                      const char *self_factor)
+{
+    return json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s?}", "name", name, "formula", formula, "features",
+                                                 features, "self_factor", self_factor)) == 0;
+}
+
 json_t *feature_maps_describe(void)
 {
     json_t *list = json_array();
-    for (const struct feature_map *const *map = feature_maps; list && *map; map++) {
-        json_t *item = json_pack("{s:s, s:s, s:s, s:s}", "name", (*map)->name, "formula", (*map)->formula, "features",
-                                 (*map)->features, "self_factor", (*map)->self_factor);
-        if (json_array_append_new(list, item) != 0) {
+    for (const struct feature_map *const *at = feature_maps; list && *at; at++) {
+        const struct feature_map *map = *at;
+        if (!variant_describe(list, map->name, map->formula, map->features, map->self_factor)) {
             json_decref(list);
             return NULL;
         }

@@ -50,6 +50,7 @@ struct feature_map {
     const char *name;        /* in the API */
     const char *formula;     /* of the layer's output */
     const char *features;    /* u(x) */
+    const char *normalised;  /* u(x) without the constant's feature */
     const char *self_factor; /* k_ii with a bias */
     bool running_statistics; /* needs them */
     /* Fills f->u and f->factors. */
@@ -83,7 +84,11 @@ static inline size_t features_width(const struct features *f)
 enum status features_apply(struct features *f, enum statistics_mode mode, struct running_statistics running,
                            struct arena *arena, struct error *err);
 
-/* The table for the API; NULL when memory runs out. */
+/* The table for the API: [{"name", "formula", "features", "self_factor"}]. NULL when memory runs out. */
 json_t *feature_maps_describe(void);
+
+/* Appends one such item to `list`; self_factor NULL where there is none. False when memory ran out. */
+bool variant_describe(json_t *list, const char *name, const char *formula, const char *features,
+                      const char *self_factor);
 
 #endif

@@ -13,6 +13,7 @@
 #include <stddef.h>
 
 #include "core/arena.h"
+#include "core/blas.h"
 #include "core/feature_map.h"
 #include "core/option.h"
 #include "core/real.h"
@@ -38,6 +39,14 @@ struct layer_tensor {
     bool drawn;
 };
 
+/* An activation of a layer that its parameters move. */
+struct layer_site {
+    const char *part;    /* "q", "logits", …; "" where the layer has one site */
+    const char *variant; /* NULL: the layer's */
+    size_t size;         /* values of one sample; set to the layer's output where `plan` leaves 0 */
+    bool linear;         /* in the parameters, with effective_update; else the layer view is by `difference` */
+};
+
 /* A layer in its network. Filled by `plan`; constant afterwards. */
 struct layer {
     const struct layer_ops *ops;
@@ -46,17 +55,24 @@ struct layer {
     size_t in, out;             /* their sizes */
     struct layer_tensor tensors[LAYER_MAX_TENSORS];
     size_t tensor_count;
-    size_t parameter_count, buffer_count;       /* reals */
-    size_t parameter_offset, buffer_offset;     /* into the slices of what holds the layer: network or residual */
-    const char *variant;                        /* NULL where there is none; static */
-    const char *sites[LAYER_MAX_SITES];         /* the part's name, "" where the layer has one site */
-    const char *site_variants[LAYER_MAX_SITES]; /* where sites differ in it; NULL: the layer's */
+    size_t parameter_count, buffer_count;     /* reals */
+    size_t parameter_offset, buffer_offset;   /* into the slices of what holds the layer: network or residual */
+    const char *variant;                      /* NULL where there is none; static */
+    struct layer_site sites[LAYER_MAX_SITES]; /* none where there are no parameters */
     size_t site_count;
     double init_gain;       /* set by the network from the activation that follows: He or Glorot */
     struct layer *children; /* a residual's own layers; owned */
     size_t child_count;
     size_t id;    /* place in the network's list of all layers, inner ones included */
     void *detail; /* the type's own struct of ops->detail_size bytes; the network's */
+};
+
+/* ∂l_i/∂W̃ of one sample i is UᵀG. */
+struct sample_factors {
+    struct matrix u; /* positions × width */
+    const real *g;   /* positions × out */
+    size_t out;
+    bool learned_place; /* every position has a feature of its own besides: 1 there, 0 elsewhere */
 };
 
 enum pass_mode {
@@ -74,14 +90,16 @@ struct layer_pass {
     const real *parameters; /* the layer's slice of the network's blocks */
     real *gradient;         /* likewise: ∂L/∂θ, set by backward */
     real *buffers;
-    const real *x;                        /* rows × in */
-    real *z;                              /* rows × out; set by forward */
-    const real *dz;                       /* ∂L/∂z, rows × out; for backward */
-    real *dx;                             /* ∂L/∂x, rows × in; set by backward unless `skip_dx` */
-    bool skip_dx;                         /* nothing before this layer has parameters */
-    struct layer_pass **all;              /* the passes of all layers of the network, by layer->id */
-    const real *changes[LAYER_MAX_SITES]; /* of each site; set by `difference` */
-    void *kept;                           /* what forward keeps for backward and for the effective update */
+    const real *x;                          /* rows × in */
+    real *z;                                /* rows × out; set by forward */
+    const real *dz;                         /* ∂L/∂z, rows × out; for backward */
+    real *dx;                               /* ∂L/∂x, rows × in; set by backward unless `skip_dx` */
+    bool skip_dx;                           /* nothing before this layer has parameters */
+    struct layer_pass **all;                /* the passes of all layers of the network, by layer->id */
+    const real *gradients[LAYER_MAX_SITES]; /* at each site, where a layer has several; set by backward */
+    bool record;                            /* `difference` enters the sites' changes */
+    const real *changes[LAYER_MAX_SITES];   /* of each site, or of the output of a layer that has none */
+    void *kept;                             /* what forward keeps for backward and for the effective update */
 };
 
 struct layer_ops {
@@ -98,17 +116,21 @@ struct layer_ops {
     enum status (*forward)(const struct layer *layer, struct layer_pass *pass, struct error *err);
     enum status (*backward)(const struct layer *layer, struct layer_pass *pass, struct error *err);
     /*
-     * What the step `delta` (Δθ of this layer's parameters, before it is rounded into θ) does to site `site`, the
-     * layer's input held fixed (theory.md §1), after a backward pass. The split by samples is made where `rule` is
-     * plain. NULL for layers without parameters.
+     * What the step `delta` (Δθ of this layer's parameters, before it is rounded into θ) does to these rows of the
+     * linear site `site`, the layer's input held fixed (theory.md §1), after a backward pass. The split by samples is
+     * made where `rule` is plain and not whole. NULL for layers without linear sites.
      */
     enum status (*effective_update)(const struct layer *layer, const struct layer_pass *pass, size_t site,
-                                    const real *delta, const struct step_rule *rule, struct site_update *ret_update,
-                                    struct error *err);
+                                    struct row_range rows, const real *delta, const struct step_rule *rule,
+                                    struct site_update *ret_update, struct error *err);
+    /* The gradient of one row's loss by the parameters of a site z = W̃u, in two factors; the features are valid until
+     * the next call. NULL for layers without such a site. */
+    void (*sample_factors)(const struct layer *layer, const struct layer_pass *pass, size_t site, size_t row,
+                           struct sample_factors *ret_factors);
     /*
      * The change of the output when the input changes by dx (rows × in; NULL for none) and the parameters by `delta`
      * (NULL for none): rows × out, exact and never by subtracting two forwards (theory.md §5 "Precision"). Batch
-     * statistics are taken anew. After a forward pass. A layer with several sites sets pass->changes.
+     * statistics are taken anew. After a forward pass. A layer with several sites sets pass->changes if pass->record.
      */
     enum status (*difference)(const struct layer *layer, struct layer_pass *pass, const real *dx, const real *delta,
                               real *ret_dz, struct error *err);
@@ -119,6 +141,12 @@ struct layer_ops {
     /* He's gain √(2/(1+slope²)) of an activation; NULL for other layers, which take Glorot's rule. */
     double (*he_gain)(const struct layer *layer);
 };
+
+/* The gradient at a site. */
+static inline const real *layer_pass_gradient(const struct layer_pass *pass, size_t site)
+{
+    return pass->gradients[site] ? pass->gradients[site] : pass->dz;
+}
 
 /* Where the mode of a pass takes batch statistics from. */
 static inline enum statistics_mode layer_pass_statistics(const struct layer_pass *pass)
@@ -131,5 +159,8 @@ static inline enum statistics_mode layer_pass_statistics(const struct layer_pass
 /* Declares one tensor in `plan`; returns its place. Dims as PyTorch has them. */
 struct layer_tensor *layer_add_tensor(struct layer *layer, const char *name, bool trained, int rank,
                                       const size_t *dims);
+
+/* Declares a site in `plan`; `size` 0 is that of the output. */
+void layer_add_site(struct layer *layer, struct layer_site site);
 
 #endif

@@ -36,7 +36,6 @@ struct attention_pass {
     struct features normalised[2]; /* of Q and K, with qk_norm */
     const real *q, *k;             /* as they enter the logits */
     real *weights, *context;
-    real *gradients[OUTPUT + 1]; /* at each site, from backward */
 };
 
 static const struct option options[] = {
@@ -83,19 +82,14 @@ static enum status plan(struct layer *layer, const json_t *spec, const char *poi
         projection_add_tensors(&at->projections[p], layer, &names[p]);
         layer->variant = p == 0 ? map->name : layer->variant == map->name ? map->name : "mixed";
     }
-    for (int site = 0; site <= OUTPUT; site++) {
-        layer->sites[layer->site_count] = parts[site];
-        layer->site_variants[layer->site_count++] =
-            site < PROJECTIONS ? at->projections[site].map->name : layer->variant;
-    }
+    for (int site = 0; site <= OUTPUT; site++)
+        layer_add_site(layer, (struct layer_site){
+                                  .part = parts[site],
+                                  .variant = site < PROJECTIONS ? at->projections[site].map->name : NULL,
+                                  .size = site == LOGITS ? heads * tokens * tokens : tokens * n,
+                                  .linear = site < PROJECTIONS,
+                              });
     return STATUS_OK;
-}
-
-/* The number of values of a site of all samples. */
-static size_t site_size(const struct layer *layer, size_t site)
-{
-    const struct attention *at = layer->detail;
-    return site == LOGITS ? at->shape.heads * at->shape.tokens * at->shape.tokens : layer->out;
 }
 
 /* Q or K with each head's vector divided by its norm. */
@@ -122,7 +116,7 @@ static enum status forward(const struct layer *layer, struct layer_pass *pass, s
     if (!own)
         return error_no_memory(err);
     *own = (struct attention_pass){
-        .weights = arena_reals(pass->arena, pass->rows * site_size(layer, LOGITS)),
+        .weights = arena_reals(pass->arena, pass->rows * layer->sites[LOGITS].size),
         .context = arena_reals(pass->arena, pass->rows * layer->out),
     };
     if (!own->weights || !own->context)
@@ -151,10 +145,10 @@ static enum status backward(const struct layer *layer, struct layer_pass *pass, 
 {
     const struct attention *at = layer->detail;
     struct attention_pass *own = pass->kept;
-    real **g = own->gradients, *dx[3] = {NULL};
+    real *g[OUTPUT + 1], *dx[3] = {NULL};
     for (int site = 0; site <= OUTPUT; site++) {
         g[site] = site == O || site == OUTPUT ? (real *)pass->dz
-                                              : arena_reals(pass->arena, pass->rows * site_size(layer, (size_t)site));
+                                              : arena_reals(pass->arena, pass->rows * layer->sites[site].size);
         if (!g[site])
             return error_no_memory(err);
     }
@@ -173,6 +167,8 @@ static enum status backward(const struct layer *layer, struct layer_pass *pass, 
     for (int p = Q; status == STATUS_OK && p <= V; p++)
         status =
             projection_backward(&at->projections[p], pass, own->features[p], g[p], pass->skip_dx ? NULL : &dx[p], err);
+    for (int site = 0; site <= OUTPUT; site++)
+        pass->gradients[site] = g[site];
     if (status != STATUS_OK || pass->skip_dx)
         return status;
     pass->dx = dx[Q];
@@ -187,11 +183,11 @@ static enum status change_all(const struct layer *layer, const struct layer_pass
 {
     const struct attention *at = layer->detail;
     const struct attention_pass *own = pass->kept;
-    double *scratch = arena_take(pass->arena, at->shape.tokens * at->shape.tokens * sizeof *scratch);
+    real *scratch = arena_reals(pass->arena, at->shape.tokens * at->shape.tokens);
     real *entering[2];
     enum status status = scratch ? STATUS_OK : error_no_memory(err);
     for (int site = 0; status == STATUS_OK && site <= OUTPUT; site++) {
-        changes[site] = arena_reals(pass->arena, pass->rows * site_size(layer, (size_t)site));
+        changes[site] = arena_reals(pass->arena, pass->rows * layer->sites[site].size);
         if (!changes[site])
             status = error_no_memory(err);
     }
@@ -217,28 +213,22 @@ static enum status change_all(const struct layer *layer, const struct layer_pass
 }
 
 static enum status effective_update(const struct layer *layer, const struct layer_pass *pass, size_t site,
-                                    const real *delta, const struct step_rule *rule, struct site_update *ret_update,
-                                    struct error *err)
+                                    struct row_range rows, const real *delta, const struct step_rule *rule,
+                                    struct site_update *ret_update, struct error *err)
 {
     const struct attention *at = layer->detail;
     const struct attention_pass *own = pass->kept;
-    if (site < PROJECTIONS)
-        return projection_update(&at->projections[site], pass, own->features[site], own->gradients[site], delta, rule,
-                                 ret_update, err);
-    real *changes[OUTPUT + 1];
-    enum status status = change_all(layer, pass, NULL, delta, changes, err);
-    if (status != STATUS_OK)
-        return status;
-    *ret_update = (struct site_update){
-        .rows = pass->rows,
-        .size = site_size(layer, site),
-        .positions = 1,
-        .gradient = own->gradients[site],
-        .effective = changes[site],
-        .input = pass->x,
-        .input_size = layer->in,
-    };
-    return STATUS_OK;
+    assert(site < PROJECTIONS);
+    return projection_update(&at->projections[site], pass, own->features[site], pass->gradients[site], rows, delta,
+                             rule, ret_update, err);
+}
+
+static void sample_factors(const struct layer *layer, const struct layer_pass *pass, size_t site, size_t row,
+                           struct sample_factors *ret_factors)
+{
+    const struct attention *at = layer->detail;
+    const struct attention_pass *own = pass->kept;
+    projection_sample_factors(&at->projections[site], own->features[site], pass->gradients[site], row, ret_factors);
 }
 
 static enum status difference(const struct layer *layer, struct layer_pass *pass, const real *dx, const real *delta,
@@ -248,7 +238,7 @@ static enum status difference(const struct layer *layer, struct layer_pass *pass
     enum status status = change_all(layer, pass, dx, delta, changes, err);
     if (status != STATUS_OK)
         return status;
-    for (int site = 0; site <= OUTPUT; site++)
+    for (int site = 0; pass->record && site <= OUTPUT; site++)
         pass->changes[site] = changes[site];
     memcpy(ret_dz, changes[OUTPUT], pass->rows * layer->out * sizeof *ret_dz);
     return STATUS_OK;
@@ -270,6 +260,7 @@ const struct layer_ops layer_attention = {
     .forward = forward,
     .backward = backward,
     .effective_update = effective_update,
+    .sample_factors = sample_factors,
     .difference = difference,
     .flops = flops,
     .describe_variants = feature_maps_describe,

@@ -31,7 +31,7 @@ static const struct conv_variant variants[] = {
 };
 enum { VARIANTS = sizeof variants / sizeof *variants };
 
-static const char *const variant_names[] = {
+const char *const conv_variant_names[] = {
     "affine", "patch-affine-like", "patch-l2", "patch-rms", "batch", "layer", "rms", "l2", NULL};
 
 struct conv {
@@ -57,7 +57,7 @@ static const struct option options[] = {
     {"kernel", OPTION_INTEGER, "3", 1, 1024, .help = "side of the square kernel"},
     {"stride", OPTION_INTEGER, "1", 1, 1024, .help = "step of the kernel"},
     {"padding", OPTION_INTEGER, "0", 0, 1024, .help = "zeros around the image"},
-    {"variant", OPTION_CHOICE, "\"affine\"", .choices = variant_names, .help = "feature map or normaliser"},
+    {"variant", OPTION_CHOICE, "\"affine\"", .choices = conv_variant_names, .help = "feature map or normaliser"},
     {"axes", OPTION_CHOICE, "\"all\"", .choices = normaliser_axes,
      .help = "of layer, rms and l2: over the whole sample, or each position over its channels"},
     {"bias", OPTION_BOOLEAN, "true", .help = "whether a bias is learned"},
@@ -99,7 +99,7 @@ static enum status plan(struct layer *layer, const json_t *spec, const char *poi
     conv->map = feature_map_find(variant->patch_map);
     layer->variant = variant->name;
     layer->output = (struct shape){3, {conv->channels, conv->unfold.out_height, conv->unfold.out_width}};
-    layer->sites[layer->site_count++] = "";
+    layer_add_site(layer, (struct layer_site){.part = "", .linear = true});
     struct layer_tensor *weight =
         layer_add_tensor(layer, "weight", true, 4, (size_t[]){conv->channels, dims[0], kernel, kernel});
     weight->transposed = weight->drawn = true;
@@ -223,42 +223,55 @@ static enum status backward(const struct layer *layer, struct layer_pass *pass, 
 }
 
 static enum status effective_update(const struct layer *layer, const struct layer_pass *pass, size_t site,
-                                    const real *delta, const struct step_rule *rule, struct site_update *ret_update,
-                                    struct error *err)
+                                    struct row_range rows, const real *delta, const struct step_rule *rule,
+                                    struct site_update *ret_update, struct error *err)
 {
     (void)site;
     const struct conv *conv = layer->detail;
     struct conv_pass *own = pass->kept;
     size_t positions = own->patch.rows, width = features_width(&own->patch);
-    bool split = rule->plain && positions > 1;
-    real *effective = arena_reals(pass->arena, pass->rows * layer->out), *own_sample = NULL, *scratch = NULL;
-    double *factors = arena_take(pass->arena, pass->rows * positions * sizeof *factors);
+    const real *dz = pass->dz + rows.from * layer->out;
+    bool split = rule->plain && !rule->whole && positions > 1;
+    real *effective = arena_reals(pass->arena, rows.count * layer->out), *own_sample = NULL, *scratch = NULL;
+    double *factors = arena_take(pass->arena, rows.count * positions * sizeof *factors);
     if (split) {
-        own_sample = arena_reals(pass->arena, pass->rows * layer->out);
+        own_sample = arena_reals(pass->arena, rows.count * layer->out);
         scratch = arena_reals(pass->arena, linear_own_sample_scratch(positions, width, conv->channels));
     }
     if (!effective || !factors || (split && (!own_sample || !scratch)))
         return error_no_memory(err);
-    for (size_t i = 0; i < pass->rows; i++) {
-        struct matrix u = sample_features(layer, own, i);
+    for (size_t i = 0; i < rows.count; i++) {
+        struct matrix u = sample_features(layer, own, rows.from + i);
         linear_forward(u, delta, conv->channels, effective + i * layer->out);
         linear_factors(u, factors + i * positions);
         if (split)
-            linear_own_sample(u, pass->dz + i * layer->out, conv->channels, rule->learning_rate, scratch,
+            linear_own_sample(u, dz + i * layer->out, conv->channels, rule->learning_rate, scratch,
                               own_sample + i * layer->out);
     }
     *ret_update = (struct site_update){
-        .rows = pass->rows,
+        .rows = rows.count,
         .size = layer->out,
         .positions = positions,
-        .gradient = pass->dz,
+        .gradient = dz,
         .effective = effective,
-        .input = pass->x,
+        .input = pass->x + rows.from * layer->in,
         .input_size = layer->in,
         .factors = factors,
         .own_sample = own_sample,
     };
     return STATUS_OK;
+}
+
+static void sample_factors(const struct layer *layer, const struct layer_pass *pass, size_t site, size_t row,
+                           struct sample_factors *ret_factors)
+{
+    (void)site;
+    const struct conv *conv = layer->detail;
+    *ret_factors = (struct sample_factors){
+        .u = sample_features(layer, pass->kept, row),
+        .g = pass->dz + row * layer->out,
+        .out = conv->channels,
+    };
 }
 
 /* u(x + dx)(W̃ + ΔW̃)ᵀ − u(x) W̃ᵀ = u ΔW̃ᵀ + du (W̃ + ΔW̃)ᵀ, patch by patch. */
@@ -305,14 +318,11 @@ static double flops(const struct layer *layer)
 static json_t *describe_variants(void)
 {
     json_t *list = json_array();
-    for (size_t i = 0; list && i < VARIANTS; i++) {
-        json_t *item = json_pack("{s:s, s:s, s:s, s:s}", "name", variants[i].name, "formula", variants[i].formula,
-                                 "features", variants[i].features, "self_factor", variants[i].self_factor);
-        if (json_array_append_new(list, item) != 0) {
+    for (const struct conv_variant *v = variants; list && v < variants + VARIANTS; v++)
+        if (!variant_describe(list, v->name, v->formula, v->features, v->self_factor)) {
             json_decref(list);
             return NULL;
         }
-    }
     return list;
 }
 
@@ -325,6 +335,7 @@ const struct layer_ops layer_conv = {
     .forward = forward,
     .backward = backward,
     .effective_update = effective_update,
+    .sample_factors = sample_factors,
     .difference = difference,
     .flops = flops,
     .describe_variants = describe_variants,

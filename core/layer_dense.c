@@ -42,7 +42,7 @@ static enum status plan(struct layer *layer, const json_t *spec, const char *poi
     layer->output = *input;
     layer->output.dims[input->rank - 1] = projection->units;
     layer->variant = projection->map->name;
-    layer->sites[layer->site_count++] = "";
+    layer_add_site(layer, (struct layer_site){.part = "", .linear = true});
     projection_add_tensors(projection, layer, &projection_names);
     return STATUS_OK;
 }
@@ -61,11 +61,18 @@ static enum status backward(const struct layer *layer, struct layer_pass *pass, 
 }
 
 static enum status effective_update(const struct layer *layer, const struct layer_pass *pass, size_t site,
-                                    const real *delta, const struct step_rule *rule, struct site_update *ret_update,
-                                    struct error *err)
+                                    struct row_range rows, const real *delta, const struct step_rule *rule,
+                                    struct site_update *ret_update, struct error *err)
 {
     (void)site;
-    return projection_update(detail(layer), pass, pass->kept, pass->dz, delta, rule, ret_update, err);
+    return projection_update(detail(layer), pass, pass->kept, pass->dz, rows, delta, rule, ret_update, err);
+}
+
+static void sample_factors(const struct layer *layer, const struct layer_pass *pass, size_t site, size_t row,
+                           struct sample_factors *ret_factors)
+{
+    (void)site;
+    projection_sample_factors(detail(layer), pass->kept, pass->dz, row, ret_factors);
 }
 
 static enum status difference(const struct layer *layer, struct layer_pass *pass, const real *dx, const real *delta,
@@ -88,6 +95,7 @@ const struct layer_ops layer_dense = {
     .forward = forward,
     .backward = backward,
     .effective_update = effective_update,
+    .sample_factors = sample_factors,
     .difference = difference,
     .flops = flops,
     .describe_variants = feature_maps_describe,

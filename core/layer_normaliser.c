@@ -5,6 +5,7 @@
  * it has no self factor (theory.md §5). A gain per feature is one a channel for images.
  */
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "core/layers.h"
@@ -47,7 +48,7 @@ static enum status plan(struct layer *layer, const json_t *spec, const char *poi
     layer->variant = map->name;
     if (d->gains > 0) {
         layer_add_tensor(layer, "gain", true, 1, (size_t[]){d->gains})->start = 1;
-        layer->sites[layer->site_count++] = "";
+        layer_add_site(layer, (struct layer_site){.part = "", .linear = true});
     }
     return STATUS_OK;
 }
@@ -108,23 +109,23 @@ static enum status backward(const struct layer *layer, struct layer_pass *pass, 
 }
 
 static enum status effective_update(const struct layer *layer, const struct layer_pass *pass, size_t site,
-                                    const real *delta, const struct step_rule *rule, struct site_update *ret_update,
-                                    struct error *err)
+                                    struct row_range rows, const real *delta, const struct step_rule *rule,
+                                    struct site_update *ret_update, struct error *err)
 {
     (void)site;
     (void)rule;
     const struct features *f = pass->kept;
-    real *effective = arena_reals(pass->arena, pass->rows * layer->out);
+    real *effective = arena_reals(pass->arena, rows.count * layer->out);
     if (!effective)
         return error_no_memory(err);
-    multiply(layer->detail, pass->rows * layer->out, delta, f->u, effective);
+    multiply(layer->detail, rows.count * layer->out, delta, f->u + rows.from * layer->out, effective);
     *ret_update = (struct site_update){
-        .rows = pass->rows,
+        .rows = rows.count,
         .size = layer->out,
         .positions = 1,
-        .gradient = pass->dz,
+        .gradient = pass->dz + rows.from * layer->out,
         .effective = effective,
-        .input = pass->x,
+        .input = pass->x + rows.from * layer->in,
         .input_size = layer->in,
     };
     return STATUS_OK;
@@ -149,6 +150,22 @@ static enum status difference(const struct layer *layer, struct layer_pass *pass
     return STATUS_OK;
 }
 
+/* The maps that are kinds; a gain leaves no self factor, and without one nothing moves. */
+static json_t *describe_variants(void)
+{
+    json_t *list = json_array();
+    for (const char *const *kind = kinds; list && *kind; kind++) {
+        const struct feature_map *map = feature_map_find(*kind);
+        char formula[64];
+        snprintf(formula, sizeof formula, "γ · %s", map->normalised);
+        if (!variant_describe(list, map->name, formula, map->normalised, NULL)) {
+            json_decref(list);
+            return NULL;
+        }
+    }
+    return list;
+}
+
 const struct layer_ops layer_normaliser = {
     .type = "normaliser",
     .formula = "z = γ · u(x) without the constant",
@@ -159,4 +176,5 @@ const struct layer_ops layer_normaliser = {
     .backward = backward,
     .effective_update = effective_update,
     .difference = difference,
+    .describe_variants = describe_variants,
 };

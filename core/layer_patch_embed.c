@@ -64,7 +64,7 @@ static enum status plan(struct layer *layer, const json_t *spec, const char *poi
     assert(e->projection.map);
     layer->output = (struct shape){2, {tokens, dim}};
     layer->variant = e->projection.map->name;
-    layer->sites[layer->site_count++] = "";
+    layer_add_site(layer, (struct layer_site){.part = "", .linear = true});
     projection_add_tensors(&e->projection, layer, &projection_names);
     e->position_offset = layer->parameter_count;
     if (e->positions)
@@ -153,29 +153,39 @@ static enum status backward(const struct layer *layer, struct layer_pass *pass, 
  * Learned positions are one more feature, a 1 at the token's own place: they add 1 to k_pp, and to the effective update
  * of a token the same token's gradients of all samples.
  */
-static void add_position_update(const struct layer *layer, const struct layer_pass *pass, const real *delta,
-                                const struct step_rule *rule, struct site_update *update)
+static void add_position_update(const struct layer *layer, const real *delta, const struct step_rule *rule,
+                                struct site_update *update)
 {
     const struct embed *e = layer->detail;
-    size_t count = pass->rows * layer->out;
-    add_positions(layer, pass->rows, delta + e->position_offset, (real *)update->effective);
-    for (size_t i = 0; i < pass->rows * update->positions; i++)
+    add_positions(layer, update->rows, delta + e->position_offset, (real *)update->effective);
+    for (size_t i = 0; i < update->rows * update->positions; i++)
         ((double *)update->factors)[i] += 1;
-    for (size_t i = 0; update->own_sample && i < count; i++)
-        ((real *)update->own_sample)[i] -= (real)rule->learning_rate * pass->dz[i];
+    for (size_t i = 0; update->own_sample && i < update->rows * layer->out; i++)
+        ((real *)update->own_sample)[i] -= (real)rule->learning_rate * update->gradient[i];
 }
 
 static enum status effective_update(const struct layer *layer, const struct layer_pass *pass, size_t site,
-                                    const real *delta, const struct step_rule *rule, struct site_update *ret_update,
-                                    struct error *err)
+                                    struct row_range rows, const real *delta, const struct step_rule *rule,
+                                    struct site_update *ret_update, struct error *err)
 {
     (void)site;
     const struct embed *e = layer->detail;
     const struct embed_pass *own = pass->kept;
-    enum status status = projection_update(&e->projection, pass, own->features, pass->dz, delta, rule, ret_update, err);
+    enum status status =
+        projection_update(&e->projection, pass, own->features, pass->dz, rows, delta, rule, ret_update, err);
     if (status == STATUS_OK && e->positions)
-        add_position_update(layer, pass, delta, rule, ret_update);
+        add_position_update(layer, delta, rule, ret_update);
     return status;
+}
+
+static void sample_factors(const struct layer *layer, const struct layer_pass *pass, size_t site, size_t row,
+                           struct sample_factors *ret_factors)
+{
+    (void)site;
+    const struct embed *e = layer->detail;
+    const struct embed_pass *own = pass->kept;
+    projection_sample_factors(&e->projection, own->features, pass->dz, row, ret_factors);
+    ret_factors->learned_place = e->positions;
 }
 
 static enum status difference(const struct layer *layer, struct layer_pass *pass, const real *dx, const real *delta,
@@ -211,6 +221,7 @@ const struct layer_ops layer_patch_embed = {
     .forward = forward,
     .backward = backward,
     .effective_update = effective_update,
+    .sample_factors = sample_factors,
     .difference = difference,
     .flops = flops,
     .describe_variants = feature_maps_describe,

@@ -34,7 +34,7 @@ static enum status plan(struct layer *layer, const json_t *spec, const char *poi
     layer->parameter_count = stack.parameter_count;
     layer->buffer_count = stack.buffer_count;
     if (layer->parameter_count > 0)
-        layer->sites[layer->site_count++] = "";
+        layer_add_site(layer, (struct layer_site){.part = ""});
     return STATUS_OK;
 }
 
@@ -68,28 +68,6 @@ static enum status backward(const struct layer *layer, struct layer_pass *pass, 
     return STATUS_OK;
 }
 
-static enum status effective_update(const struct layer *layer, const struct layer_pass *pass, size_t site,
-                                    const real *delta, const struct step_rule *rule, struct site_update *ret_update,
-                                    struct error *err)
-{
-    (void)site;
-    (void)rule;
-    struct layer_pass inner = *pass;
-    real *effective = arena_reals(pass->arena, pass->rows * layer->out);
-    if (!effective)
-        return error_no_memory(err);
-    *ret_update = (struct site_update){
-        .rows = pass->rows,
-        .size = layer->out,
-        .positions = 1,
-        .gradient = pass->dz,
-        .effective = effective,
-        .input = pass->x,
-        .input_size = layer->in,
-    };
-    return layer_stack_difference(layer->children, layer->child_count, &inner, NULL, delta, effective, err);
-}
-
 static enum status difference(const struct layer *layer, struct layer_pass *pass, const real *dx, const real *delta,
                               real *ret_dz, struct error *err)
 {
@@ -107,6 +85,5 @@ const struct layer_ops layer_residual = {
     .plan = plan,
     .forward = forward,
     .backward = backward,
-    .effective_update = effective_update,
     .difference = difference,
 };

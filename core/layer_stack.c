@@ -19,6 +19,11 @@ struct layer_tensor *layer_add_tensor(struct layer *layer, const char *name, boo
     return tensor;
 }
 
+void layer_add_site(struct layer *layer, struct layer_site site)
+{
+    layer->sites[layer->site_count++] = site;
+}
+
 static enum status plan_layer(struct layer_stack *stack, size_t index, const json_t *spec, const char *pointer,
                               const char *path, struct problem_list *problems, struct error *err)
 {
@@ -43,6 +48,9 @@ static enum status plan_layer(struct layer_stack *stack, size_t index, const jso
     if (status != STATUS_OK)
         return status;
     layer->out = shape_size(&layer->output);
+    for (size_t i = 0; i < layer->site_count; i++)
+        if (layer->sites[i].size == 0)
+            layer->sites[i].size = layer->out;
     stack->output = layer->output;
     stack->parameter_count += layer->parameter_count;
     stack->buffer_count += layer->buffer_count;
@@ -153,7 +161,8 @@ enum status layer_stack_difference(const struct layer *layers, size_t count, str
         real *dz = i + 1 < count ? arena_reals(whole->arena, whole->rows * layer->out) : ret_dz;
         if (!dz)
             return error_no_memory(err);
-        if (layer->site_count == 1)
+        pass->record = whole->record;
+        if (pass->record && layer->site_count <= 1)
             pass->changes[0] = dz;
         enum status status =
             layer->ops->difference(layer, pass, change, delta ? delta + layer->parameter_offset : NULL, dz, err);

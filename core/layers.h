@@ -10,4 +10,7 @@ extern const struct layer_ops layer_conv, layer_max_pool, layer_avg_pool, layer_
 extern const struct layer_ops layer_attention, layer_patch_embed, layer_residual;
 extern const struct layer_ops layer_normaliser, layer_flatten;
 
+/* The variants of a convolution, NULL-terminated, for an option's choices. */
+extern const char *const conv_variant_names[];
+
 #endif

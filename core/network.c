@@ -102,6 +102,7 @@ enum status network_difference(const struct network *network, struct network_pas
     real *change = arena_reals(pass->whole.arena, pass->rows * network->classes);
     if (!change)
         return error_no_memory(err);
+    pass->whole.record = true;
     return layer_stack_difference(network->stack.layers, network->stack.count, &pass->whole, NULL, delta, change, err);
 }
 

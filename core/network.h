@@ -20,7 +20,9 @@ struct network_site {
     char name[LAYER_PATH_SIZE + 48]; /* "1.dense", "2.attention.q" (product.md "Names") */
     const struct layer *layer;
     size_t index;            /* among the layer's sites */
+    size_t size;             /* values of one sample */
     size_t parameter_offset; /* of the layer, into the network's block */
+    bool moves; /* in the layer view. If not, the layer has no parameters, and moves in the network view only */
 };
 
 /* A parameter or buffer of any layer. */
@@ -35,7 +37,7 @@ struct network {
     struct layer_stack stack;
     const struct layer **all; /* every layer, by id; a residual behind the layers it holds */
     size_t all_count;
-    struct network_site *sites; /* in depth order */
+    struct network_site *sites; /* in depth order; those of layers without parameters where some before has any */
     size_t site_count;
     struct network_tensor *tensors;
     size_t tensor_count;
@@ -61,7 +63,8 @@ void cleanup_network(struct network **network);
  * layer must give; 0 skips that check. Faults go to `problems` with pointers "/model/layers/3" or
  * "/model/layers/3/units", then STATUS_INVALID. `ret_description` (may be NULL) gets
  * {"layers": [{"index": "1", "type", "variant", "shape", "parameters", "flops"}], "sites": ["1.dense", …],
- * "parameters", "flops_per_sample"}.
+ * "network_sites": ["2.tanh", …] (layers without parameters, which move in the network view only), "parameters",
+ * "flops_per_sample"}.
  */
 enum status network_check(const json_t *layers, const struct shape *input, size_t classes, json_t **ret_description,
                           struct problem_list *problems, struct error *err);

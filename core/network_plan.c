@@ -11,7 +11,7 @@ static void count_all(struct network *network, const struct layer *layers, size_
     for (size_t i = 0; i < count; i++) {
         count_all(network, layers[i].children, layers[i].child_count);
         network->all_count++;
-        network->site_count += layers[i].site_count;
+        network->site_count += layers[i].site_count ? layers[i].site_count : 1;
         network->tensor_count += layers[i].tensor_count;
     }
 }
@@ -27,21 +27,39 @@ static void name_tensor(struct network_tensor *item)
     snprintf(item->name + used, sizeof item->name - used, "%s", item->tensor->name);
 }
 
-/* Enters the layers into the lists, depth first; `parameters` and `buffers` are where their holder's slices begin. */
-static void list_all(struct network *network, struct layer *layers, size_t count, size_t parameters, size_t buffers)
+static void list_site(struct network *network, const struct layer *layer, size_t index, size_t parameter_offset)
+{
+    struct network_site *site = &network->sites[network->site_count++];
+    bool moves = layer->site_count > 0;
+    const char *part = moves ? layer->sites[index].part : "";
+    *site = (struct network_site){
+        .layer = layer,
+        .index = index,
+        .size = moves ? layer->sites[index].size : layer->out,
+        .parameter_offset = parameter_offset,
+        .moves = moves,
+    };
+    snprintf(site->name, sizeof site->name, "%s.%s%s%s", layer->path, layer->ops->type, *part ? "." : "", part);
+}
+
+/*
+ * Enters the layers into the lists, depth first; `parameters` and `buffers` are where their holder's slices begin,
+ * `moved` says that a layer before them has parameters.
+ */
+static void list_all(struct network *network, struct layer *layers, size_t count, size_t parameters, size_t buffers,
+                     bool moved)
 {
     for (size_t i = 0; i < count; i++) {
         struct layer *layer = &layers[i];
         size_t parameter_offset = parameters + layer->parameter_offset, buffer_offset = buffers + layer->buffer_offset;
-        list_all(network, layer->children, layer->child_count, parameter_offset, buffer_offset);
+        list_all(network, layer->children, layer->child_count, parameter_offset, buffer_offset, moved);
         layer->id = network->all_count;
         network->all[network->all_count++] = layer;
-        for (size_t k = 0; k < layer->site_count; k++) {
-            struct network_site *site = &network->sites[network->site_count++];
-            const char *part = layer->sites[k];
-            *site = (struct network_site){.layer = layer, .index = k, .parameter_offset = parameter_offset};
-            snprintf(site->name, sizeof site->name, "%s.%s%s%s", layer->path, layer->ops->type, *part ? "." : "", part);
-        }
+        for (size_t k = 0; k < layer->site_count; k++)
+            list_site(network, layer, k, parameter_offset);
+        if (layer->site_count == 0 && moved)
+            list_site(network, layer, 0, parameter_offset);
+        moved = moved || layer->parameter_count > 0;
         for (size_t k = 0; k < layer->tensor_count; k++) {
             struct network_tensor *item = &network->tensors[network->tensor_count++];
             const struct layer_tensor *tensor = &layer->tensors[k];
@@ -62,7 +80,7 @@ static enum status make_lists(struct network *network, struct error *err)
     if (!network->all || !network->sites || !network->tensors)
         return error_no_memory(err);
     network->all_count = network->site_count = network->tensor_count = 0;
-    list_all(network, network->stack.layers, network->stack.count, 0, 0);
+    list_all(network, network->stack.layers, network->stack.count, 0, 0, false);
     return STATUS_OK;
 }
 
@@ -145,7 +163,7 @@ enum status network_check(const json_t *layers, const struct shape *input, size_
     enum status status = network_plan(layers, input, classes, &network, problems, err);
     if (status != STATUS_OK || !ret_description)
         return status;
-    json_t *items = json_array(), *sites = json_array();
+    json_t *items = json_array(), *sites = json_array(), *network_sites = json_array();
     double flops = 0;
     for (size_t i = 0; i < network->all_count; i++) {
         const struct layer *layer = network->all[i];
@@ -153,10 +171,12 @@ enum status network_check(const json_t *layers, const struct shape *input, size_
         json_array_append_new(items, describe_layer(layer));
     }
     for (size_t i = 0; i < network->site_count; i++)
-        json_array_append_new(sites, json_string(network->sites[i].name));
-    bool whole = json_array_size(items) == network->all_count && json_array_size(sites) == network->site_count;
-    json_t *description = json_pack("{s:o, s:o, s:I, s:f}", "layers", items, "sites", sites, "parameters",
-                                    (json_int_t)network->parameter_count, "flops_per_sample", flops);
+        json_array_append_new(network->sites[i].moves ? sites : network_sites, json_string(network->sites[i].name));
+    bool whole = json_array_size(items) == network->all_count &&
+                 json_array_size(sites) + json_array_size(network_sites) == network->site_count;
+    json_t *description =
+        json_pack("{s:o, s:o, s:o, s:I, s:f}", "layers", items, "sites", sites, "network_sites", network_sites,
+                  "parameters", (json_int_t)network->parameter_count, "flops_per_sample", flops);
     if (!description || !whole) {
         json_decref(description);
         return error_no_memory(err);

@@ -1,17 +1,24 @@
 #include "core/optimiser.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #include "core/vector.h"
 
+static size_t memory_size(const struct optimiser_spec *spec, size_t count)
+{
+    if (spec->name == OPTIMISER_SGD)
+        return spec->momentum > 0 ? count : 0;
+    return 2 * count;
+}
+
 enum status optimiser_init(struct optimiser *optimiser, const struct optimiser_spec *spec, size_t count,
                            struct error *err)
 {
-    *optimiser = (struct optimiser){.spec = *spec, .count = count};
-    optimiser->delta = calloc(count, sizeof *optimiser->delta);
-    if (spec->momentum > 0)
-        optimiser->velocity = calloc(count, sizeof *optimiser->velocity);
-    if (optimiser->delta && (optimiser->velocity || !(spec->momentum > 0)))
+    *optimiser = (struct optimiser){.spec = *spec, .count = count, .memory_count = memory_size(spec, count)};
+    optimiser->delta = calloc(count + 1, sizeof *optimiser->delta);
+    optimiser->memory = calloc(optimiser->memory_count + 1, sizeof *optimiser->memory);
+    if (optimiser->delta && optimiser->memory)
         return STATUS_OK;
     optimiser_free(optimiser);
     return error_no_memory(err);
@@ -20,18 +27,36 @@ enum status optimiser_init(struct optimiser *optimiser, const struct optimiser_s
 void optimiser_free(struct optimiser *optimiser)
 {
     free(optimiser->delta);
-    free(optimiser->velocity);
+    free(optimiser->memory);
     *optimiser = (struct optimiser){0};
+}
+
+static double learning_rate(const struct optimiser_spec *spec, size_t step, size_t steps)
+{
+    size_t begin = spec->warmup_steps > 1 ? spec->warmup_steps : 1; /* the step at which η has its full value */
+    if (step < begin)
+        return spec->learning_rate * (double)step / (double)begin;
+    double passed = (double)(step - begin), all = steps > begin ? (double)(steps - begin) : 1;
+    switch (spec->schedule) {
+    case SCHEDULE_COSINE: /* written so that it is 0 at the end, where 1 + cos π is not quite */
+        return spec->learning_rate * pow(sin(M_PI_2 * (all - passed) / all), 2);
+    case SCHEDULE_STEP:
+        return spec->learning_rate * pow(spec->step_factor, floor(passed / (double)spec->step_every));
+    case SCHEDULE_CONSTANT:
+        break;
+    }
+    return spec->learning_rate;
 }
 
 struct step_rule optimiser_rule(const struct optimiser *optimiser, size_t step, size_t steps)
 {
-    (void)step;
-    (void)steps;
     const struct optimiser_spec *spec = &optimiser->spec;
+    bool sgd = spec->name == OPTIMISER_SGD;
     return (struct step_rule){
-        .learning_rate = spec->learning_rate,
-        .plain = !(spec->momentum > 0) && !(spec->weight_decay > 0),
+        .learning_rate = learning_rate(spec, step, steps),
+        .plain = sgd && !(spec->momentum > 0) && !(spec->weight_decay > 0),
+        .adaptive = !sgd,
+        .step = step,
     };
 }
 
@@ -42,8 +67,8 @@ MULTIVERSION
 static void sgd_step(const struct optimiser *o, real rate, const real *restrict theta, const real *restrict gradient)
 {
     real decay = (real)o->spec.weight_decay, momentum = (real)o->spec.momentum;
-    real *restrict delta = o->delta, *restrict velocity = o->velocity;
-    if (!velocity) {
+    real *restrict delta = o->delta, *restrict velocity = o->memory;
+    if (o->memory_count == 0) {
         for (size_t i = 0; i < o->count; i++)
             delta[i] = -rate * (gradient[i] + decay * theta[i]);
         return;
@@ -56,10 +81,38 @@ static void sgd_step(const struct optimiser *o, real rate, const real *restrict 
     }
 }
 
+/*
+ * PyTorch's Adam: m = β₁m + (1 − β₁)d, v = β₂v + (1 − β₂)d² with d = g + λθ, and at step t
+ * Δθ = −η (m/(1 − β₁ᵗ)) / (√(v/(1 − β₂ᵗ)) + ε). AdamW has d = g and Δθ = −ηλθ besides.
+ */
+MULTIVERSION
+static void adam_step(const struct optimiser *o, const struct step_rule *rule, const real *restrict theta,
+                      const real *restrict gradient)
+{
+    const struct optimiser_spec *spec = &o->spec;
+    double t = (double)rule->step, decay = spec->weight_decay;
+    real added = spec->name == OPTIMISER_ADAM ? (real)decay : 0;
+    real taken = spec->name == OPTIMISER_ADAMW ? (real)(rule->learning_rate * decay) : 0;
+    real keep1 = (real)spec->beta1, new1 = (real)(1 - spec->beta1);
+    real keep2 = (real)spec->beta2, new2 = (real)(1 - spec->beta2), epsilon = (real)spec->epsilon;
+    real size = (real)(rule->learning_rate / (1 - pow(spec->beta1, t)));
+    real root = (real)(1 / sqrt(1 - pow(spec->beta2, t)));
+    real *restrict delta = o->delta, *restrict mean = o->memory, *restrict square = o->memory + o->count;
+    for (size_t i = 0; i < o->count; i++) {
+        real direction = gradient[i] + added * theta[i];
+        mean[i] = keep1 * mean[i] + new1 * direction;
+        square[i] = keep2 * square[i] + new2 * direction * direction;
+        delta[i] = -taken * theta[i] - size * mean[i] / (real_sqrt(square[i]) * root + epsilon);
+    }
+}
+
 void optimiser_step(struct optimiser *optimiser, const struct step_rule *rule, const real *parameters,
                     const real *gradient)
 {
-    sgd_step(optimiser, (real)rule->learning_rate, parameters, gradient);
+    if (optimiser->spec.name == OPTIMISER_SGD)
+        sgd_step(optimiser, (real)rule->learning_rate, parameters, gradient);
+    else
+        adam_step(optimiser, rule, parameters, gradient);
 }
 
 MULTIVERSION

@@ -15,9 +15,11 @@
 
 struct optimiser {
     struct optimiser_spec spec;
-    size_t count;   /* of parameters */
-    real *delta;    /* Δθ of the last step */
-    real *velocity; /* of momentum; NULL without */
+    size_t count; /* of parameters */
+    real *delta;  /* Δθ of the last step */
+    /* What is remembered from step to step: nothing, SGD's velocity, or Adam's means of the gradient and its square. */
+    real *memory;
+    size_t memory_count; /* reals: 0, count or 2 · count */
 };
 
 /* The caller frees by optimiser_free. */
@@ -25,7 +27,10 @@ enum status optimiser_init(struct optimiser *optimiser, const struct optimiser_s
                            struct error *err);
 void optimiser_free(struct optimiser *optimiser);
 
-/* η at `step` (from 1) of `steps`, and whether the step is plain SGD. */
+/*
+ * The rule of `step` (from 1) of `steps`. η rises linearly to its value at step warmup_steps, where the schedule begins:
+ * constant; cosine, which is 0 at the last step; or step, multiplied by step_factor every step_every steps.
+ */
 struct step_rule optimiser_rule(const struct optimiser *optimiser, size_t step, size_t steps);
 
 /* Sets optimiser->delta from the gradient; θ is read for weight decay and not changed. */

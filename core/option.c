@@ -83,7 +83,7 @@ static json_t *check_string(const struct option *option, const json_t *value, co
         return NULL;
     }
     if (option->choices && !is_one_of(text, option->choices)) {
-        problem_choice(list, pointer, text, option->choices, option->later);
+        problem_choice(list, pointer, text, option->choices);
         return NULL;
     }
     return json_string(text);
@@ -125,7 +125,7 @@ static json_t *check_parts(const struct option *option, const json_t *value, con
         attribute_cleanup(cleanup_free) char *place = pointer_member(pointer, key);
         if (is_one_of(key, option->parts))
             continue;
-        problem_choice(list, place ? place : pointer, key, option->parts, NULL);
+        problem_choice(list, place ? place : pointer, key, option->parts);
         whole = false;
     }
     for (const char *const *part = option->parts; *part; part++) {
@@ -176,9 +176,6 @@ static json_t *check_value(const struct option *option, const json_t *value, con
     case OPTION_LAYERS:
     case OPTION_ANY:
         return json_deep_copy(value);
-    case OPTION_LATER:
-        problem_add(list, pointer, "\"%s\" is not available in this version: leave it out.", option->name);
-        return NULL;
     }
     return NULL;
 }
@@ -206,14 +203,37 @@ static json_t *fallback_value(const struct option *option)
     return value;
 }
 
+/* Whether the option is taken beside what `result` already chose. */
+static bool is_taken(const struct option *option, const json_t *result)
+{
+    const char *word = option->when_key ? json_string_value(json_object_get(result, option->when_key)) : NULL;
+    return !option->when_key || !word || is_one_of(word, option->when);
+}
+
+/* A key that is not taken may still stand there with its default, which changes nothing; true then. */
+static bool check_idle(const struct option *option, const json_t *value, const json_t *result, const char *pointer,
+                       struct problem_list *list)
+{
+    if (!value)
+        return true;
+    json_t *checked = check_value(option, value, pointer, list), *fallback = fallback_value(option);
+    bool same = checked && fallback && json_equal(checked, fallback);
+    if (checked && fallback && !same)
+        problem_add(list, pointer, "Is not taken where %s is \"%s\": leave it out.", option->when_key,
+                    json_string_value(json_object_get(result, option->when_key)));
+    json_decref(checked);
+    json_decref(fallback);
+    return same;
+}
+
 /* Puts the value of one key into `result`; false after a fault or without memory. */
 static bool expand_key(const struct option *option, const json_t *object, const char *base, json_t *result,
                        struct problem_list *list)
 {
     json_t *value = json_object_get(object, option->name);
-    if (option->kind == OPTION_LATER && !value)
-        return true;
     attribute_cleanup(cleanup_free) char *pointer = pointer_member(base, option->name);
+    if (!is_taken(option, result))
+        return check_idle(option, value, result, pointer ? pointer : base, list);
     if (!value && !option->fallback) {
         problem_add(list, pointer, "Is missing: %s.", option->help ? option->help : "it has no default");
         return false;
@@ -325,20 +345,21 @@ static json_t *describe_option(const struct option *option)
         [OPTION_INTEGERS] = "integers", [OPTION_ANY] = "any",       [OPTION_PARTS] = "parts",
         [OPTION_LAYERS] = "layers",
     };
-    return json_pack("{s:s, s:s, s:b, s:o, s:b, s:o, s:b, s:o, s:b, s:o, s:s}", "name", option->name, "kind",
+    json_t *when = option->when_key
+                       ? json_pack("{s:s, s:o}", "key", option->when_key, "values", describe_choices(option->when))
+                       : NULL;
+    return json_pack("{s:s, s:s, s:b, s:o, s:b, s:o, s:b, s:o, s:b, s:o, s:s, s:o*}", "name", option->name, "kind",
                      kinds[option->kind], "required", option->fallback == NULL, "default",
                      option->fallback ? fallback_value(option) : json_null(), "nullable", option->nullable, "minimum",
                      describe_bound(option, option->minimum), "above_minimum", option->above_minimum, "maximum",
                      describe_bound(option, option->maximum), "below_maximum", option->below_maximum, "choices",
-                     describe_choices(option->choices), "help", option->help ? option->help : "");
+                     describe_choices(option->choices), "help", option->help ? option->help : "", "when", when);
 }
 
 json_t *options_describe(const struct option *options)
 {
     json_t *list = json_array();
     for (; list && options->name; options++) {
-        if (options->kind == OPTION_LATER)
-            continue;
         if (json_array_append_new(list, describe_option(options)) != 0) {
             json_decref(list);
             return NULL;

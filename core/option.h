@@ -24,7 +24,6 @@ enum option_kind {
     OPTION_PARTS,    /* one of `choices` for all `parts`, or an object that gives one to each; becomes the object */
     OPTION_LAYERS,   /* an array of layers, expanded by the spec's checker */
     OPTION_ANY,      /* checked by its owner: `layers`, `model` */
-    OPTION_LATER,    /* a key of the product that this version does not have: refused, never ignored */
 };
 
 struct option {
@@ -35,9 +34,10 @@ struct option {
     bool above_minimum;         /* the minimum itself is refused */
     bool nullable;              /* null is accepted and means "all" or "none" */
     const char *const *choices; /* of OPTION_CHOICE; of OPTION_STRINGS where each item is one of them */
-    const char *const *later;   /* choices of the product that this version does not have, NULL-terminated; or NULL */
     const char *const *parts;   /* of OPTION_PARTS: the object's keys, NULL-terminated */
     bool below_maximum;         /* the maximum itself is refused */
+    const char *when_key;       /* taken only where this key, which stands before it in the table, has one of the */
+    const char *const *when;    /* words `when`; elsewhere its default is passed over and any other value refused */
     const char *too_small;      /* what a number below the minimum would do ("would climb the loss"), or NULL */
     const char *help;           /* one line for a person: meaning, unit */
 };
@@ -75,7 +75,8 @@ const char *option_string(const json_t *object, const char *key); /* NULL for nu
 
 /*
  * A description of the table for the API: [{"name", "kind", "required", "default", "nullable", "minimum",
- * "above_minimum", "maximum", "below_maximum", "choices", "help"}]. `kind` is "integer", "number", "boolean", "string",
+ * "above_minimum", "maximum", "below_maximum", "choices", "help"}], and {"when": {"key", "values"}} of a key that is taken
+ * only there. `kind` is "integer", "number", "boolean", "string",
  * "choice", "strings", "integers" or "any"; default, minimum, maximum and choices are null where there is none. NULL
  * when memory runs out.
  */

@@ -189,8 +189,6 @@ void problem_unknown_key(struct problem_list *list, const char *pointer, const c
     const char *nearest = NULL;
     size_t distance = SIZE_MAX;
     for (const struct option *o = options; o->name; o++) {
-        if (o->kind == OPTION_LATER)
-            continue;
         consider(key, o->name, &distance, &nearest);
         append_word(keys, sizeof keys, o->name);
     }
@@ -203,8 +201,7 @@ void problem_unknown_key(struct problem_list *list, const char *pointer, const c
         problem_add(list, pointer, "The key \"%.*s\" is not known here; no keys are taken.", shown, key);
 }
 
-void problem_choice(struct problem_list *list, const char *pointer, const char *word, const char *const *choices,
-                    const char *const *later)
+void problem_choice(struct problem_list *list, const char *pointer, const char *word, const char *const *choices)
 {
     char words[512] = "";
     const char *nearest = NULL;
@@ -214,9 +211,7 @@ void problem_choice(struct problem_list *list, const char *pointer, const char *
         append_word(words, sizeof words, *choice);
     }
     int shown = shown_length(word, SHOWN_BYTES);
-    if (is_one_of(word, later))
-        problem_add(list, pointer, "\"%s\" is not available in this version; it has %s.", word, words);
-    else if (nearest)
+    if (nearest)
         problem_add(list, pointer, "Must be one of %s; found \"%.*s\": did you mean \"%s\"?", words, shown, word,
                     nearest);
     else

@@ -13,8 +13,7 @@ void problem_found(struct problem_list *list, const char *pointer, const char *w
 /* A key that is not in `options`: names the one that was meant where it looks like a typo, else all of them. */
 void problem_unknown_key(struct problem_list *list, const char *pointer, const char *key, const struct option *options);
 
-/* A word that is not among `choices`: says so where it is of `later` versions, or names the one that was meant. */
-void problem_choice(struct problem_list *list, const char *pointer, const char *word, const char *const *choices,
-                    const char *const *later);
+/* A word that is not among `choices`: names them, and the one that was meant. */
+void problem_choice(struct problem_list *list, const char *pointer, const char *word, const char *const *choices);
 
 #endif

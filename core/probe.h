@@ -2,8 +2,9 @@
  * The probe: at chosen steps it measures, for every sample and site, the ideal update against the effective one
  * (theory.md §5), and summarises them as plots will read them.
  *
- * It takes x, g and u from the pass that the step was computed from, and Δθ from the optimiser; it changes nothing. Its
- * memory is bounded by the rows of one site.
+ * It takes x, g and u from the pass that the step was computed from, and Δθ from the optimiser; it changes nothing but
+ * the pass's record of changes. Its memory is bounded: some rows of one site at a time, all rows of one layer where a
+ * site is not linear in its parameters, all changes of one pass in the network view, and the arena is left as it was.
  */
 #ifndef PLUMBLINE_CORE_PROBE_H
 #define PLUMBLINE_CORE_PROBE_H
@@ -25,12 +26,17 @@ struct probe {
     size_t watch_count;
     size_t batch_rows; /* of the batch's rows, the first so many are measured and summarised */
     size_t capacity;   /* rows at most: batch_rows + watch_count */
-    size_t *picked;    /* the measured rows of the pass: the batch's, then the watched ones */
+    bool layer_view, network_view;
+    bool split; /* interference into within and across; true unless its cost is being measured */
+    size_t contributors; /* of each sample so many others are told; 0: none */
+    size_t *picked;      /* the measured rows of the pass: the batch's, then the watched ones */
     /* reused for each site */
     struct divergence_row *rows;
     double *scratch;
     uint32_t *bins;
     uint8_t *bytes;
+    uint32_t *others; /* of contributors */
+    double *parts;
 };
 
 /* Where a probed step's rows came from: rows 0 … batch−1 are the mini-batch, the others watched samples besides. */
@@ -50,7 +56,7 @@ enum status probe_init(struct probe *probe, const struct probe_spec *spec, const
 void probe_free(struct probe *probe);
 
 /* Measures all sites after the backward pass and tells the observer: samples first, then site by site. */
-enum status probe_measure(struct probe *probe, const struct network *network, const struct network_pass *pass,
+enum status probe_measure(struct probe *probe, const struct network *network, struct network_pass *pass,
                           const struct probed_step *step, const struct training_observer *observer, struct error *err);
 
 #endif

@@ -36,10 +36,16 @@ enum status projection_forward(const struct projection *projection, const struct
 enum status projection_backward(const struct projection *projection, const struct layer_pass *pass,
                                 const struct features *features, const real *dz, real **ret_dx, struct error *err);
 
-/* The effective update of z by a step of the layer's parameters, x held fixed; `gradient` is ∂L/∂z. */
+/* The effective update of these rows of z by a step of the layer's parameters, x held fixed; `gradient` is ∂L/∂z of
+ * all rows. */
 enum status projection_update(const struct projection *projection, const struct layer_pass *pass,
-                              const struct features *features, const real *gradient, const real *delta,
-                              const struct step_rule *rule, struct site_update *ret_update, struct error *err);
+                              const struct features *features, const real *gradient, struct row_range rows,
+                              const real *delta, const struct step_rule *rule, struct site_update *ret_update,
+                              struct error *err);
+
+/* ∂l/∂W̃ of one row; `gradient` is ∂L/∂z of all rows. */
+void projection_sample_factors(const struct projection *projection, const struct features *features,
+                               const real *gradient, size_t row, struct sample_factors *ret_factors);
 
 /* z's change when x changes by dx and the parameters by delta; either may be NULL for none. */
 enum status projection_difference(const struct projection *projection, const struct layer_pass *pass,

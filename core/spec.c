@@ -8,10 +8,10 @@
  *                         {"type": "dense", "units": 10, "variant": "affine", "bias": true}]},
  *    "weights": null,
  *    "optimiser": {"name": "sgd", "learning_rate": 0.05, "momentum": 0.0, "nesterov": false, "weight_decay": 0.0,
- *                  "schedule": "constant"},
+ *                  "schedule": "constant", "warmup_steps": 0},
  *    "batch_size": 64, "epochs": 5, "seed": 1,
  *    "probe": {"schedule": "log", "every": 1, "count": 100, "views": ["layer"], "sites": "all", "samples": null,
- *              "watch": []},
+ *              "watch": [], "contributors": 0},
  *    "threads": 1, "priority": 0, "checkpoint_every": 500, "memory_limit": null, "time_limit": null}
  * Presets are gone from it, null means "all" or "none", whole numbers are JSON integers and all others reals, so that a
  * run has one expanded spec however it was written. Expanding it again gives itself.
@@ -60,7 +60,7 @@ static void check_path(const char *path, const char *pointer, struct problem_lis
 
 static void check_optimiser(const json_t *optimiser, struct problem_list *problems)
 {
-    if (option_boolean(optimiser, "nesterov") && !(option_number(optimiser, "momentum") > 0))
+    if (json_is_true(json_object_get(optimiser, "nesterov")) && !(option_number(optimiser, "momentum") > 0))
         problem_add(problems, "/optimiser/nesterov",
                     "Needs momentum above 0: set /optimiser/momentum, or leave it "
                     "out.");
@@ -108,6 +108,17 @@ static void check_probe(const json_t *probe, struct problem_list *problems)
     check_distinct(views, "/probe/views", problems);
     check_distinct(json_object_get(probe, "watch"), "/probe/watch", problems);
     check_sites(json_object_get(probe, "sites"), problems);
+}
+
+/* Who moved a sample is told apart under plain SGD alone: any memory of the optimiser would pass for other samples. */
+static void check_contributors(const json_t *probe, const json_t *optimiser, struct problem_list *problems)
+{
+    bool plain = strcmp(option_string(optimiser, "name"), "sgd") == 0 &&
+                 json_number_value(json_object_get(optimiser, "momentum")) == 0 &&
+                 option_number(optimiser, "weight_decay") == 0;
+    if (option_integer(probe, "contributors") > 0 && !plain)
+        problem_add(problems, "/probe/contributors",
+                    "Needs plain SGD: take the optimiser sgd without momentum and weight decay, or 0 here.");
 }
 
 /* OpenBLAS silently takes no more threads than there are cores, and the spec would tell something that was not so. */
@@ -160,6 +171,8 @@ static json_t *expand(const json_t *json, struct problem_list *problems)
     model = model ? spec_expand_model(model, dataset ? &dataset_spec : NULL, problems) : NULL;
     json_t *optimiser = expand_part(json, "optimiser", "/optimiser", spec_optimiser_options, check_optimiser, problems);
     json_t *probe = expand_part(json, "probe", "/probe", spec_probe_options, check_probe, problems);
+    if (probe && optimiser)
+        check_contributors(probe, optimiser, problems);
     /* Every one of these is tried, as each takes its part. */
     bool complete = put(whole, "dataset", dataset);
     complete = put(whole, "model", model) && complete;
@@ -184,11 +197,25 @@ static void read_optimiser(const json_t *optimiser, struct optimiser_spec *ret_o
     *ret_optimiser = (struct optimiser_spec){
         .name = (enum optimiser_name)index_of(optimiser_names, option_string(optimiser, "name")),
         .learning_rate = option_number(optimiser, "learning_rate"),
-        .momentum = option_number(optimiser, "momentum"),
         .weight_decay = option_number(optimiser, "weight_decay"),
-        .nesterov = option_boolean(optimiser, "nesterov"),
+        .momentum = json_number_value(json_object_get(optimiser, "momentum")),
+        .nesterov = json_is_true(json_object_get(optimiser, "nesterov")),
+        .beta1 = json_number_value(json_object_get(optimiser, "beta1")),
+        .beta2 = json_number_value(json_object_get(optimiser, "beta2")),
+        .epsilon = json_number_value(json_object_get(optimiser, "epsilon")),
         .schedule = (enum schedule_name)index_of(schedule_names, option_string(optimiser, "schedule")),
+        .step_every = (size_t)json_integer_value(json_object_get(optimiser, "step_every")),
+        .step_factor = json_number_value(json_object_get(optimiser, "step_factor")),
+        .warmup_steps = (size_t)option_integer(optimiser, "warmup_steps"),
     };
+}
+
+static bool has_word(const json_t *array, const char *word)
+{
+    for (size_t i = 0; i < json_array_size(array); i++)
+        if (strcmp(json_string_value(json_array_get(array, i)), word) == 0)
+            return true;
+    return false;
 }
 
 static enum status read_probe(const json_t *probe, struct spec *spec, struct error *err)
@@ -213,6 +240,9 @@ static enum status read_probe(const json_t *probe, struct spec *spec, struct err
         .watch_count = watched,
         .sites = named ? spec->site_storage : NULL,
         .site_count = named,
+        .layer_view = has_word(json_object_get(probe, "views"), "layer"),
+        .network_view = has_word(json_object_get(probe, "views"), "network"),
+        .contributors = (size_t)option_integer(probe, "contributors"),
     };
     return STATUS_OK;
 }

@@ -16,14 +16,20 @@
 #include "core/option.h"
 #include "core/status.h"
 
-enum optimiser_name { OPTIMISER_SGD };
-enum schedule_name { SCHEDULE_CONSTANT };
+enum optimiser_name { OPTIMISER_SGD, OPTIMISER_ADAM, OPTIMISER_ADAMW };
+enum schedule_name { SCHEDULE_CONSTANT, SCHEDULE_COSINE, SCHEDULE_STEP };
 
+/* What the name or the schedule does not take is 0. */
 struct optimiser_spec {
     enum optimiser_name name;
-    double learning_rate, momentum, weight_decay;
+    double learning_rate, weight_decay;
+    double momentum; /* of sgd */
     bool nesterov;
+    double beta1, beta2, epsilon; /* of adam and adamw */
     enum schedule_name schedule;
+    size_t step_every; /* of SCHEDULE_STEP */
+    double step_factor;
+    size_t warmup_steps;
 };
 
 enum probe_schedule { PROBE_NONE, PROBE_EVERY, PROBE_LOG, PROBE_EPOCHS };
@@ -35,8 +41,10 @@ struct probe_spec {
     size_t samples;        /* the first so many of the shuffled batch; SIZE_MAX is all */
     const uint32_t *watch; /* indices of training samples measured at every probed step */
     size_t watch_count;
-    const char *const *sites; /* names; NULL is all */
+    const char *const *sites; /* names; NULL is all that move in the layer view */
     size_t site_count;
+    bool layer_view, network_view;
+    size_t contributors; /* of each sample and site, so many other samples that moved it most; 0: none */
 };
 
 struct spec {
@@ -73,7 +81,8 @@ void cleanup_spec(struct spec **spec);
 
 /*
  * Checks what needs the data set's shape: its presence, that each layer fits its input, that the last layer gives one
- * value a class, that batch_size ≤ training samples, that probe.sites exist and probe.watch lies in the training set.
+ * value a class, that batch_size ≤ training samples, that probe.sites exist (those of layers without parameters in the network view only) and
+ * probe.watch lies in the training set.
  * `ret_cost` (may be NULL) gets a new object with "layers" [{"index", "type", "shape", "parameters"}], "sites" (names),
  * "parameters", "steps", "steps_per_epoch", "probed_steps", "probe_rows" (at most), "flops_per_step".
  *

@@ -93,7 +93,7 @@ static void check_counts(const struct spec *spec, const struct dataset_info *inf
     }
 }
 
-static bool has_site(const json_t *sites, const char *name)
+static bool has_name(const json_t *sites, const char *name)
 {
     for (size_t i = 0; i < json_array_size(sites); i++)
         if (strcmp(json_string_value(json_array_get(sites, i)), name) == 0)
@@ -101,7 +101,9 @@ static bool has_site(const json_t *sites, const char *name)
     return false;
 }
 
-static void check_site_names(const struct spec *spec, const json_t *sites, struct problem_list *problems)
+/* `still` are the sites of layers without parameters. */
+static void check_site_names(const struct spec *spec, const json_t *sites, const json_t *still,
+                             struct problem_list *problems)
 {
     char names[400] = "";
     for (size_t i = 0, used = 0; i < json_array_size(sites) && used + 1 < sizeof names; i++) {
@@ -111,7 +113,12 @@ static void check_site_names(const struct spec *spec, const json_t *sites, struc
     }
     for (size_t i = 0; i < spec->probe.site_count; i++) {
         attribute_cleanup(cleanup_free) char *place = pointer_item("/probe/sites", i);
-        if (!has_site(sites, spec->probe.sites[i]))
+        if (has_name(still, spec->probe.sites[i]) && !spec->probe.network_view)
+            problem_add(problems, place,
+                        "\"%.60s\" has no parameters, so it moves in the network view only: add \"network\" to "
+                        "/probe/views.",
+                        spec->probe.sites[i]);
+        else if (!has_name(still, spec->probe.sites[i]) && !has_name(sites, spec->probe.sites[i]))
             problem_add(problems, place, "The model has no site \"%.60s\"; it has %s.", spec->probe.sites[i], names);
     }
 }
@@ -162,7 +169,7 @@ enum status spec_check(const struct spec *spec, const struct dataset_folders *fo
     check_counts(spec, &info, problems);
     status = network_check(spec->layers, &info.shape, info.classes, &network, problems, err);
     if (status == STATUS_OK)
-        check_site_names(spec, json_object_get(network, "sites"), problems);
+        check_site_names(spec, json_object_get(network, "sites"), json_object_get(network, "network_sites"), problems);
     if ((status == STATUS_OK || status == STATUS_INVALID) && problem_list_count(problems) > before)
         status = spec_problems_error(problems, before, err);
     if (status == STATUS_OK && ret_cost) {

@@ -29,7 +29,6 @@ struct preset {
 };
 const struct preset *spec_preset_find(const char *name);
 extern const char *const spec_preset_names[];
-extern const char *const spec_presets_later[];
 
 /* SHA-256 in lower-case hex of what makes two runs the same: all but name, tags, priority, checkpoint_every,
  * memory_limit, time_limit. */

@@ -7,18 +7,13 @@
 #include "core/option_problem.h"
 #include "core/spec_internal.h"
 
-/* Layer types of the product. Those that are in the registry are taken from there, the others refused as missing. */
-static const char *const product_types[] = {
-    "dense", "conv",    "attention", "patch-embed", "normaliser",  "tanh",    "relu",     "leaky-relu",
-    "gelu",  "sigmoid", "max-pool",  "avg-pool",    "mean-tokens", "flatten", "residual", NULL};
-
 static void problem_layer_type(struct problem_list *problems, const char *pointer, const char *type)
 {
     const char *known[64] = {NULL};
     size_t count = 0;
     for (const struct layer_ops *const *ops = layer_registry; *ops && count + 1 < sizeof known / sizeof *known; ops++)
         known[count++] = (*ops)->type;
-    problem_choice(problems, pointer, type, known, product_types);
+    problem_choice(problems, pointer, type, known);
 }
 
 /* A copy of `object` without `key`, which its owner has read already. */
@@ -139,7 +134,7 @@ static json_t *expand_preset(const json_t *model, const struct dataset_spec *dat
         return NULL;
     const struct preset *preset = spec_preset_find(name);
     if (!preset) {
-        problem_choice(problems, "/model/preset", name, spec_preset_names, spec_presets_later);
+        problem_choice(problems, "/model/preset", name, spec_preset_names);
         return NULL;
     }
     json_t *given = without(model, "preset"), *layers = NULL, *expanded = NULL;

@@ -1,22 +1,21 @@
-/*
- * The keys of a spec, as tables. Keys and words that the product has and this version lacks stand here too, as `later`,
- * so that they are refused as such.
- */
+/* The keys of a spec, as tables. */
 #include "core/spec_internal.h"
 
 #include <math.h>
 
-const char *const optimiser_names[] = {[OPTIMISER_SGD] = "sgd", NULL};
-static const char *const optimisers_later[] = {"adam", "adamw", NULL};
+const char *const optimiser_names[] = {
+    [OPTIMISER_SGD] = "sgd", [OPTIMISER_ADAM] = "adam", [OPTIMISER_ADAMW] = "adamw", NULL};
+static const char *const only_sgd[] = {"sgd", NULL};
+static const char *const only_adam[] = {"adam", "adamw", NULL};
 
-const char *const schedule_names[] = {[SCHEDULE_CONSTANT] = "constant", NULL};
-static const char *const schedules_later[] = {"cosine", "step", NULL};
+const char *const schedule_names[] = {
+    [SCHEDULE_CONSTANT] = "constant", [SCHEDULE_COSINE] = "cosine", [SCHEDULE_STEP] = "step", NULL};
+static const char *const only_step[] = {"step", NULL};
 
 const char *const probe_schedule_names[] = {
     [PROBE_NONE] = "none", [PROBE_EVERY] = "every", [PROBE_LOG] = "log", [PROBE_EPOCHS] = "epochs", NULL};
 
-static const char *const views[] = {"layer", NULL};
-static const char *const views_later[] = {"network", NULL};
+static const char *const views[] = {"layer", "network", NULL};
 
 const struct option spec_options[] = {
     {"name", OPTION_STRING, "\"\"", .help = "what a person calls the run"},
@@ -41,22 +40,29 @@ const struct option spec_options[] = {
 };
 
 const struct option spec_optimiser_options[] = {
-    {"name", OPTION_CHOICE, "\"sgd\"", .choices = optimiser_names, .later = optimisers_later, .help = "the method"},
+    {"name", OPTION_CHOICE, "\"sgd\"", .choices = optimiser_names, .help = "the method"},
     {"learning_rate", OPTION_NUMBER, "0.05", 0, INFINITY, .above_minimum = true, .too_small = "would climb the loss",
      .help = "η, the length of a step"},
     {"momentum", OPTION_NUMBER, "0.0", 0, 1, .below_maximum = true, .too_small = "would undo its own steps",
-     .help = "share of the last direction that is kept"},
-    {"nesterov", OPTION_BOOLEAN, "false", .help = "look ahead along the momentum"},
+     .when_key = "name", .when = only_sgd, .help = "share of the last direction that is kept"},
+    {"nesterov", OPTION_BOOLEAN, "false", .when_key = "name", .when = only_sgd,
+     .help = "look ahead along the momentum"},
+    {"beta1", OPTION_NUMBER, "0.9", 0, 1, .below_maximum = true, .when_key = "name", .when = only_adam,
+     .help = "share of the mean gradient that is kept"},
+    {"beta2", OPTION_NUMBER, "0.999", 0, 1, .below_maximum = true, .when_key = "name", .when = only_adam,
+     .help = "share of the mean squared gradient that is kept"},
+    {"epsilon", OPTION_NUMBER, "1e-8", 0, INFINITY, .above_minimum = true, .when_key = "name", .when = only_adam,
+     .help = "added to the root of the mean squared gradient"},
     {"weight_decay", OPTION_NUMBER, "0.0", 0, INFINITY, .too_small = "would make all weights grow",
-     .help = "λ, added to the gradient as λθ for all parameters"},
-    {"schedule", OPTION_CHOICE, "\"constant\"", .choices = schedule_names, .later = schedules_later,
-     .help = "how the learning rate changes"},
-    {.name = "warmup_steps", .kind = OPTION_LATER},
-    {.name = "step_every", .kind = OPTION_LATER},
-    {.name = "step_factor", .kind = OPTION_LATER},
-    {.name = "beta1", .kind = OPTION_LATER},
-    {.name = "beta2", .kind = OPTION_LATER},
-    {.name = "epsilon", .kind = OPTION_LATER},
+     .help = "λ: sgd and adam add λθ to the gradient of all parameters, adamw takes ηλθ from them"},
+    {"schedule", OPTION_CHOICE, "\"constant\"", .choices = schedule_names,
+     .help = "of the learning rate. cosine: half a wave down to 0 at the last step; step: multiplied now and then"},
+    {"step_every", OPTION_INTEGER, "1000", 1, UINT32_MAX, .when_key = "schedule", .when = only_step,
+     .help = "steps between two multiplications"},
+    {"step_factor", OPTION_NUMBER, "0.1", 0, INFINITY, .above_minimum = true, .when_key = "schedule", .when = only_step,
+     .help = "what the learning rate is multiplied by"},
+    {"warmup_steps", OPTION_INTEGER, "0", 0, UINT32_MAX,
+     .help = "steps in which the learning rate rises linearly to its value, before the schedule begins"},
     OPTION_END,
 };
 
@@ -65,12 +71,14 @@ const struct option spec_probe_options[] = {
      .help = "every: steps 1, 1 + every, …; log: evenly on a logarithmic axis; epochs: the last step of each; none"},
     {"every", OPTION_INTEGER, "1", 1, UINT32_MAX, .help = "of schedule every: steps between probes"},
     {"count", OPTION_INTEGER, "100", 2, 1000000, .help = "of schedule log: probes, less those that fall together"},
-    {"views", OPTION_STRINGS, "[\"layer\"]", .choices = views, .later = views_later,
-     .help = "layer: each layer's input held fixed"},
+    {"views", OPTION_STRINGS, "[\"layer\"]", .choices = views,
+     .help = "layer: each layer's input held fixed; network: what all layers' steps do together, besides"},
     {"sites", OPTION_ANY, "\"all\"", .help = "all, or an array of names such as 1.dense"},
     {"samples", OPTION_INTEGER, "null", 1, UINT32_MAX, .nullable = true,
      .help = "measured of each batch, the first so many; null is all"},
     {"watch", OPTION_INTEGERS, "[]", 0, UINT32_MAX - 1.0,
      .help = "training samples measured at every probed step, in the batch or not"},
+    {"contributors", OPTION_INTEGER, "0", 0, 1024,
+     .help = "of plain SGD: for each sample and site so many other samples whose gradients moved it most; 0 is none"},
     OPTION_END,
 };

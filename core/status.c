@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/utf8.h"
+
 const char *status_name(enum status status)
 {
     static const char *const names[STATUS_COUNT] = {
@@ -30,6 +32,7 @@ enum status(error_set)(struct error *err, enum status status, const char *format
         va_start(args, format);
         vsnprintf(err->text, sizeof err->text, format, args);
         va_end(args);
+        utf8_repair(err->text);
     }
     return status;
 }
@@ -45,6 +48,7 @@ enum status(error_prefix)(struct error *err, enum status status, const char *for
         va_end(args);
         if (used >= 0 && (size_t)used < sizeof err->text)
             snprintf(err->text + used, sizeof err->text - (size_t)used, "%s", rest);
+        utf8_repair(err->text);
     }
     return status;
 }

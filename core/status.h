@@ -26,7 +26,7 @@ enum status {
 };
 
 struct error {
-    char text[768];
+    char text[768]; /* UTF-8, cut where it is too long */
 };
 
 /* The stable lower-case name of a status ("not_found"): the API's problem `code` is derived from it. */

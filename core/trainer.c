@@ -89,13 +89,12 @@ static enum status make_plan(struct trainer *t, struct error *err)
         return error_no_memory(err);
     for (size_t i = 0; i < t->probe.site_count; i++) {
         const struct network_site *site = &t->network->sites[t->probe.sites[i]];
-        const char *part = site->layer->sites[site->index];
+        const struct layer_site *moved = site->moves ? &site->layer->sites[site->index] : NULL;
         t->sites[i] = (struct site_info){
             .name = site->name,
             .type = site->layer->ops->type,
-            .part = *part ? part : NULL,
-            .variant = site->layer->site_variants[site->index] ? site->layer->site_variants[site->index]
-                                                               : site->layer->variant,
+            .part = moved && *moved->part ? moved->part : NULL,
+            .variant = moved && moved->variant ? moved->variant : site->layer->variant,
             .parameters = site->layer->parameter_count,
             .input = site->layer->input,
             .output = site->layer->output,
@@ -291,9 +290,8 @@ static enum status compute(struct trainer *t, size_t rows, struct network_pass *
 }
 
 /* The probe's share of a step: all sites, then the loss on the same mini-batch with the parameters after the step. */
-static enum status measure(struct trainer *t, const struct network_pass *pass, size_t step,
-                           const struct step_rule *rule, double loss, struct told *told,
-                           const struct training_observer *observer, struct error *err)
+static enum status measure(struct trainer *t, struct network_pass *pass, size_t step, const struct step_rule *rule,
+                           double loss, struct told *told, const struct training_observer *observer, struct error *err)
 {
     struct probed_step probed = {
         .step = step,

@@ -72,13 +72,32 @@ struct step_samples {
 };
 
 /*
+ * Who moved the measured samples at one step and site, along their ideal step: of each sample the strongest other
+ * samples of the batch, strongest first, with their parts of its scale −η k_ij g_j·a_i/‖a_i‖² (theory.md §2), and the
+ * sum of the parts of all the rest. Of a sample without a gradient all parts are NaN. Valid during the call only.
+ */
+struct site_contributors {
+    size_t step;
+    size_t site;
+    const uint32_t *samples; /* index in the training set, one a row */
+    size_t row_count;
+    size_t count;           /* others a row */
+    const uint32_t *others; /* row_count × count: indices in the training set */
+    const double *parts;    /* row_count × count */
+    const double *rest;     /* one a row */
+};
+
+/*
  * Told what happens. A callback that returns something else than STATUS_OK ends training with that status, its message
- * in `err`. Order within a step: samples, measurements (site by site), scalars, step_done. NULL callbacks are skipped.
+ * in `err`. Order within a step: samples, then measurement and contributors site by site, scalars, step_done. NULL callbacks
+ * are skipped.
  */
 struct training_observer {
     void *context;
     enum status (*samples)(void *context, const struct step_samples *samples, struct error *err);
     enum status (*measurement)(void *context, const struct site_measurement *measurement, struct error *err);
+    /* Where the spec asks for contributors, at sites with a self factor. */
+    enum status (*contributors)(void *context, const struct site_contributors *contributors, struct error *err);
     enum status (*scalars)(void *context, size_t step, const struct scalar *scalars, size_t count, struct error *err);
     /* After everything of `step` was told: the place to commit, to report progress, and to ask for a stop by
      * returning STATUS_STOPPED. `epoch` counts from 1. */

@@ -18,7 +18,7 @@ struct trainer {
     struct training_plan plan;
     struct site_info *sites;
     struct arena arena, evaluation_arena; /* of one step; of one evaluation batch */
-    /* what a checkpoint holds besides parameters, buffers and velocity */
+    /* what a checkpoint holds besides parameters, buffers and the optimiser's memory */
     size_t step;          /* completed */
     double epoch_loss;    /* sum of the mini-batches' losses in this epoch */
     size_t epoch_correct; /* right predictions in this epoch */

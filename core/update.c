@@ -84,55 +84,95 @@ static double norm(size_t n, const real *x)
     return sqrt(vector_squares(n, x));
 }
 
+/* The network view's figures: the same ratios with the change of the whole network. */
+MULTIVERSION
+static void measure_network(const struct site_update *u, size_t row, double rate, double *v)
+{
+    const real *g = u->gradient + row * u->size, *e = u->network + row * u->size;
+    double ideal = 0, effective = 0, product = 0, difference = 0;
+#pragma omp simd reduction(+ : ideal, effective, product, difference)
+    for (size_t k = 0; k < u->size; k++) {
+        double a = -rate * (double)g[k], step = (double)e[k], lean = step - a;
+        ideal += a * a;
+        effective += step * step;
+        product += step * a;
+        difference += lean * lean;
+    }
+    if (!(ideal > 0))
+        return;
+    v[COLUMN_NETWORK_SCALE] = product / ideal;
+    v[COLUMN_NETWORK_DIVERGENCE] = sqrt(difference / ideal);
+    if (effective > 0)
+        v[COLUMN_NETWORK_COSINE] = product / (sqrt(effective) * sqrt(ideal));
+}
+
+/* What is undefined where the sample has no gradient, and what only a linear site under plain SGD has. */
+static void measure_layer(const struct site_update *update, const struct sums *s, bool in_batch,
+                          const struct step_rule *rule, double *v)
+{
+    double ideal = sqrt(s->ideal);
+    v[COLUMN_IDEAL_NORM] = ideal;
+    v[COLUMN_EFFECTIVE_NORM] = sqrt(s->effective);
+    if (!(s->ideal > 0))
+        return;
+    v[COLUMN_SCALE] = s->product / s->ideal;
+    v[COLUMN_DIVERGENCE] = sqrt(s->difference) / ideal;
+    if (s->effective > 0)
+        v[COLUMN_COSINE] = s->product / (sqrt(s->effective) * ideal);
+    if (!update->factors || rule->adaptive)
+        return;
+    v[COLUMN_SELF_FACTOR] = s->own / s->ideal;
+    if (!rule->plain || !in_batch)
+        return;
+    v[COLUMN_INTERFERENCE] = sqrt(s->interference) / ideal;
+    if (!update->own_sample) {
+        v[COLUMN_SCALE_ACROSS] = s->others / s->ideal;
+        return;
+    }
+    v[COLUMN_INTERFERENCE_WITHIN] = sqrt(s->within) / ideal;
+    v[COLUMN_INTERFERENCE_ACROSS] = sqrt(s->across) / ideal;
+    v[COLUMN_SCALE_WITHIN] = s->within_along / s->ideal;
+    v[COLUMN_SCALE_ACROSS] = s->across_along / s->ideal;
+}
+
 void update_measure(const struct site_update *update, size_t row, bool in_batch, const struct step_rule *rule,
                     struct divergence_row *ret_row)
 {
     double *v = ret_row->values;
     for (int c = 0; c < COLUMN_COUNT; c++)
         v[c] = NAN;
-    struct sums s = sum_sample(update, row, rule->learning_rate);
-    double ideal = sqrt(s.ideal);
-    v[COLUMN_IDEAL_NORM] = ideal;
-    v[COLUMN_EFFECTIVE_NORM] = sqrt(s.effective);
     v[COLUMN_INPUT_NORM] = norm(update->input_size, update->input + row * update->input_size);
-    if (!(s.ideal > 0))
-        return; /* a sample that no longer contributes a gradient: the ratios stay undefined */
-    v[COLUMN_SCALE] = s.product / s.ideal;
-    v[COLUMN_DIVERGENCE] = sqrt(s.difference) / ideal;
-    if (s.effective > 0)
-        v[COLUMN_COSINE] = s.product / (sqrt(s.effective) * ideal);
-    if (!update->factors)
-        return;
-    v[COLUMN_SELF_FACTOR] = s.own / s.ideal;
-    if (!rule->plain || !in_batch)
-        return;
-    v[COLUMN_INTERFERENCE] = sqrt(s.interference) / ideal;
-    if (!update->own_sample) {
-        v[COLUMN_SCALE_ACROSS] = s.others / s.ideal;
-        return;
+    if (update->effective) {
+        struct sums s = sum_sample(update, row, rule->learning_rate);
+        measure_layer(update, &s, in_batch, rule, v);
+    } else {
+        v[COLUMN_IDEAL_NORM] = rule->learning_rate * norm(update->size, update->gradient + row * update->size);
     }
-    v[COLUMN_INTERFERENCE_WITHIN] = sqrt(s.within) / ideal;
-    v[COLUMN_INTERFERENCE_ACROSS] = sqrt(s.across) / ideal;
-    v[COLUMN_SCALE_WITHIN] = s.within_along / s.ideal;
-    v[COLUMN_SCALE_ACROSS] = s.across_along / s.ideal;
+    if (update->network)
+        measure_network(update, row, rule->learning_rate, v);
 }
 
 bool update_defines(const struct site_update *update, const struct step_rule *rule, enum column column)
 {
     switch (column) {
+    case COLUMN_EFFECTIVE_NORM:
+    case COLUMN_SCALE:
+    case COLUMN_COSINE:
+    case COLUMN_DIVERGENCE:
+        return update->effective;
     case COLUMN_SELF_FACTOR:
-        return update->factors;
+        return update->effective && update->factors && !rule->adaptive;
     case COLUMN_INTERFERENCE:
     case COLUMN_SCALE_ACROSS:
-        return update->factors && rule->plain;
+        return update->effective && update->factors && rule->plain;
     case COLUMN_SCALE_WITHIN:
     case COLUMN_INTERFERENCE_WITHIN:
     case COLUMN_INTERFERENCE_ACROSS:
-        return update->own_sample && rule->plain;
+        return update->effective && update->own_sample && rule->plain;
     case COLUMN_NETWORK_SCALE:
     case COLUMN_NETWORK_COSINE:
     case COLUMN_NETWORK_DIVERGENCE:
-        return false;
+        return update->network;
     default:
         return true;
     }

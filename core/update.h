@@ -18,18 +18,27 @@
 struct step_rule {
     double learning_rate; /* η in force at this step */
     bool plain;           /* plain SGD: interference and the parts of scale are defined */
+    bool whole;           /* interference is not split by samples, though it could be */
+    bool adaptive;        /* Adam: each parameter's step has its own size, so there is no self factor */
+    size_t step;          /* from 1 */
+};
+
+/* Rows of a pass, one after the other. */
+struct row_range {
+    size_t from, count;
 };
 
 /*
- * What one step does at one site. Arrays are row-major, a sample a row, a sample's values position by position, and
- * live as long as the pass.
+ * What one step does at one site to a range of rows. Arrays are row-major, a sample a row from the range's first on, a
+ * sample's values position by position, and live as long as the pass, or until the arena is rewound.
  */
 struct site_update {
     size_t rows;
     size_t size;           /* values of the site for one sample */
     size_t positions;      /* of one sample; size / positions values each */
     const real *gradient;  /* g = ∂L/∂z: rows × size */
-    const real *effective; /* Δz: rows × size */
+    const real *effective; /* Δz: rows × size; NULL where the layer view was not asked for, or does not move */
+    const real *network;   /* Δz°: rows × size; NULL where the network view was not asked for */
     const real *input;     /* x: rows × input_size, before the feature map */
     size_t input_size;
     const double *factors;  /* k_pp: rows × positions; NULL where the site is not linear in its parameters */

@@ -45,6 +45,11 @@ static inline double vector_sum(size_t n, const real *a)
 }
 
 #ifdef PLUMBLINE_DOUBLE
+static inline real real_sqrt(real x)
+{
+    return sqrt(x);
+}
+
 static inline real real_exp(real x)
 {
     return exp(x);
@@ -55,6 +60,11 @@ static inline real real_tanh(real x)
     return tanh(x);
 }
 #else
+static inline real real_sqrt(real x)
+{
+    return sqrtf(x);
+}
+
 /*
  * e^x to about 1e-7 relative: x = k·ln 2 + r with |r| ≤ ln 2 / 2, the Taylor series of e^r to r^7, and 2^k put into
  * the exponent. No branch, so loops of it vectorise; what is not a number stays so.

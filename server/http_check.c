@@ -210,9 +210,12 @@ enum status read_parameters(struct request *request, struct MHD_Connection *conn
     if (request->parameters && problem_list_count(&request->problems) == 0)
         return STATUS_OK;
     const json_t *first = json_array_get(request->problems.items, 0);
-    error_set(err, STATUS_INVALID, "the query's parameter %s: %s",
-              json_string_value(json_object_get(first, "pointer")) + (problem_list_count(&request->problems) > 0),
-              json_string_value(json_object_get(first, "detail")));
+    const char *pointer = json_string_value(json_object_get(first, "pointer"));
+    const char *detail = json_string_value(json_object_get(first, "detail"));
+    if (pointer && *pointer == '/')
+        error_set(err, STATUS_INVALID, "the query's parameter %s: %s", pointer + 1, detail);
+    else
+        error_set(err, STATUS_INVALID, "the query: %s", detail ? detail : "out of memory");
     return answer_refuse(answer, 400, "invalid_parameter", STATUS_INVALID);
 }
 

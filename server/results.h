@@ -10,6 +10,7 @@
 #define PLUMBLINE_SERVER_RESULTS_H
 
 #include <jansson.h>
+#include <sqlite3.h>
 
 #include "core/status.h"
 
@@ -19,5 +20,8 @@ enum status results_scalar(json_t *results, const char *key, double value, struc
 /* Takes note of the medians of a site at its newest probed step. */
 enum status results_site(json_t *results, const char *site, double median_scale, double median_self_factor,
                          struct error *err);
+
+/* Takes note of all that a run's database holds. */
+enum status results_of_run(sqlite3 *db, json_t *results, struct error *err);
 
 #endif

@@ -43,6 +43,8 @@ enum status run_writer_plan(struct run_writer *writer, const struct training_pla
 enum status run_writer_samples(struct run_writer *writer, const struct step_samples *samples, struct error *err);
 enum status run_writer_measurement(struct run_writer *writer, const struct site_measurement *measurement,
                                    struct error *err);
+enum status run_writer_contributors(struct run_writer *writer, const struct site_contributors *contributors,
+                                    struct error *err);
 enum status run_writer_scalar(struct run_writer *writer, size_t step, const char *key, double value, struct error *err);
 enum status run_writer_log(struct run_writer *writer, const char *level, const char *text, struct error *err);
 

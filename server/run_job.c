@@ -84,6 +84,12 @@ static enum status on_measurement(void *context, const struct site_measurement *
     return run_writer_measurement(p->writer, measurement, err);
 }
 
+static enum status on_contributors(void *context, const struct site_contributors *contributors, struct error *err)
+{
+    struct progress *p = context;
+    return run_writer_contributors(p->writer, contributors, err);
+}
+
 static bool is_of_epoch(const char *key)
 {
     return strncmp(key, "test/", 5) == 0 || strncmp(key, "epoch/", 6) == 0;
@@ -230,10 +236,9 @@ static enum status on_step_done(void *context, size_t step, size_t epoch, struct
 /* A path below weights/ and nowhere else. */
 static enum status read_weights(const struct run_job *job, struct tensor_list *ret_list, struct error *err)
 {
-    const char *name = job->spec->weights;
-    if (*name == '/' || strcmp(name, "..") == 0 || strncmp(name, "../", 3) == 0 || strstr(name, "/../") ||
-        (strlen(name) > 3 && strcmp(name + strlen(name) - 3, "/..") == 0))
-        return error_set(err, STATUS_INVALID, "weights \"%s\": give a path below the data directory's weights/", name);
+    const char *name = job->spec->weights, *fault = path_fault(name);
+    if (fault)
+        return error_set(err, STATUS_INVALID, "The path of the weights \"%s\" %s.", name, fault);
     attribute_cleanup(cleanup_free) char *folder = path_join(job->data, "weights");
     attribute_cleanup(cleanup_free) char *path = folder ? path_join(folder, name) : NULL;
     return path ? safetensors_read(path, ret_list, err) : error_no_memory(err);
@@ -327,6 +332,7 @@ static enum status train(struct progress *p, struct error *err)
     const struct training_observer observer = {.context = p,
                                                .samples = on_samples,
                                                .measurement = on_measurement,
+                                               .contributors = on_contributors,
                                                .scalars = on_scalars,
                                                .step_done = on_step_done};
     enum status status = dataset_load(&job->spec->dataset, &job->folders, &dataset, err);
@@ -342,8 +348,8 @@ static enum status train(struct progress *p, struct error *err)
     if (status == STATUS_OK)
         status = trainer_run(p->trainer, SIZE_MAX, &observer, err);
     struct error late;
-    if (p->plan && tell_divergence(p, &late) != STATUS_OK && status == STATUS_OK)
-        status = error_set(err, STATUS_IO, "%s", late.text);
+    if (p->plan && status != STATUS_OK) /* after the last step it has been told; a failure changes no end but that */
+        (void)tell_divergence(p, &late);
     if (status == STATUS_OK)
         status = store_weights(p, err);
     trainer_free(p->trainer); /* before the data set that it borrows; the plan goes with it */

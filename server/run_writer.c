@@ -27,6 +27,7 @@ static const char *const kept_sql[KEPT_COUNT] = {
     [KEPT_SUMMARY] = "INSERT INTO divergence_summary VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     [KEPT_BATCH] = "INSERT INTO divergence_batch VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
     [KEPT_DENSITY] = "INSERT INTO density VALUES (?, ?, ?, ?)",
+    [KEPT_CONTRIBUTOR] = "INSERT INTO contributors VALUES (?, ?, ?, ?, ?)",
     [KEPT_SAMPLE] = "INSERT INTO sample_steps VALUES (?, ?, ?, ?, ?, ?)",
     [KEPT_LOG] = "INSERT INTO log (at, level, text) VALUES (?, ?, ?)",
 };
@@ -248,6 +249,34 @@ enum status run_writer_measurement(struct run_writer *writer, const struct site_
     for (int pair = 0; pair < DENSITY_COUNT && status == STATUS_OK; pair++)
         if (measurement->density_sizes[pair] > 0)
             status = insert_density(writer->kept[KEPT_DENSITY], measurement, pair, err);
+    return status;
+}
+
+static enum status insert_contributor(sqlite3_stmt *statement, const struct site_contributors *contributors, size_t row,
+                                      sqlite3_int64 other, double part, struct error *err)
+{
+    sqlite3_bind_int64(statement, 1, (sqlite3_int64)contributors->site);
+    sqlite3_bind_int64(statement, 2, (sqlite3_int64)contributors->step);
+    sqlite3_bind_int64(statement, 3, contributors->samples[row]);
+    sqlite3_bind_int64(statement, 4, other);
+    db_bind_number(statement, 5, part);
+    return db_run(statement, err);
+}
+
+enum status run_writer_contributors(struct run_writer *writer, const struct site_contributors *contributors,
+                                    struct error *err)
+{
+    sqlite3_stmt *statement = writer->kept[KEPT_CONTRIBUTOR];
+    enum status status = STATUS_OK;
+    for (size_t row = 0; row < contributors->row_count && status == STATUS_OK; row++) {
+        for (size_t k = 0; k < contributors->count && status == STATUS_OK; k++) {
+            size_t at = row * contributors->count + k;
+            status = insert_contributor(statement, contributors, row, contributors->others[at], contributors->parts[at],
+                                        err);
+        }
+        if (status == STATUS_OK)
+            status = insert_contributor(statement, contributors, row, -1, contributors->rest[row], err);
+    }
     return status;
 }
 

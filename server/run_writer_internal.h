@@ -12,6 +12,7 @@ enum kept {
     KEPT_SUMMARY,
     KEPT_BATCH,
     KEPT_DENSITY,
+    KEPT_CONTRIBUTOR,
     KEPT_SAMPLE,
     KEPT_LOG,
     KEPT_COUNT

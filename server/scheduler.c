@@ -21,6 +21,10 @@ static const double HEARTBEAT_SECONDS = 6, HANG_SECONDS = 900;
 
 static void scheduler_free(struct scheduler *s)
 {
+    for (struct running *r = s->running, *next; r; r = next) {
+        next = r->next;
+        running_free(r);
+    }
     events_free(s->events);
     store_pool_free(s->pool);
     cleanup_db(&s->db);

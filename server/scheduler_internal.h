@@ -42,11 +42,11 @@ struct running {
     double stepped;      /* when it last told something of its work */
     double longest_step; /* the longest time between two such */
 
-    json_t *end;                /* the end line, once it came */
-    json_t *progress, *results; /* as the API shows them */
-    bool dirty;                 /* these are newer than the catalog's */
-    double written;             /* when they were written */
-    long long step, steps, epochs;
+    json_t *end;                               /* the end line, once it came */
+    json_t *progress, *results;                /* as the API shows them */
+    bool dirty;                                /* these are newer than the catalog's */
+    double written;                            /* when they were written */
+    long long first_step, step, steps, epochs; /* first_step: that it went on from */
 };
 
 /* A call of another thread, on its stack; it waits until `done`. */
@@ -133,7 +133,7 @@ void serve_running(struct scheduler *s, struct running *running, bool lines, boo
 /* Records the ends that are due, and forgets those children. */
 void record_ends(struct scheduler *s);
 
-/* Sends SIGTERM, once, and sets the time of the SIGKILL. */
+/* Sends SIGTERM, once, and sets the time of the SIGKILL; one that seals a run is not told, and has a second. */
 void tell_to_stop(struct running *running, double grace);
 
 /* Kills those whose time is over. */

@@ -267,10 +267,5 @@ void *scheduler_thread(void *context)
     }
     soft_commit(s);
     close_mailbox(s);
-    while (s->running) {
-        struct running *r = s->running;
-        s->running = r->next;
-        running_free(r);
-    }
     return NULL;
 }

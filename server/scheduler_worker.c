@@ -10,13 +10,16 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/utf8.h"
 #include "server/clock.h"
 #include "server/data_paths.h"
 #include "server/json_util.h"
+#include "server/run_file.h"
 #include "server/run_migrate.h"
 #include "server/scheduler_internal.h"
 
 static const double RETRY_SECONDS = 1; /* after a change that could not be committed */
+static const double SEAL_SECONDS = 1;  /* how long a run may take to be sealed when the daemon stops */
 
 void running_free(struct running *running)
 {
@@ -176,6 +179,8 @@ static void start_helper(struct scheduler *s, int64_t job, const char *const *ar
     if (status == STATUS_OK) {
         running->sealing = true;
         status = worker_spawn((char *const *)(void *)arguments, NULL, 1, &running->process, &err);
+        if (s->stopping)
+            tell_to_stop(running, 0);
     }
     if (status != STATUS_OK) {
         fprintf(stderr, "plumbline: job %" PRId64 ": %s\n", job, err.text);
@@ -219,7 +224,7 @@ void serve_running(struct scheduler *s, struct running *running, bool lines, boo
 
 void tell_to_stop(struct running *running, double grace)
 {
-    double kill_at = clock_seconds() + grace;
+    double kill_at = clock_seconds() + (running->sealing ? SEAL_SECONDS : grace);
     if (!running->told && !running->sealing) /* sealing is quick, and is let finish */
         worker_signal(&running->process, SIGTERM);
     running->told = true; /* a second SIGTERM would end it at once */
@@ -254,6 +259,7 @@ static void say(struct outcome *outcome, enum job_state to, const char *format, 
     va_start(args, format);
     vsnprintf(outcome->reason, sizeof outcome->reason, format, args);
     va_end(args);
+    utf8_repair(outcome->reason); /* it may have been cut */
     outcome->to = to;
 }
 
@@ -265,13 +271,13 @@ static void decide_crash(struct outcome *outcome, int crashes)
     const char *detail = *r->fault ? r->fault : words;
     outcome->crashed = true;
     if (crashes + 1 < JOB_MAX_CRASHES) {
-        say(outcome, JOB_QUEUED, "the worker was %s at step %lld%s%s; it is tried again", r->how, r->step,
+        say(outcome, JOB_QUEUED, "the worker ended at step %lld (%s)%s%s; it is tried again", r->step, r->how,
             *detail ? ": " : "", detail);
         return;
     }
     outcome->seal = true;
-    say(outcome, JOB_FAILED, "the worker crashed %d times in a row, at last %s at step %lld%s%s%s%s", JOB_MAX_CRASHES,
-        r->how, r->step, *detail ? ": " : "", detail, *r->last_log ? "; it had logged: " : "", r->last_log);
+    say(outcome, JOB_FAILED, "the worker crashed %d times in a row, at last at step %lld (%s)%s%s%s%s", JOB_MAX_CRASHES,
+        r->step, r->how, *detail ? ": " : "", detail, *r->last_log ? "; it had logged: " : "", r->last_log);
 }
 
 /* The worker ended in order, but not with the job. */
@@ -305,7 +311,8 @@ static void decide(const struct scheduler *s, struct outcome *outcome, int crash
             r->step, reason ? reason : "");
     } else if (state && strcmp(state, "busy") == 0) {
         say(outcome, JOB_QUEUED, "%s; it is tried again", reason ? reason : "the run is being written");
-    } else if ((state && strcmp(state, "stopped") == 0) || (s->stopping && r->told)) {
+    } else if ((state && strcmp(state, "stopped") == 0 && (r->told || r->step > r->first_step)) ||
+               (s->stopping && r->told)) { /* one that stops unasked, and has done nothing, would do so for ever */
         decide_stopped(outcome, s->stopping);
     } else {
         decide_crash(outcome, crashes);
@@ -372,7 +379,7 @@ static bool record_end(struct scheduler *s, struct running *r)
     s->busy--;
     if (job_state_is_final(outcome.to))
         s->space.again = false;
-    if (outcome.seal && !s->stopping)
+    if (outcome.seal)
         seal_run(s, r->job, job_state_name(outcome.to), outcome.reason);
     return true;
 }
@@ -396,18 +403,18 @@ void record_ends(struct scheduler *s)
 }
 
 /* A run whose job has ended, but whose file was not closed for good when the server ended. */
-static void seal_leftover(struct scheduler *s, const char *name)
+static void seal_leftover(struct scheduler *s, const char *runs, const char *name)
 {
+    attribute_cleanup(cleanup_free) char *path = path_join(runs, name);
     struct job_row row;
     char *end = NULL;
     long long job = strtoll(name, &end, 10);
-    if (job <= 0 || strcmp(end, ".db-wal") != 0 || store_job_row(s->db, job, &row, NULL) != STATUS_OK)
+    if (!path || job <= 0 || strcmp(end, ".db") != 0 || run_file_is_sealed(path) ||
+        store_job_row(s->db, job, &row, NULL) != STATUS_OK)
         return;
-    bool ended = job_state_is_final(row.state);
-    enum job_state state = row.state;
+    if (job_state_is_final(row.state))
+        seal_run(s, job, job_state_name(row.state), row.cancel_reason);
     job_row_clear(&row);
-    if (ended)
-        seal_run(s, job, job_state_name(state), NULL);
 }
 
 void tidy_runs(struct scheduler *s)
@@ -418,7 +425,7 @@ void tidy_runs(struct scheduler *s)
     if (!runs)
         return;
     for (struct dirent *entry = readdir(runs); entry; entry = readdir(runs))
-        seal_leftover(s, entry->d_name);
+        seal_leftover(s, path, entry->d_name);
     closedir(runs);
 }
 

@@ -32,8 +32,11 @@ static enum status status_of(sqlite3 *db, int code)
 
 enum status db_error(sqlite3 *db, struct error *err, const char *what)
 {
+    enum { SHOWN = 120 }; /* of a statement, or a whole migration: enough to know which */
     int code = sqlite3_extended_errcode(db);
-    return error_set(err, status_of(db, code), "%.160s: %s (SQLite code %d)", what, sqlite3_errmsg(db), code);
+    size_t line = strcspn(what, "\n"), shown = line < SHOWN ? line : SHOWN;
+    return error_set(err, status_of(db, code), "%.*s%s: %s (SQLite code %d)", (int)shown, what, what[shown] ? "…" : "",
+                     sqlite3_errmsg(db), code);
 }
 
 /* A path as a URI, with the characters escaped that end the path there. */

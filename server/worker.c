@@ -18,6 +18,7 @@
 
 #include "core/option.h"
 #include "server/arguments.h"
+#include "server/clock.h"
 #include "server/data_paths.h"
 #include "server/json_util.h"
 #include "server/memory_limit.h"
@@ -43,6 +44,8 @@ static const char help[] =
     "  --seal           give the run file of a worker that is gone its final state, and close it for good\n"
     "  --migrate        bring the run files of older versions to this one's schema\n"
     "  --help           this text\n";
+
+static const double SEAL_SECONDS = 10; /* how long the last attempt at a run is given to end */
 
 struct work_options {
     const char *run, *data, *state, *reason;
@@ -143,10 +146,17 @@ static int run_work(const struct work_options *o)
     return 1;
 }
 
+/* A worker whose server died may be ending just now: its run is waited for. */
 static int run_seal(const struct work_options *o)
 {
     struct error err;
-    if (run_file_seal(o->run, o->state, o->reason && *o->reason ? o->reason : NULL, &err) == STATUS_OK)
+    const char *reason = o->reason && *o->reason ? o->reason : NULL;
+    enum status status;
+    double start = clock_seconds();
+    while ((status = run_file_seal(o->run, o->state, reason, &err)) == STATUS_BUSY &&
+           clock_seconds() - start < SEAL_SECONDS)
+        clock_pause(0.1);
+    if (status == STATUS_OK)
         return 0;
     fprintf(stderr, "plumbline work --seal: %s\n", err.text);
     return 1;

@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "core/utf8.h"
 #include "server/json_util.h"
 #include "server/worker.h"
 
@@ -34,9 +35,11 @@ static enum status system_error(struct error *err, const char *what)
     return error_set(err, STATUS_IO, "cannot %s: %s", what, strerror(errno));
 }
 
-/* Moves a descriptor to 10 or above. */
+/* Moves a descriptor to 10 or above; −1 stays. */
 static int raise_fd(int fd)
 {
+    if (fd < 0)
+        return fd;
     int raised = fcntl(fd, F_DUPFD_CLOEXEC, 10);
     close(fd);
     return raised;
@@ -181,12 +184,17 @@ void worker_clear(struct worker_process *process)
 
 /* --- lines ------------------------------------------------------------------------------------------------------ */
 
+static enum status too_long(struct error *err)
+{
+    return error_set(err, STATUS_CORRUPT, "the worker sent a line of more than %d bytes", LONGEST_LINE);
+}
+
 static enum status reserve(struct worker_process *process, struct error *err)
 {
+    if (process->used > LONGEST_LINE)
+        return too_long(err);
     if (process->capacity - process->used >= READ_SIZE)
         return STATUS_OK;
-    if (process->used > LONGEST_LINE)
-        return error_set(err, STATUS_CORRUPT, "the worker sent a line of more than %d bytes", LONGEST_LINE);
     size_t capacity = process->used + READ_SIZE * 2;
     char *buffer = realloc(process->buffer, capacity);
     if (!buffer)
@@ -200,6 +208,8 @@ static enum status handle_line(const char *line, size_t size,
                                enum status (*handle)(void *context, const json_t *line, struct error *err),
                                void *context, struct error *err)
 {
+    if (size > LONGEST_LINE)
+        return too_long(err);
     json_error_t fault;
     attribute_cleanup(cleanup_json) json_t *json = json_loadb(line, size, 0, &fault);
     if (!json_is_object(json))
@@ -283,7 +293,12 @@ const char *worker_last_words(struct worker_process *process)
     for (char *at = words; *at; at++)
         if ((unsigned char)*at < ' ')
             *at = ' ';
-    return process->last_size > SHOWN ? words + process->last_size - SHOWN : words;
+    if (process->last_size > SHOWN)
+        words += process->last_size - SHOWN;
+    while (((unsigned char)*words & 0xc0) == 0x80) /* it begins with a whole character */
+        words++;
+    utf8_repair(words);
+    return words;
 }
 
 /* --- its end ---------------------------------------------------------------------------------------------------- */

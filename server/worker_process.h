@@ -51,7 +51,7 @@ void worker_signal(const struct worker_process *process, int signal);
 /* Whether it has ended; then it is reaped and `text` says how ("killed by SIGSEGV", "exited with code 1"). */
 bool worker_reap(struct worker_process *process, char *text, size_t size);
 
-/* The last lines of its standard error on one line, "" if there was nothing. */
+/* The last lines of its standard error on one line, UTF-8 whatever it wrote; "" if there was nothing. */
 const char *worker_last_words(struct worker_process *process);
 
 #endif

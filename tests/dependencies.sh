@@ -21,12 +21,15 @@ need_command curl curl
 need_command gzip gzip
 need_command sqlite3 sqlite3
 need_command chromium chromium
+need_command python3 python3
+need_file /usr/lib/python3/dist-packages/numpy python3-numpy
 need_library libmicrohttpd libmicrohttpd-dev
 need_library jansson libjansson-dev
 need_library sqlite3 libsqlite3-dev
 need_library openblas libopenblas-dev
 need_library libsodium libsodium-dev
 need_library zlib zlib1g-dev
+need_library libpng libpng-dev
 need_library cmocka libcmocka-dev
 need_file /usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz dataset-fashion-mnist
 

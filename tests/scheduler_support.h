@@ -1,117 +1,298 @@
-/* A scheduler whose workers are the test program itself, and what is seen of its jobs. */
+/* What the tests of the scheduler share: one with real workers, what it leaves, and its workers as processes. */
 #ifndef PLUMBLINE_TESTS_SCHEDULER_SUPPORT_H
 #define PLUMBLINE_TESTS_SCHEDULER_SUPPORT_H
 
+#include "tests/store_support.h"
+
+#include <dirent.h>
+#include <fcntl.h>
 #include <signal.h>
 
 #include "server/clock.h"
+#include "server/job.h"
 #include "server/json_util.h"
 #include "server/scheduler.h"
-#include "server/store.h"
-#include "tests/store_support.h"
+#include "server/worker.h"
 
-static const double DEADLINE_SECONDS = 60;
+/* How long a thing may take that takes a second: only a test that fails waits so long. */
+static const double DEADLINE = 120;
 
-static inline struct scheduler *start_with(const struct scheduler_settings *settings)
+enum { ENDLESS = 1000000 }; /* epochs */
+
+/* The test is the worker too: its main calls command_work when its first argument is "work". */
+static const char self[] = "/proc/self/exe";
+
+/* --- a scheduler ------------------------------------------------------------------------------------------------- */
+
+static inline struct scheduler *start(void **state, const char *program, int workers, int grace)
 {
-    struct scheduler *scheduler = NULL;
+    const char *const folders[] = {NULL};
+    struct scheduler *s = NULL;
     struct error err;
-    assert_ok(scheduler_start(settings, &scheduler, &err));
-    return scheduler;
+    assert_ok(scheduler_start(
+        &(struct scheduler_settings){
+            .program = program, .data = *state, .workers = workers, .grace_seconds = grace, .dataset_folders = folders},
+        &s, &err));
+    return s;
 }
 
-static inline struct scheduler *start_scheduler(const char *data, int workers)
-{
-    return start_with(&(struct scheduler_settings){
-        .program = "/proc/self/exe", .data = data, .workers = workers, .grace_seconds = 3});
-}
-
-static inline int64_t submit(struct scheduler *scheduler, json_t *json)
+static inline int64_t submit_json(struct scheduler *s, json_t *json)
 {
     struct spec *spec = parse_spec(json);
     struct error err;
     int64_t id = 0;
-    assert_ok(scheduler_submit(scheduler, spec, &id, &err));
+    assert_ok(scheduler_submit(s, spec, &id, &err));
     spec_free(spec);
     return id;
 }
 
-static inline json_t *job_json(struct scheduler *scheduler, int64_t id)
+/* A job of so many epochs of 8 steps, of which few are measured. */
+static inline json_t *job_spec(int epochs, int priority)
+{
+    json_t *json = small_spec("a job", epochs);
+    json_object_set_new(json, "probe", json_pack("{s:s, s:i}", "schedule", "log", "count", 20));
+    json_object_set_new(json, "priority", json_integer(priority));
+    return json;
+}
+
+static inline int64_t submit(struct scheduler *s, int epochs, int priority)
+{
+    return submit_json(s, job_spec(epochs, priority));
+}
+
+static inline void cancel(struct scheduler *s, int64_t id, const char *reason)
+{
+    struct error err;
+    assert_ok(scheduler_cancel(s, id, reason, &err));
+}
+
+static inline json_t *job_of(struct scheduler *s, int64_t id)
 {
     json_t *job = NULL;
     struct error err;
-    assert_ok(scheduler_job(scheduler, id, &job, &err));
+    assert_ok(scheduler_job(s, id, &job, &err));
     return job;
 }
 
-/* Waits for a state; the job as it is then. Fails if the reason does not have `words`. */
-static inline void wait_for(struct scheduler *scheduler, int64_t id, const char *state, const char *words)
+static inline const char *text_of(const json_t *json, const char *key)
 {
-    double start = clock_seconds();
-    for (;;) {
-        json_t *job = job_json(scheduler, id);
-        bool found = strcmp(json_string_value(json_object_get(job, "state")), state) == 0;
-        if (found && words)
-            assert_says(json_string_value(json_object_get(job, "reason")), words);
-        if (!found && clock_seconds() - start > DEADLINE_SECONDS)
-            fail_msg("job %lld does not become %s: %s", (long long)id, state, json_dumps(job, JSON_COMPACT));
+    const char *text = json_string_value(json_object_get(json, key));
+    return text ? text : "";
+}
+
+static inline int64_t number_of(const json_t *json, const char *key)
+{
+    return json_integer_value(json_object_get(json, key));
+}
+
+/* Waits until the job is in that state, at that attempt (0: any); another final state is a failure. The caller's. */
+static inline json_t *await_attempt(struct scheduler *s, int64_t id, const char *wanted, int64_t attempt)
+{
+    for (double begin = clock_seconds(); clock_seconds() - begin < DEADLINE; clock_pause(0.005)) {
+        json_t *job = job_of(s, id);
+        const char *found = text_of(job, "state");
+        if (strcmp(found, wanted) == 0 && (attempt == 0 || number_of(job, "attempt") == attempt))
+            return job;
+        if (job_state_is_final(job_state_parse(found)))
+            fail_msg("job %lld is %s in place of %s: %s", (long long)id, found, wanted, text_of(job, "reason"));
         json_decref(job);
-        if (found)
+    }
+    fail_msg("job %lld did not become %s", (long long)id, wanted);
+    return NULL;
+}
+
+static inline json_t *await(struct scheduler *s, int64_t id, const char *wanted)
+{
+    return await_attempt(s, id, wanted, 0);
+}
+
+static inline void await_end(struct scheduler *s, int64_t id, const char *wanted)
+{
+    json_decref(await(s, id, wanted));
+}
+
+/* Waits until the job tells of its progress: it makes steps now. */
+static inline void await_progress(struct scheduler *s, int64_t id)
+{
+    struct events *events = scheduler_events(s);
+    struct event event;
+    struct error err;
+    int64_t after = events_last(events);
+    for (double begin = clock_seconds(); clock_seconds() - begin < DEADLINE;) {
+        if (events_next(events, after, 1000, &event, &err) != STATUS_OK)
+            continue;
+        bool there = event.job == id && strcmp(event.type, "job.progress") == 0;
+        after = event.id;
+        free(event.text);
+        if (there)
             return;
-        clock_pause(0.005);
     }
+    fail_msg("job %lld makes no steps", (long long)id);
 }
 
-/* Waits till the job's worker has told of this step. */
-static inline void wait_for_step(const char *data, int64_t id, int64_t step)
+/* --- run files --------------------------------------------------------------------------------------------------- */
+
+#define run_of(state, id) run_path(*(state), id, (char[PATH_SIZE]){0})
+static inline const char *run_path(const char *data, int64_t id, char *path)
 {
-    char path[PATH_SIZE], sql[256];
-    double start = clock_seconds();
-    path_in(data, "catalog.db", path);
-    snprintf(
-        sql, sizeof sql,
-        "SELECT coalesce(max(json_extract(data, '$.step')), 0) FROM event WHERE type IN ('job.progress', 'metric') "
-        "AND job = %lld",
-        (long long)id);
-    while (query_integer(path, sql) < step) {
-        if (clock_seconds() - start > DEADLINE_SECONDS)
-            fail_msg("job %lld does not come to step %lld", (long long)id, (long long)step);
-        clock_pause(0.005);
-    }
+    snprintf(path, PATH_SIZE, "%s/runs/%lld.db", data, (long long)id);
+    return path;
 }
 
-/* The pid of the process that holds the lock of the job's run file; 0 when none does. */
-static inline pid_t worker_pid(const char *data, int64_t id)
+/* The file's header says that nobody uses a write-ahead log any more. */
+static inline bool is_sealed(const char *path)
 {
-    char path[PATH_SIZE + 64], line[256];
-    struct stat info;
-    snprintf(path, sizeof path, "%s/runs/%lld.db.lock", data, (long long)id);
-    if (stat(path, &info) != 0)
-        return 0;
-    FILE *locks = fopen("/proc/locks", "re");
-    assert_non_null(locks);
-    pid_t pid = 0;
-    while (pid == 0 && fgets(line, sizeof line, locks)) {
-        int found = 0;
-        unsigned long inode = 0;
-        if (sscanf(line, "%*d: FLOCK ADVISORY WRITE %d %*x:%*x:%lu", &found, &inode) == 2 && inode == info.st_ino)
-            pid = found;
-    }
-    fclose(locks);
-    return pid;
+    unsigned char versions[2] = {0};
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    bool sealed = fd >= 0 && pread(fd, versions, 2, 18) == 2 && versions[0] == 1 && versions[1] == 1;
+    if (fd >= 0)
+        close(fd);
+    return sealed;
 }
 
-/* Sends a signal to the job's worker, as soon as there is one. */
-static inline void signal_worker(const char *data, int64_t id, int number)
+static inline void assert_run(const char *path, const char *run_state, const char *reason)
 {
-    double start = clock_seconds();
-    pid_t pid = worker_pid(data, id);
-    while (pid == 0 && clock_seconds() - start < DEADLINE_SECONDS) {
-        clock_pause(0.002);
-        pid = worker_pid(data, id);
+    assert_true(is_sealed(path));
+    assert_query(path, "SELECT state FROM run", run_state);
+    assert_query(path, "SELECT reason FROM run", reason);
+}
+
+static inline void await_sealed(const char *path, const char *run_state, const char *reason)
+{
+    char lock[PATH_SIZE + 8];
+    snprintf(lock, sizeof lock, "%s.lock", path);
+    for (double begin = clock_seconds(); clock_seconds() - begin < DEADLINE; clock_pause(0.005))
+        if (is_sealed(path) && !file_exists(lock))
+            break;
+    assert_run(path, run_state, reason);
+}
+
+/* --- workers ----------------------------------------------------------------------------------------------------- */
+
+/* A process whose arguments have these bytes among them; 0 if there is none. */
+static inline pid_t process_with(const char *bytes, size_t size)
+{
+    pid_t found = 0;
+    DIR *folder = opendir("/proc");
+    assert_non_null(folder);
+    for (struct dirent *entry; found == 0 && (entry = readdir(folder));) {
+        char path[300], arguments[4 * PATH_SIZE];
+        snprintf(path, sizeof path, "/proc/%s/cmdline", entry->d_name);
+        int fd = entry->d_name[0] >= '1' && entry->d_name[0] <= '9' ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+        ssize_t got = fd >= 0 ? read(fd, arguments, sizeof arguments) : 0;
+        if (fd >= 0)
+            close(fd);
+        if (got > 0 && memmem(arguments, (size_t)got, bytes, size))
+            found = (pid_t)strtol(entry->d_name, NULL, 10);
     }
-    assert_true(pid > 0);
-    assert_int_equal(kill(pid, number), 0);
+    closedir(folder);
+    return found;
+}
+
+/* The process of this job and attempt below the data directory; 0 if there is none. */
+static inline pid_t worker_of(void **state, int64_t job, int attempt)
+{
+    char wanted[PATH_SIZE + 96];
+    int size = snprintf(wanted, sizeof wanted, "--job%c%lld%c--attempt%c%d%c--data%c%s", 0, (long long)job, 0, 0,
+                        attempt, 0, 0, (const char *)*state);
+    return process_with(wanted, (size_t)size + 1);
+}
+
+/* After a test that has failed, too, no process is left. */
+static inline int remove_folder_and_workers(void **state)
+{
+    for (pid_t pid; (pid = process_with(*state, strlen(*state) + 1)) > 0;)
+        kill(pid, SIGKILL);
+    return remove_folder(state);
+}
+#define IN_A_FOLDER(test) cmocka_unit_test_setup_teardown(test, make_folder, remove_folder_and_workers)
+
+/* Sends a signal to the worker as soon as it is there. Returns its id. */
+static inline pid_t hit(void **state, int64_t job, int attempt, int number)
+{
+    for (double begin = clock_seconds(); clock_seconds() - begin < DEADLINE; clock_pause(0.002)) {
+        pid_t pid = worker_of(state, job, attempt);
+        if (pid > 0) {
+            assert_int_equal(kill(pid, number), 0);
+            return pid;
+        }
+    }
+    fail_msg("no worker for job %lld, attempt %d", (long long)job, attempt);
+    return 0;
+}
+
+/* --- events ------------------------------------------------------------------------------------------------------ */
+
+/* All events so far, in an array of {"type", "job", "data"}; that each follows the one before is checked. */
+static inline json_t *all_events(struct scheduler *s)
+{
+    json_t *list = json_array();
+    int64_t last = events_last(scheduler_events(s));
+    struct event event;
+    struct error err;
+    for (int64_t id = 1; id <= last; id++) {
+        assert_ok(events_next(scheduler_events(s), id - 1, 1000, &event, &err));
+        assert_int_equal(event.id, id);
+        json_t *data = json_loads(event.text, 0, NULL);
+        assert_non_null(data);
+        json_array_append_new(
+            list, json_pack("{s:s, s:I, s:o}", "type", event.type, "job", (json_int_t)event.job, "data", data));
+        free(event.text);
+    }
+    return list;
+}
+
+/* The states that the job went through, "queued running finished". */
+static inline const char *states_of(const json_t *events, int64_t job, char text[256])
+{
+    size_t index, used = 0;
+    json_t *event;
+    text[0] = '\0';
+    json_array_foreach(events, index, event)
+    {
+        const json_t *data = json_object_get(event, "data");
+        if (number_of(data, "job") != job || strcmp(text_of(event, "type"), "job.state") != 0)
+            continue;
+        assert_int_equal(number_of(event, "job"), job);
+        used += (size_t)snprintf(text + used, 256 - used, "%s%s", used ? " " : "", text_of(data, "state"));
+        assert_true(used < 256);
+    }
+    return text;
+}
+
+/* Every job's states follow the arrows; returns how many ran at once at most, and in `order` which started when. */
+static inline int most_at_once(const json_t *events, int64_t order[], size_t size)
+{
+    enum job_state now[64];
+    size_t index, started = 0;
+    int running = 0, most = 0;
+    json_t *event;
+    for (size_t i = 0; i < 64; i++)
+        now[i] = JOB_STATE_COUNT;
+    json_array_foreach(events, index, event)
+    {
+        const json_t *data = json_object_get(event, "data");
+        if (strcmp(text_of(event, "type"), "job.state") != 0)
+            continue;
+        int64_t job = number_of(data, "job");
+        enum job_state to = job_state_parse(text_of(data, "state"));
+        assert_true(job > 0 && job < 64 && to < JOB_STATE_COUNT);
+        assert_true(now[job] == JOB_STATE_COUNT ? to == JOB_QUEUED : now[job] == to || job_may_change(now[job], to));
+        if (to == JOB_RUNNING && now[job] != JOB_RUNNING) {
+            running++;
+            if (started < size)
+                order[started++] = job;
+        }
+        running -= to != JOB_RUNNING && now[job] == JOB_RUNNING;
+        now[job] = to;
+        most = running > most ? running : most;
+    }
+    return most;
+}
+
+static inline void assert_no_gaps(void **state)
+{
+    assert_query(in_folder(state, "catalog.db"), "SELECT count(*) = max(id) AND min(id) = 1 FROM event", "1");
 }
 
 #endif

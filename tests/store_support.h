@@ -2,6 +2,7 @@
 #ifndef PLUMBLINE_TESTS_STORE_SUPPORT_H
 #define PLUMBLINE_TESTS_STORE_SUPPORT_H
 
+#include <fcntl.h>
 #include <ftw.h>
 #include <sqlite3.h>
 #include <sys/stat.h>
@@ -92,6 +93,23 @@ static inline void assert_query(const char *path, const char *sql, const char *e
     sqlite3_close(db);
 }
 
+/* Puts standard error away, for what children say on it that is no text; unhush gets it back. */
+static inline int hush(void)
+{
+    int own = dup(STDERR_FILENO), away = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    assert_true(own >= 0 && away >= 0);
+    dup2(away, STDERR_FILENO);
+    close(away);
+    return own;
+}
+
+static inline void unhush(int own)
+{
+    fflush(stderr);
+    dup2(own, STDERR_FILENO);
+    close(own);
+}
+
 /* The sentence names what it should. */
 static inline void assert_says(const char *text, const char *part)
 {
@@ -122,6 +140,15 @@ static inline json_t *small_spec(const char *name, int epochs)
                      64, "model", "layers", "type", "dense", "units", 16, "type", "tanh", "type", "dense", "units", 3,
                      "variant", "affine-like", "batch_size", 32, "epochs", epochs, "probe", "schedule", "every",
                      "every", 1, "optimiser", "name", "sgd", "learning_rate", 0.05);
+}
+
+/* Makes such a job diverge within a few steps: nothing in it keeps numbers small any more. */
+static inline void let_diverge(json_t *spec)
+{
+    json_t *layers = json_object_get(json_object_get(spec, "model"), "layers");
+    json_object_set_new(json_array_get(layers, 1), "type", json_string("relu"));
+    json_object_del(json_array_get(layers, 2), "variant");
+    json_object_set_new(json_object_get(spec, "optimiser"), "learning_rate", json_real(1e30));
 }
 
 #endif

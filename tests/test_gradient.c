@@ -126,13 +126,23 @@ static void check_difference(struct check *c, const real *delta, const real *dx)
     arena_free(&arena);
 }
 
+/* The layer view of a site that is not linear in its parameters. */
+static const real *held_change(const struct layer *layer, struct layer_pass *pass, const real *delta)
+{
+    struct error err;
+    real *change = arena_reals(pass->arena, pass->rows * layer->out);
+    assert_non_null(change);
+    assert_ok(layer->ops->difference(layer, pass, NULL, delta, change, &err));
+    return change;
+}
+
 /* Every site's Δz for a random step, against f_{θ+Δθ}(x) − f_θ(x) with the layer's input held fixed. */
 static void check_effective_update(struct check *c, struct rng *rng)
 {
     const struct layer *layer = &c->network->stack.layers[0];
     struct network_pass before, after;
     struct site_update update;
-    const struct step_rule rule = {0.1, false};
+    const struct step_rule rule = {.learning_rate = 0.1, .step = 1};
     struct error err;
     struct arena arena = {0};
     real *delta = arena_reals(&arena, c->network->parameter_count), *dx = arena_reals(&arena, ROWS * c->in);
@@ -145,7 +155,12 @@ static void check_effective_update(struct check *c, struct rng *rng)
     if (c->network->stack.count == 1 && layer->site_count == 1) {
         assert_ok(network_forward(c->network, &arena, PASS_MEASURE, c->x, ROWS, BATCH, &before, &err));
         assert_ok(network_backward(c->network, &before, c->weights, &err));
-        assert_ok(layer->ops->effective_update(layer, before.all[layer->id], 0, delta, &rule, &update, &err));
+        update.effective = NULL;
+        if (layer->sites[0].linear)
+            assert_ok(layer->ops->effective_update(layer, before.all[layer->id], 0, (struct row_range){0, ROWS}, delta,
+                                                   &rule, &update, &err));
+        else
+            update.effective = held_change(layer, before.all[layer->id], delta);
         for (size_t i = 0; i < c->network->parameter_count; i++)
             c->network->parameters[i] += delta[i];
         assert_ok(network_forward(c->network, &arena, PASS_MEASURE, c->x, ROWS, BATCH, &after, &err));

@@ -4,7 +4,6 @@
 #include "core/option.h"
 
 static const char *const colours[] = {"red", "green", "blue", NULL};
-static const char *const colours_later[] = {"ultraviolet", NULL};
 
 static const struct option table[] = {
     {"count", OPTION_INTEGER, "5", 1, 100, .help = "how many"},
@@ -15,12 +14,18 @@ static const struct option table[] = {
     {"on", OPTION_BOOLEAN, "true", .help = "whether"},
     {"label", OPTION_STRING, "\"\"", .help = "what it is called"},
     {"limit", OPTION_INTEGER, "null", 1, 10, .nullable = true, .help = "null is all"},
-    {"colour", OPTION_CHOICE, "\"red\"", .choices = colours, .later = colours_later, .help = "which"},
+    {"colour", OPTION_CHOICE, "\"red\"", .choices = colours, .help = "which"},
     {"words", OPTION_STRINGS, "[]", .help = "some words"},
-    {"shades", OPTION_STRINGS, "[\"red\"]", .choices = colours, .later = colours_later, .help = "some colours"},
+    {"shades", OPTION_STRINGS, "[\"red\"]", .choices = colours, .help = "some colours"},
     {"numbers", OPTION_INTEGERS, "[]", 0, 9, .help = "digits"},
     {"part", OPTION_ANY, "{}", .help = "checked elsewhere"},
-    {.name = "turbo", .kind = OPTION_LATER},
+    OPTION_END,
+};
+
+static const char *const only_red[] = {"red", NULL};
+static const struct option dependent[] = {
+    {"colour", OPTION_CHOICE, "\"red\"", .choices = colours, .help = "which"},
+    {"warmth", OPTION_NUMBER, "2", 0, 9, .when_key = "colour", .when = only_red, .help = "of red alone"},
     OPTION_END,
 };
 
@@ -131,7 +136,6 @@ static void test_unknown_keys(void **state)
     refuses(table, "{\"x\": 1}", "/at/x",
             "The key \"x\" is not known here; the keys are count, rate, free, whole, on, label, limit, colour, words, "
             "shades, numbers, part.");
-    refuses(table, "{\"turbo\": null}", "/at/turbo", "\"turbo\" is not available in this version: leave it out.");
 }
 
 static void test_long_words_are_cut_between_characters(void **state)
@@ -189,10 +193,8 @@ static void test_choices(void **state)
     refuses(table, "{\"colour\": \"gren\"}", "/at/colour",
             "Must be one of red, green, blue; found \"gren\": did you mean \"green\"?");
     refuses(table, "{\"colour\": \"yellow\"}", "/at/colour", "Must be one of red, green, blue; found \"yellow\".");
-    refuses(table, "{\"colour\": \"ultraviolet\"}", "/at/colour",
-            "\"ultraviolet\" is not available in this version; it has red, green, blue.");
     refuses(table, "{\"shades\": [\"red\", \"ultraviolet\"]}", "/at/shades/1",
-            "\"ultraviolet\" is not available in this version; it has red, green, blue.");
+            "Must be one of red, green, blue; found \"ultraviolet\".");
 }
 
 static void test_all_faults_at_once(void **state)
@@ -206,6 +208,31 @@ static void test_all_faults_at_once(void **state)
     assert_int_equal(problem_list_count(&problems), 5);
     json_decref(given);
     problem_list_clear(&problems);
+}
+
+/* A key that only some choices take: beside others its default changes nothing, and another value is never ignored. */
+static void test_dependent_keys(void **state)
+{
+    (void)state;
+    static const char *const texts[][2] = {
+        {"{}", "{\"colour\":\"red\",\"warmth\":2.0}"},
+        {"{\"warmth\": 3}", "{\"colour\":\"red\",\"warmth\":3.0}"},
+        {"{\"colour\": \"blue\"}", "{\"colour\":\"blue\"}"},
+        {"{\"warmth\": 2, \"colour\": \"blue\"}", "{\"colour\":\"blue\"}"},
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        char *text = expand(dependent, texts[i][0]);
+        assert_string_equal(text, texts[i][1]);
+        free(text);
+    }
+    refuses(dependent, "{\"colour\": \"blue\", \"warmth\": 3}", "/at/warmth",
+            "Is not taken where colour is \"blue\": leave it out.");
+    refuses(dependent, "{\"colour\": \"blue\", \"warmth\": 10}", "/at/warmth", "Must be at most 9; found 10.");
+    json_t *list = options_describe(dependent), *expected = parse("{\"key\": \"colour\", \"values\": [\"red\"]}");
+    assert_null(json_object_get(json_array_get(list, 0), "when"));
+    assert_true(json_equal(json_object_get(json_array_get(list, 1), "when"), expected));
+    json_decref(expected);
+    json_decref(list);
 }
 
 static void test_reads(void **state)
@@ -248,7 +275,7 @@ static void test_description(void **state)
 {
     (void)state;
     json_t *list = options_describe(table);
-    assert_int_equal(json_array_size(list), 12); /* all but the one that is not available */
+    assert_int_equal(json_array_size(list), 12);
     json_t *expected = parse("{\"name\": \"rate\", \"kind\": \"number\", \"required\": false, \"default\": 0.5, "
                              "\"nullable\": false, \"minimum\": 0.0, \"above_minimum\": true, \"maximum\": 1.0, "
                              "\"below_maximum\": true, \"choices\": null, \"help\": \"how fast\"}");
@@ -289,6 +316,7 @@ int main(void)
         cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_choices),
         cmocka_unit_test(test_all_faults_at_once),
+        cmocka_unit_test(test_dependent_keys),
         cmocka_unit_test(test_reads),
         cmocka_unit_test(test_number_format),
         cmocka_unit_test(test_description),

@@ -4,6 +4,7 @@
  */
 #include "core/rng.h"
 #include "server/json_util.h"
+#include "server/migrate.h"
 #include "server/run_file.h"
 #include "tests/store_support.h"
 
@@ -351,6 +352,24 @@ static void test_sealed_is_one_file(void **state)
     assert_query(path, "PRAGMA journal_mode", "delete");
 }
 
+/* Each sample's strongest others, the sum of the rest as −1, and NULL where nothing is defined. */
+static void test_contributors(void **state)
+{
+    const char *path = in_folder(state, "run.db");
+    struct run_writer *writer = open_writer(path, 1);
+    struct error err;
+    static const uint32_t samples[] = {7, 9}, others[] = {9, 4, 7, 4};
+    static const double parts[] = {-2.5, 1.25, NAN, NAN}, rest[] = {0.5, NAN};
+    const struct site_contributors contributors = {3, 1, samples, 2, 2, others, parts, rest};
+    assert_ok(run_writer_plan(writer, &plan, &err));
+    assert_ok(run_writer_contributors(writer, &contributors, &err));
+    assert_ok(run_writer_seal(writer, "finished", NULL, &err));
+    assert_int_equal(query_integer(path, "SELECT count(*) FROM contributors WHERE site = 1 AND step = 3"), 6);
+    assert_int_equal(query_integer(path, "SELECT 100 * part FROM contributors WHERE sample = 7 AND other = 9"), -250);
+    assert_int_equal(query_integer(path, "SELECT 100 * part FROM contributors WHERE sample = 7 AND other = -1"), 50);
+    assert_int_equal(query_integer(path, "SELECT count(part) FROM contributors WHERE sample = 9"), 0);
+}
+
 static void test_files_that_are_refused(void **state)
 {
     const char *path = in_folder(state, "run.db");
@@ -366,7 +385,9 @@ static void test_files_that_are_refused(void **state)
     cleanup_db(&db);
     assert_int_equal(run_reader_open(path, &reader, &err), STATUS_CONFLICT);
     assert_says(err.text, "version 9");
-    assert_says(err.text, "up to 1");
+    char known[32];
+    snprintf(known, sizeof known, "up to %zu", run_schema.count);
+    assert_says(err.text, known);
     const struct run_identity identity = {.spec_text = "{}", .spec_hash = "abc", .attempt = 2};
     struct run_writer *writer;
     assert_int_equal(run_writer_open(path, &identity, &writer, &err), STATUS_CONFLICT);
@@ -790,6 +811,7 @@ int main(void)
         IN_A_FOLDER(test_an_attempt_goes_on_from_the_checkpoint),
         IN_A_FOLDER(test_an_attempt_that_cannot_go_on_starts_over),
         IN_A_FOLDER(test_sealed_is_one_file),
+        IN_A_FOLDER(test_contributors),
         IN_A_FOLDER(test_files_that_are_refused),
         IN_A_FOLDER(test_sites_run_log_and_weights),
         IN_A_FOLDER(test_thinned_series),

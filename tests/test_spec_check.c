@@ -86,8 +86,13 @@ static void test_check_refuses(void **state)
                   "Must be at most 100, the training samples; found 101.");
     check_refuses("{" SMALL "," LAYERS ", \"probe\": {\"watch\": [99, 100]}}", STATUS_INVALID, "/probe/watch/1",
                   "Must be below 100");
-    check_refuses("{" SMALL "," LAYERS ", \"probe\": {\"sites\": [\"0.dense\", \"1.tanh\"]}}", STATUS_INVALID,
+    check_refuses("{" SMALL "," LAYERS ", \"probe\": {\"sites\": [\"0.dense\", \"1.tan\"]}}", STATUS_INVALID,
                   "/probe/sites/1", "it has 0.dense, 2.dense");
+    check_refuses("{" SMALL "," LAYERS ", \"probe\": {\"sites\": [\"1.tanh\"]}}", STATUS_INVALID, "/probe/sites/0",
+                  "add \"network\" to /probe/views");
+    check_refuses("{" SMALL ", \"model\": {\"layers\": [{\"type\": \"tanh\"}, {\"type\": \"dense\", \"units\": 3}]}, "
+                  "\"probe\": {\"views\": [\"network\"], \"sites\": [\"0.tanh\"]}}",
+                  STATUS_INVALID, "/probe/sites/0", "it has 1.dense"); /* nothing before it moves */
     check_refuses("{" SMALL ", \"model\": {\"layers\": [{\"type\": \"dense\", \"units\": 4}]}}", STATUS_INVALID,
                   "/model/layers/0", "3");
     check_refuses("{\"dataset\": {\"name\": \"fashion-mnist\"}," LAYERS "}", STATUS_NOT_FOUND, "/dataset/name",

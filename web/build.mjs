@@ -19,6 +19,39 @@ const TYPES = {
     ".txt": "text/plain; charset=utf-8",
 };
 
+/**
+ * What no figure uses of Observable Plot, a quarter of its weight, is left out: maps, named colour schemes, legends and
+ * tips. Plot asks these functions all the same and is answered that there is none; any other call is a mistake.
+ * @type {import("esbuild").Plugin}
+ */
+const leanPlot = {
+    name: "lean-plot",
+    setup({ onLoad }) {
+        /** @type {Record<string, string>} */
+        const answers = {
+            createProjection: "",
+            projectionAspectRatio: "",
+            hasProjection: "return false",
+            isCategoricalScheme: "return false",
+            isDivergingScheme: "return false",
+            maybeBooleanRange: "",
+            exposeLegends: "",
+            createLegends: "return []",
+        };
+        const parts = "projection|scales/schemes|legends|marks/tip|interactions/pointer";
+        onLoad({ filter: new RegExp(`plot/src/(${parts})\\.js$|d3-geo/dist/d3-geo\\.mjs$`) }, ({ path }) => {
+            const source = readFileSync(path, "utf8");
+            const names = [...source.matchAll(/^export (?:function|class) (\w+)|\bas (geo\w+)/gm)].map(
+                (m) => m[1] ?? m[2],
+            );
+            if (!names.length) throw new Error(`${path} exports nothing that is known`);
+            /** @param {string} name */
+            const answer = (name) => answers[name] ?? `throw new Error("${name} is left out of this build")`;
+            return { contents: names.map((name) => `export function ${name}() { ${answer(name)} }`).join("\n") };
+        });
+    },
+};
+
 /** @typedef {{ path: string, type: string, immutable: boolean, bytes: Buffer }} Asset */
 
 /** @param {Buffer} bytes */
@@ -43,6 +76,7 @@ async function bundle(folder) {
         entryNames: "[name]-[hash]",
         chunkNames: "[name]-[hash]",
         legalComments: "none",
+        plugins: [leanPlot],
         metafile: true,
         logLevel: "warning",
     });

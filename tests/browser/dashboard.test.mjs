@@ -126,6 +126,7 @@ describe("the dashboard on two finished jobs", () => {
         assert.equal(items.length, 3);
         await page.locator("#glance").getByRole("button", { name: "Table" }).click();
         const cells = page.locator("#glance .fig-table tbody tr");
+        await cells.nth(2).waitFor();
         assert.equal(await cells.count(), 3);
         for (const item of items) {
             const shown = await page

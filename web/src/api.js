@@ -24,10 +24,12 @@
  *     nonpositive: number, mean: number | null, sd: number | null, minimum: number | null, maximum: number | null,
  *     quantiles: Record<string, number | null> }} Summary
  * @typedef {{ site: string, steps: number[], count: number, undefined: number, y_nonpositive?: number,
- *     cells: [number, number, number][] }} Density
+ *     cells: [number, number, number][], x_bins?: { count?: number } }} Density
  * @typedef {{ key: string, shown: number, of: number, steps: number[], values: (number | string | null)[] }} Series
  * @typedef {{ at: string, level: string, text: string }} LogLine
- * @typedef {{ step: number, site: string, sample: number, scale: number | null, self_factor: number | null }} Row
+ * @typedef {{ step: number, site: string, sample: number, scale: number | null, self_factor: number | null,
+ *     network_scale: number | null, input_norm: number | null, loss: number | null, label: number | null,
+ *     predicted: number | null }} Row
  */
 
 /** A refused or failed request, with what the server said about it (RFC 9457). */
@@ -54,7 +56,8 @@ export class Problem extends Error {
 /**
  * The server's answer as JSON.
  * @param {string} path below /api/v1
- * @param {{ method?: string, body?: unknown, signal?: AbortSignal }} [options]
+ * @param {{ method?: string, body?: unknown, key?: string, signal?: AbortSignal }} [options]
+ *     key: sent twice with the same one, a submission is made once
  * @returns {Promise<any>}
  */
 export async function request(path, options = {}) {
@@ -63,7 +66,10 @@ export async function request(path, options = {}) {
     try {
         answer = await fetch(`/api/v1${path}`, {
             method: options.method ?? "GET",
-            headers: options.body === undefined ? {} : { "Content-Type": "application/json" },
+            headers: {
+                ...(options.body === undefined ? {} : { "Content-Type": "application/json" }),
+                ...(options.key ? { "Idempotency-Key": options.key } : {}),
+            },
             body: options.body === undefined ? undefined : JSON.stringify(options.body),
             signal: options.signal,
         });

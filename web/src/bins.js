@@ -6,6 +6,7 @@ const PER_DECADE = 20;
 const FIRST_DECADE = -6;
 const POSITIVE_FIRST = 304;
 const POSITIVE_OVER = 604;
+const POSITIVE_UNDER = 303;
 const ZERO = 302;
 const UNDEFINED = 605;
 
@@ -14,6 +15,29 @@ export const BIN = 1 / PER_DECADE;
 
 /** log10 of a positive bin's lower limit. @param {number} bin */
 const lowerEdge = (bin) => FIRST_DECADE + (bin - POSITIVE_FIRST) * BIN;
+
+/** The bin of a value; null and what is not finite are undefined. @param {number | null} value */
+export function binOf(value) {
+    if (value == null || !Number.isFinite(value)) return UNDEFINED;
+    if (value === 0) return ZERO;
+    const size = Math.abs(value);
+    const at = Math.floor((Math.log10(size) - FIRST_DECADE) * PER_DECADE + 1e-9);
+    const positive = Math.min(POSITIVE_OVER, Math.max(POSITIVE_UNDER, POSITIVE_FIRST + at));
+    return value > 0 ? positive : 2 * ZERO - positive;
+}
+
+/** The limits of a bin. @param {number} bin @returns {[number, number]} */
+export function binLimits(bin) {
+    if (bin === ZERO) return [0, 0];
+    if (bin < ZERO) {
+        const [low, high] = binLimits(2 * ZERO - bin);
+        return [-high, -low];
+    }
+    return [
+        bin === POSITIVE_UNDER ? 0 : 10 ** lowerEdge(bin),
+        bin === POSITIVE_OVER ? Infinity : 10 ** lowerEdge(bin + 1),
+    ];
+}
 
 /** @param {number} bin */
 const isPositive = (bin) => bin >= POSITIVE_FIRST && bin < POSITIVE_OVER;
@@ -137,4 +161,54 @@ export function outside(c, domain) {
         else if (y + BIN > domain.y[1] + 1e-9) counts.above += n;
     }
     return counts;
+}
+
+/**
+ * 2-D counts of cosine (x, equal bins) and relative interference (y, bins counted from 1), made ready to be drawn.
+ * @typedef {object} Directions
+ * @property {{ x: number, y: number, n: number }[]} cells
+ * @property {number} columns
+ * @property {number} perDecade
+ * @property {number} total all samples with a cosine and an interference
+ * @property {number} none those that no other sample moves
+ * @property {number} undefined
+ * @property {number} median cosine, at its bin's middle
+ */
+
+/** Bins are taken together two by two each way: a batch has too few samples for all of them. */
+const JOINED = 2;
+
+/** @param {import("./api.js").Density} density @returns {Directions} */
+export function directions(density) {
+    const columns = (density.x_bins?.count ?? 100) / JOINED;
+    const perDecade = PER_DECADE / JOINED;
+    /** @type {Map<string, { x: number, y: number, n: number }>} */
+    const cells = new Map();
+    const sums = new Array(columns).fill(0);
+    let [total, none] = [0, 0];
+    for (const [bin, yBin, n] of density.cells) {
+        const x = Math.floor(bin / JOINED);
+        if (yBin === UNDEFINED || x >= columns) continue;
+        total += n;
+        sums[x] += n;
+        if (!isPositive(yBin)) {
+            none += n;
+            continue;
+        }
+        const y = Math.floor((yBin - POSITIVE_FIRST) / JOINED) + FIRST_DECADE * perDecade;
+        const cell = cells.get(`${x},${y}`) ?? { x, y, n: 0 };
+        cell.n += n;
+        cells.set(`${x},${y}`, cell);
+    }
+    let [middle, below] = [0, sums[0]];
+    while (middle < columns - 1 && below < total / 2) below += sums[++middle];
+    return {
+        cells: [...cells.values()],
+        columns,
+        perDecade,
+        total,
+        none,
+        undefined: density.undefined,
+        median: -1 + (2 * middle + 1) / columns,
+    };
 }

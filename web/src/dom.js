@@ -4,7 +4,7 @@
 import { html, noChange, nothing, svg } from "lit-html";
 import { Directive, directive } from "lit-html/directive.js";
 import { signal } from "@preact/signals-core";
-import { int } from "./format.js";
+import { int, sentence } from "./format.js";
 import { colourOf, isHollow, shapeOf } from "./variant.js";
 
 /** @typedef {import("lit-html").TemplateResult | typeof nothing | string | number | null | undefined} Part */
@@ -33,6 +33,10 @@ const ICONS = {
     play: "M5 3.5v9l7-4.5Z",
     theme: "M8 2a6 6 0 1 0 0 12V2Z",
     down: "m4 6 4 4 4-4",
+    up: "m4 10 4-4 4 4",
+    left: "M10 4 6 8l4 4",
+    right: "m6 4 4 4-4 4",
+    plus: "M8 3v10M3 8h10",
     retry: "M13 8a5 5 0 1 1-1.5-3.5L13 6M13 2.5V6H9.5",
     close: "m4 4 8 8M12 4l-8 8",
 };
@@ -221,7 +225,7 @@ export function errorNotice(lead, error, action = nothing) {
               ${about.errors.map((e) => html`<li><code>${e.pointer || "/"}</code> ${e.detail}</li>`)}
           </ul>`
         : nothing;
-    return notice(html`<b>${lead}</b> ${about.message ?? ""} ${about.reference ?? ""}${places}`, action);
+    return notice(html`<b>${lead}</b> ${sentence(about.message ?? "")} ${about.reference ?? ""}${places}`, action);
 }
 
 /** @param {() => void} run @param {string} [label] */

@@ -1,15 +1,15 @@
 /**
- * What happens on the server, as it happens: one event stream a page, handed on in batches at most four times a
- * second, and only while the page is seen and updates are not paused. The browser reconnects by itself and tells the
- * server the last id it has, so that nothing is lost or comes twice.
+ * What happens on the server, handed on to a page in batches at most four times a second, and only while the page is
+ * seen and updates are not paused. Nothing is lost or comes twice: the stream reads on from the last event it had.
  */
 import { batch, signal } from "@preact/signals-core";
+import { listen, reconnect } from "./stream.js";
 
-const TYPES = ["job.state", "job.progress", "metric", "divergence", "log", "queue"];
 const INTERVAL = 250;
 /** Past this many waiting events it is cheaper to read everything anew. */
 const QUEUE_LIMIT = 4000;
-const RETRY = 1000;
+/** A page reads without the stream when that takes longer to open, in milliseconds. */
+const PATIENCE = 500;
 
 /** @typedef {{ type: string, data: any }} LiveEvent */
 
@@ -18,31 +18,44 @@ export const connection = signal("connecting");
 export const paused = signal(false);
 /** When the server was last heard, in milliseconds. */
 export const heard = signal(Date.now());
+export { reconnect as reconnectNow };
 
-/** @type {(() => void) | null} */
-let reconnect = null;
-/** Connects at once instead of after the usual second. */
-export const reconnectNow = () => reconnect?.();
+/** @type {Set<{ take: (event: LiveEvent) => void, opened: () => void, lost: () => void }>} */
+const pages = new Set();
+
+/** Begins to listen; once. */
+export function startEvents() {
+    listen((message) => {
+        if (message.kind === "state") {
+            connection.value = message.live ? "live" : "reconnecting";
+            if (!message.live) return;
+            heard.value = Date.now();
+            for (const page of pages) page.opened();
+        } else if (message.kind === "reset") {
+            for (const page of pages) page.lost();
+        } else if (message.kind === "event") {
+            heard.value = Date.now();
+            const event = { type: message.type, data: JSON.parse(message.data) };
+            for (const page of pages) page.take(event);
+        }
+    });
+}
 
 /**
- * Opens the page's stream.
+ * Opens a page's part of the stream.
  * @param {{ jobs?: number[], apply: (events: LiveEvent[]) => void, reload: () => void }} page
- *     apply: handed the events in order; reload: everything must be read anew, some events are gone
+ *     jobs: only what happens to these; apply: handed the events in order; reload: everything must be read anew, some
+ *     events are gone
  * @returns {{ ready: Promise<void>, close: () => void }} ready: the stream is open, or takes long to open
  */
 export function openStream({ jobs, apply, reload }) {
-    /** @type {EventSource | null} */
-    let source = null;
     /** @type {LiveEvent[]} */
     let waiting = [];
     let overflow = false;
-    let lastId = "";
     let lastFlush = 0;
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     let timer;
-    /** @type {ReturnType<typeof setTimeout> | undefined} */
-    let retry;
-    let opened = false;
+    let opened = connection.value === "live";
     let late = false;
     /** @type {() => void} */
     let resolveReady = () => {};
@@ -63,68 +76,43 @@ export function openStream({ jobs, apply, reload }) {
     const plan = () => {
         timer ??= setTimeout(flush, Math.max(0, INTERVAL - (performance.now() - lastFlush)));
     };
-    /** @param {string} type @param {MessageEvent} message */
-    const take = (type, message) => {
-        lastId = message.lastEventId || lastId;
-        heard.value = Date.now();
-        if (waiting.length >= QUEUE_LIMIT) {
-            waiting = [];
-            overflow = true;
-        }
-        if (!overflow) waiting.push({ type, data: JSON.parse(message.data) });
-        plan();
-    };
-    const connect = () => {
-        clearTimeout(retry);
-        source?.close();
-        const search = new URLSearchParams();
-        if (jobs) search.set("jobs", jobs.join(","));
-        if (lastId) search.set("last_event_id", lastId);
-        const text = search.toString();
-        source = new EventSource(`/api/v1/events${text ? `?${text}` : ""}`);
-        source.addEventListener("open", () => {
-            connection.value = "live";
-            heard.value = Date.now();
+    const page = {
+        /** @param {LiveEvent} event */
+        take(event) {
+            if (jobs && !jobs.includes(event.data.job)) return;
+            if (waiting.length >= QUEUE_LIMIT) page.lost();
+            if (!overflow) waiting.push(event);
+            plan();
+        },
+        opened() {
             // What happened before a late first opening was not told.
             if (!opened && late) reload();
             opened = true;
             resolveReady();
-        });
-        source.addEventListener("error", () => {
-            connection.value = "reconnecting";
-            // Refused, not lost: the browser gives up then, and so must not we.
-            if (source?.readyState === EventSource.CLOSED) retry = setTimeout(connect, RETRY);
-        });
-        source.addEventListener("reset", (message) => {
-            lastId = /** @type {MessageEvent} */ (message).lastEventId || "";
+        },
+        lost() {
+            waiting = [];
             overflow = true;
             plan();
-        });
-        for (const type of TYPES)
-            source.addEventListener(type, (message) => take(type, /** @type {MessageEvent} */ (message)));
+        },
     };
-
+    pages.add(page);
+    if (opened) resolveReady();
     const slow = setTimeout(() => {
         late = !opened;
         resolveReady();
-    }, 500);
+    }, PATIENCE);
     const onVisible = () => !document.hidden && plan();
     const stopWatching = paused.subscribe(() => plan());
     document.addEventListener("visibilitychange", onVisible);
-    reconnect = connect;
-    connection.value = "connecting";
-    connect();
     return {
         ready,
         close() {
+            pages.delete(page);
             clearTimeout(slow);
             clearTimeout(timer);
-            clearTimeout(retry);
             stopWatching();
             document.removeEventListener("visibilitychange", onVisible);
-            source?.close();
-            source = null;
-            if (reconnect === connect) reconnect = null;
         },
     };
 }

@@ -155,3 +155,6 @@ export const tie = (text) =>
         .replace(/(\d)–(\d)/g, `$1${JOINER}–${JOINER}$2`)
         .replace(/([≤≥=±÷]) /g, `$1${NBSP}`)
         .replace(/ ([≤≥=÷])/g, `${NBSP}$1`);
+
+/** With a capital and one full stop. @param {string} text */
+export const sentence = (text) => text && `${text[0].toUpperCase()}${text.slice(1).replace(/\.$/, "")}.`;

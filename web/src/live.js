@@ -1,9 +1,9 @@
 /**
  * Lines that grow while a job runs, on a canvas: `<plumb-live .lines=${…}>`. New points never move a zoom.
  */
-import { html } from "lit-html";
-import { Drawn, Readout } from "./drawn.js";
+import { Drawn } from "./drawn.js";
 import { int } from "./format.js";
+import { factsTable, Readout } from "./readout.js";
 
 /**
  * @typedef {object} LiveSeries
@@ -219,7 +219,7 @@ export class PlumbLive extends Drawn {
         else this.readout.show(idx);
     }
 
-    /** @returns {import("./drawn.js").Scrub | undefined} */
+    /** @returns {import("./readout.js").Scrub | undefined} */
     scrub() {
         const chart = this.chart;
         const { series, options } = /** @type {NonNullable<typeof this.present>} */ (this.present);
@@ -243,18 +243,10 @@ export class PlumbLive extends Drawn {
             text: (i) =>
                 `step ${int(steps[i])}; ${series.map((s, k) => `${s.name} ${s.format(known(i, k))}`).join("; ")}`,
             body: (i) =>
-                html`<b>step ${int(steps[i])}</b>
-                    <table>
-                        <tbody>
-                            ${series.map(
-                                (s, k) =>
-                                    html`<tr>
-                                        <td>${s.name}</td>
-                                        <td class="r">${s.format(known(i, k))}</td>
-                                    </tr>`,
-                            )}
-                        </tbody>
-                    </table>`,
+                factsTable(
+                    `step ${int(steps[i])}`,
+                    series.map((s, k) => [s.name, s.format(known(i, k))]),
+                ),
             below: false,
             passive: true,
         };

@@ -4,6 +4,7 @@
 import { effect, signal, untracked } from "@preact/signals-core";
 import { html, render } from "lit-html";
 import { errorNotice, retryButton, startMenus } from "./dom.js";
+import { startEvents } from "./events.js";
 import * as jobs from "./pages/jobs.js";
 import { path, startRouter } from "./router.js";
 import { shell } from "./shell.js";
@@ -19,6 +20,9 @@ import { shell } from "./shell.js";
 const ROUTES = [
     { pattern: /^\/$/, nav: "Jobs", load: async () => jobs },
     { pattern: /^\/run\/([1-9]\d*)$/, nav: "Jobs", load: () => import("./pages/run.js") },
+    { pattern: /^\/run\/([1-9]\d*)\/site\/([^/]+)$/, nav: "Jobs", load: () => import("./pages/site.js") },
+    { pattern: /^\/run\/([1-9]\d*)\/sample\/(\d+)$/, nav: "Jobs", load: () => import("./pages/sample.js") },
+    { pattern: /^\/new$/, nav: "Jobs", load: () => import("./pages/new.js") },
     { pattern: /^\/compare$/, nav: "Compare", load: () => import("./pages/compare.js") },
 ];
 /** @type {Route} */
@@ -89,6 +93,7 @@ function mount(root) {
 
 startRouter();
 startMenus();
+startEvents();
 effect(() => {
     const at = path.value;
     untracked(() => visit(at));

@@ -32,8 +32,9 @@ customElements.define("plumb-ramp", PlumbRamp);
 export const mismatchRamp = () =>
     html`<div class="ramp wide"><plumb-ramp></plumb-ramp><span>≤ 0.001</span><span>1</span><span>≥ 1,000</span></div>`;
 
+/** @param {string} least @param {string} most */
+export const countRampOf = (least, most) =>
+    html`<div class="ramp"><span>${least}</span><plumb-ramp kind="count"></plumb-ramp><span>${most}</span></div>`;
+
 /** @param {number} fullest */
-export const countRamp = (fullest) =>
-    html`<div class="ramp">
-        <span>1</span><plumb-ramp kind="count"></plumb-ramp><span>${int(fullest)} samples a bin, log</span>
-    </div>`;
+export const countRamp = (fullest) => countRampOf("1", `${int(fullest)} samples a bin, log`);

@@ -11,8 +11,15 @@ import { signal } from "@preact/signals-core";
 
 /**
  * @template T
+ * @typedef {{ state: import("@preact/signals-core").Signal<Reading<T>>, refresh: () => void, renew: () => void,
+ *     close: () => void }} Resource
+ */
+
+/**
+ * @template T
  * @param {(abort: AbortSignal) => Promise<T>} load
  * @param {{ interval?: number }} [options] the least time between two readings, in milliseconds
+ * @returns {Resource<T>}
  */
 export function resource(load, { interval = 0 } = {}) {
     const state = signal(/** @type {Reading<T>} */ ({ data: null, error: null, at: 0 }));

@@ -58,7 +58,8 @@ export function startRouter() {
         const link = /** @type {Element} */ (event.target).closest?.("a[href]");
         if (!(link instanceof HTMLAnchorElement) || link.target || link.hasAttribute("download")) return;
         if (link.origin !== location.origin || link.pathname.startsWith("/api/") || link.hash) return;
-        if (link.pathname.includes(".")) return;
+        // A file: the name of a site has a dot as well, but stands deeper.
+        if (/^\/[^/]*\.|^\/assets\//.test(link.pathname)) return;
         event.preventDefault();
         go(link.href);
     });

@@ -44,10 +44,11 @@ export function groupsOf(sites) {
 }
 
 /**
+ * A cell that carries a scale: coloured, written on, hatched where it is not positive.
  * @param {number | null | undefined} scale
  * @param {string} cls
  */
-function painted(scale, cls) {
+export function painted(scale, cls) {
     const known = typeof scale === "number" ? scale : null;
     const paint = cellPaint(known, theme.value);
     const below = known != null && known <= 0;

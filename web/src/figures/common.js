@@ -3,7 +3,9 @@
  */
 import { html, nothing } from "lit-html";
 import { segments } from "../dom.js";
+import { placeholder } from "../figure.js";
 import { int, plural } from "../format.js";
+import { plots, plotsFailed } from "../plots_loader.js";
 import { param, setQuery } from "../router.js";
 
 /**
@@ -65,3 +67,52 @@ export function staleOf(parts) {
         retry: () => parts.forEach((part) => part.refresh()),
     };
 }
+
+/** @typedef {import("../resource.js").Resource<any>} AnyResource */
+
+/**
+ * What stands in a figure's place until its data and the plots are there; then null.
+ * @param {Pick<import("../figure.js").Figure, "id" | "title" | "cls">} about
+ * @param {AnyResource[]} readings
+ * @param {{ height: number, awaited: string, loaded?: (data: any) => boolean }} o
+ *     loaded: whether what was read is what is asked for now
+ */
+export function awaiting(about, readings, { height, awaited, loaded = (data) => data != null }) {
+    const failed = readings.find(({ state: { value } }) => value.error && !value.data);
+    const error = plotsFailed.value ?? failed?.state.value.error;
+    if (!error && plots.value && readings.every((reading) => loaded(reading.state.value.data))) return null;
+    return placeholder(about, { height, awaited, error, retry: () => readings.forEach((r) => r.refresh()) });
+}
+
+/** The drawing module; there once `awaiting` is over. */
+export const drawn = () => /** @type {typeof import("../plots/index.js")} */ (plots.value);
+
+/** Whether the axis of steps is logarithmic. */
+export const isLogStep = () => param("steps") !== "linear";
+
+export const stepSwitch = () =>
+    segments(
+        "Step axis",
+        [
+            { key: "log", name: "log step" },
+            { key: "linear", name: "linear step" },
+        ],
+        isLogStep() ? "log" : "linear",
+        (key) => setQuery({ steps: key === "linear" ? "linear" : null }),
+    );
+
+/**
+ * The last step of an axis of steps: of a run that goes on, the last planned.
+ * @param {Run[]} runs
+ * @param {number[]} measured the last measured step of each
+ */
+export const lastStep = (runs, measured) =>
+    Math.max(
+        2,
+        ...measured,
+        ...runs.map((run) => (run.growing ? (run.data.job.state.value.data?.progress?.steps ?? 0) : 0)),
+    );
+
+/** The variant of a site in a run; the run's own where the site has none. @param {Run} run @param {string} name */
+export const variantAt = (run, name) =>
+    run.data.sites.state.value.data?.sites.find((site) => site.name === name)?.variant ?? run.variant;

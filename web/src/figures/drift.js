@@ -1,28 +1,14 @@
 /** F2 as a figure. */
 import { html } from "lit-html";
-import { segments } from "../dom.js";
 import { figure, placeholder, plotHost } from "../figure.js";
 import { int, num, plural } from "../format.js";
-import { plots, plotsFailed } from "../plots_loader.js";
-import { param, setQuery } from "../router.js";
-import { countText, fitButton, staleOf } from "./common.js";
+import { awaiting, countText, drawn, fitButton, isLogStep, lastStep, staleOf, stepSwitch } from "./common.js";
 
 /** @typedef {import("./common.js").Run} Run @typedef {import("../plots/drift.js").DriftSeries} DriftSeries */
 
 const QUANTILES = ["5", "25", "50", "75", "95"];
 /** A plot never gets more marks than about this many steps make. */
 const STEP_LIMIT = 400;
-
-const stepSwitch = () =>
-    segments(
-        "Step axis",
-        [
-            { key: "log", name: "log step" },
-            { key: "linear", name: "linear step" },
-        ],
-        param("steps") === "linear" ? "linear" : "log",
-        (key) => setQuery({ steps: key === "linear" ? "linear" : null }),
-    );
 
 /**
  * Evenly thinned, the ends kept.
@@ -129,17 +115,6 @@ const table = (runs) => ({
     ),
 });
 
-/** The last step of the x axis: of a run that goes on, the last planned. @param {Run[]} runs */
-const lastStep = (runs) =>
-    Math.max(
-        2,
-        ...runs.map((run) => {
-            const items = run.data.drift.state.value.data?.items ?? [];
-            const planned = run.growing ? (run.data.job.state.value.data?.progress?.steps ?? 0) : 0;
-            return Math.max(planned, items[items.length - 1]?.step ?? 0);
-        }),
-    );
-
 /**
  * @param {Run[]} runs
  * @param {string} site
@@ -148,17 +123,13 @@ const lastStep = (runs) =>
 export function driftFigure(runs, site, { cls, aside = false, axes, empty }) {
     const about = { id: "drift", title: `Drift at ${site}`, cls };
     const readings = runs.map((run) => run.data.drift);
-    const error =
-        plotsFailed.value ?? readings.find((r) => r.state.value.error && !r.state.value.data)?.state.value.error;
-    const module = plots.value;
-    const loaded = readings.every((r) => r.state.value.data?.site === site);
-    if (error || !module || !loaded)
-        return placeholder(about, {
-            height: 400,
-            awaited: `Reading the summaries of ${site}.`,
-            error,
-            retry: () => readings.forEach((r) => r.refresh()),
-        });
+    const waiting = awaiting(about, readings, {
+        height: 400,
+        awaited: `Reading the summaries of ${site}.`,
+        loaded: (data) => data?.site === site,
+    });
+    if (waiting) return waiting;
+    const module = drawn();
     const series = seriesOf(runs);
     if (!series.some((s) => s.steps.length)) return placeholder(about, { height: 400, awaited: "", empty });
 
@@ -166,11 +137,14 @@ export function driftFigure(runs, site, { cls, aside = false, axes, empty }) {
     const y = axes.get(key, () => module.driftDomain(series));
     const best = module.driftDomain(series);
     const grown = best[0] < y[0] || best[1] > y[1];
-    const end = lastStep(runs);
-    const logStep = param("steps") !== "linear";
+    const end = lastStep(
+        runs,
+        series.map((s) => s.steps[s.steps.length - 1]?.step ?? 0),
+    );
+    const logStep = isLogStep();
     /** @type {import("../plots/drift.js").DriftOptions} */
     const options = { y, x: [1, end], logStep, name: `Scale by step at ${site}` };
-    const drawn = series.filter((s) => s.steps.length);
+    const measured = series.filter((s) => s.steps.length);
     return figure({
         ...about,
         aside,
@@ -179,12 +153,12 @@ export function driftFigure(runs, site, { cls, aside = false, axes, empty }) {
         body: plotHost({
             deps: [y, end, logStep, ...readings.map((r) => r.state.value.data), runs.map((r) => r.label).join()],
             height: 400,
-            draw: (width) => module.drift(drawn, options, width),
+            draw: (width) => module.drift(measured, options, width),
         }),
-        reading: reading(drawn),
-        caption: caption(drawn, runs),
+        reading: reading(measured),
+        caption: caption(measured, runs),
         table: () => table(runs),
-        drawings: async () => [[module.driftPlot(drawn, options, 880)]],
+        drawings: async () => [[module.driftPlot(measured, options, 880)]],
         stale: staleOf(readings),
     });
 }

@@ -2,9 +2,8 @@
 import { figure, placeholder, plotHost } from "../figure.js";
 import { variant } from "../dom.js";
 import { int, list, num, wholePercent } from "../format.js";
-import { plots, plotsFailed } from "../plots_loader.js";
 import { html } from "lit-html";
-import { countText, fitButton, isSelfPart, partSwitch, staleOf, stepsText } from "./common.js";
+import { awaiting, countText, drawn, fitButton, isSelfPart, partSwitch, staleOf, stepsText } from "./common.js";
 
 /** @typedef {import("./common.js").Run} Run @typedef {import("../plots/glance.js").GlanceRow} GlanceRow */
 
@@ -122,13 +121,9 @@ const table = (runs, rows) => ({
 export function glanceFigure(runs, { cls, axes, empty }) {
     const about = { ...ABOUT, cls };
     const readings = runs.map((run) => run.data.glance);
-    const error =
-        plotsFailed.value ?? readings.find((r) => r.state.value.error && !r.state.value.data)?.state.value.error;
-    const retry = () => readings.forEach((r) => r.refresh());
-    const module = plots.value;
-    const loaded = readings.every((r) => r.state.value.data);
-    if (error || !module || !loaded)
-        return placeholder(about, { height: 240, awaited: "Reading the summaries of all sites.", error, retry });
+    const waiting = awaiting(about, readings, { height: 240, awaited: "Reading the summaries of all sites." });
+    if (waiting) return waiting;
+    const module = drawn();
     const selfPart = isSelfPart();
     const rows = rowsOf(runs, selfPart);
     if (!rows.length) return placeholder(about, { height: 240, awaited: "", empty });

@@ -4,10 +4,9 @@ import { allRatios, BIN, cloud, cloudDomain, outside, ratioQuantile } from "../b
 import { variant } from "../dom.js";
 import { figure, placeholder, plotHost } from "../figure.js";
 import { int, num, percent, plural, tick } from "../format.js";
-import { plots, plotsFailed } from "../plots_loader.js";
 import { countRamp } from "../ramp.js";
 import { theme } from "../theme.js";
-import { fitButton, isSelfPart, partSwitch, staleOf, stepsText } from "./common.js";
+import { awaiting, drawn, fitButton, isSelfPart, partSwitch, staleOf, stepsText, variantAt } from "./common.js";
 
 /** @typedef {import("./common.js").Run} Run @typedef {import("../bins.js").Cloud} Cloud */
 
@@ -17,7 +16,7 @@ import { fitButton, isSelfPart, partSwitch, staleOf, stepsText } from "./common.
  */
 const worked = new WeakMap();
 
-/** @param {import("../run_data.js").CloudData} data @param {boolean} selfPart */
+/** @param {import("../figure_data.js").CloudData} data @param {boolean} selfPart */
 function cloudOf(data, selfPart) {
     const known = worked.get(data) ?? {};
     worked.set(data, known);
@@ -107,22 +106,18 @@ const table = (panels) => ({
  * @param {Run[]} runs
  * @param {string} site
  * @param {{ cls: string, aside?: boolean, settings?: import("../dom.js").Part,
- *     axes: import("../axes.js").AxisKeeper, empty: import("../dom.js").Part }} o
+ *     choose?: (cell: import("../bins.js").Cell, constant: boolean) => void, axes: import("../axes.js").AxisKeeper, empty: import("../dom.js").Part }} o
  */
-export function theoryFigure(runs, site, { cls, aside = false, settings = nothing, axes, empty }) {
+export function theoryFigure(runs, site, { cls, aside = false, settings = nothing, choose, axes, empty }) {
     const about = { id: "theory", title: `Theory and measurement at ${site}`, cls };
     const readings = runs.map((run) => run.data.cloud);
-    const error =
-        plotsFailed.value ?? readings.find((r) => r.state.value.error && !r.state.value.data)?.state.value.error;
-    const module = plots.value;
-    const loaded = readings.every((r) => r.state.value.data?.site === site);
-    if (error || !module || !loaded)
-        return placeholder(about, {
-            height: 560,
-            awaited: `Reading the counts of ${site}.`,
-            error,
-            retry: () => readings.forEach((r) => r.refresh()),
-        });
+    const waiting = awaiting(about, readings, {
+        height: 560,
+        awaited: `Reading the counts of ${site}.`,
+        loaded: (data) => data?.site === site,
+    });
+    if (waiting) return waiting;
+    const module = drawn();
     const selfPart = isSelfPart();
     const panels = runs.flatMap((run) => {
         const data = run.data.cloud.state.value.data;
@@ -154,10 +149,11 @@ export function theoryFigure(runs, site, { cls, aside = false, settings = nothin
         ...domain,
         tallest,
         fullest,
-        variant: run.data.sites.state.value.data?.sites.find((s) => s.name === site)?.variant ?? run.variant,
+        variant: variantAt(run, site),
         exact: selfPart ? [] : data.exact,
         name: `Measured scale against predicted self factor at ${site}, ${run.label}, ${countsText(c, domain)}`,
         theme: now,
+        choose: choose && ((/** @type {import("../bins.js").Cell} */ cell) => choose(cell, c.constant)),
     });
     return figure({
         ...about,
@@ -190,12 +186,12 @@ export function theoryFigure(runs, site, { cls, aside = false, settings = nothin
         caption: caption(panels, selfPart),
         table: () => table(panels),
         drawings: async () => {
-            const drawn = panels.map((panel) => {
+            const made = panels.map((panel) => {
                 const plots = module.theoryPlots(panel.cloud, { ...optionsOf(panel), theme: "light" }, 440);
                 plots[0].dataset.heading = `${panel.run.label} · ${countsText(panel.cloud, domain)}`;
                 return plots;
             });
-            return [drawn.map(([main]) => main), drawn.map(([, residual]) => residual)];
+            return [made.map(([main]) => main), made.map(([, residual]) => residual)];
         },
         stale: staleOf(readings),
     });

@@ -6,12 +6,14 @@ import { html, nothing } from "lit-html";
 import { Problem, request } from "../api.js";
 import { axisKeeper } from "../axes.js";
 import { copyText, errorNotice, retryButton, toast, unknownKeysNotice, variant } from "../dom.js";
-import { openStream } from "../events.js";
+import { directionFigure } from "../figures/direction.js";
 import { driftFigure } from "../figures/drift.js";
 import { glanceFigure } from "../figures/glance.js";
+import { madeFigure } from "../figures/made.js";
 import { theoryFigure } from "../figures/theory.js";
+import { follow } from "../follow.js";
 import { int, list, loss, percent, plural } from "../format.js";
-import { applyEvent, isFinal, title } from "../job.js";
+import { isFinal, title } from "../job.js";
 import { needPlots } from "../plots_loader.js";
 import { go, param, setQuery, unknownKeys } from "../router.js";
 import { chosenSite, runData } from "../run_data.js";
@@ -109,7 +111,9 @@ export function open() {
  */
 function openRuns(ids) {
     const axes = axisKeeper();
-    const runs = ids.map((id) => runData(id, () => site.peek(), { merged: true }));
+    /** @type {import("../figure_data.js").FigureName[]} */
+    const figures = ["glance", "cloud", "drift", "direction", "made"];
+    const runs = ids.map((id) => runData(id, () => ({ site: site.peek() }), { figures, merged: true }));
 
     /** Sites that all runs have, in the first one's order. */
     const common = computed(() => {
@@ -118,28 +122,10 @@ function openRuns(ids) {
     });
     /** @type {import("@preact/signals-core").ReadonlySignal<string | null>} */
     const site = computed(() => chosenSite(common.value, param("site")));
-    const read = () => runs.forEach((run) => run.refresh());
-
-    const stream = openStream({
-        jobs: ids,
-        reload: read,
-        apply(events) {
-            for (const event of events) {
-                const run = runs.find(({ id }) => id === event.data.job);
-                if (!run) continue;
-                const job = run.job.state.value.data;
-                if (job) run.job.state.value = { ...run.job.state.value, data: applyEvent(job, event) };
-                if (event.type === "divergence") run.grow();
-                if (event.type === "job.state") run.refresh();
-            }
-        },
-    });
-    stream.ready.then(read);
-    let moved = /** @type {string | null} */ (null);
+    const following = follow(runs);
     const stopMoving = effect(() => {
-        const now = site.value;
-        if (now && now !== moved) runs.forEach((run) => run.move());
-        moved = now;
+        void site.value;
+        runs.forEach((run) => run.move());
     });
 
     /** The jobs that were read; those that are gone are told. */
@@ -295,14 +281,16 @@ function openRuns(ids) {
                     ${
                         measured.length && at
                             ? html`${theoryFigure(measured, at, { cls: "c12", aside: true, settings: siteSwitch(), ...o })}
-                              ${driftFigure(measured, at, { cls: "c12", aside: true, ...o })}`
+                              ${driftFigure(measured, at, { cls: "c12", aside: true, ...o })}
+                              ${directionFigure(measured, at, { cls: "c12", aside: true, ...o })}
+                              ${madeFigure(measured, at, { cls: "c12", ...o })}`
                             : nothing
                     }
                     ${known.length && !measured.length ? html`<div class="empty c12">${empty}</div>` : nothing}
                 </div>`;
         },
         close() {
-            stream.close();
+            following.close();
             stopMoving();
             runs.forEach((run) => run.close());
         },

@@ -6,14 +6,16 @@ import { html, nothing } from "lit-html";
 import { Problem, request, withQuery } from "../api.js";
 import { axisKeeper } from "../axes.js";
 import { bar, errorNotice, icon, menu, retryButton, stateMark, toast, unknownKeysNotice, variant } from "../dom.js";
-import { openStream } from "../events.js";
 import { driftFigure } from "../figures/drift.js";
 import { glanceFigure } from "../figures/glance.js";
+import { heatColumn, heatFigure } from "../figures/heat.js";
 import { linesFigure } from "../figures/lines.js";
+import { promiseFigure } from "../figures/promise.js";
 import { stripFigure } from "../figures/strip.js";
 import { theoryFigure } from "../figures/theory.js";
-import { clock, duration, int, num, percent, plural } from "../format.js";
-import { applyEvent, isFinal, needsLook, seconds, share, title } from "../job.js";
+import { follow } from "../follow.js";
+import { clock, duration, int, num, percent, plural, sentence } from "../format.js";
+import { isFinal, needsLook, seconds, share, title } from "../job.js";
 import { needLive, needPlots } from "../plots_loader.js";
 import { resource } from "../resource.js";
 import { go, param, setQuery, unknownKeys } from "../router.js";
@@ -35,7 +37,10 @@ export function open(text) {
     const axes = axisKeeper();
     /** @type {import("@preact/signals-core").ReadonlySignal<string | null>} */
     const site = computed(() => chosenSite(data.sites.state.value.data?.sites ?? [], param("site")));
-    const data = runData(id, () => site.peek(), { begin: () => readLogs() });
+    const data = runData(id, () => ({ site: site.peek(), column: heatColumn() }), {
+        figures: ["glance", "cloud", "drift", "heat", "promise"],
+        begin: () => readLogs(),
+    });
     const base = `/jobs/${id}`;
     /** @type {import("@preact/signals-core").Signal<unknown>} */
     const actionFailed = signal(null);
@@ -58,32 +63,17 @@ export function open(text) {
         metrics.refresh();
         log.refresh();
     };
-    const read = () => {
-        data.refresh();
-        if (data.job.state.value.data) readLogs();
-    };
-
-    const stream = openStream({
-        jobs: [id],
-        reload: read,
-        apply(events) {
-            let job = data.job.state.value.data;
-            for (const event of events) {
-                if (event.data.job !== id) continue;
-                if (job) job = applyEvent(job, event);
-                if (event.type === "metric") addMetric(event.data);
-                if (event.type === "divergence") data.grow();
-                if (event.type === "log") addLog(event.data);
-                if (event.type === "job.state") {
-                    data.refresh();
-                    log.refresh();
-                    if (isFinal(event.data.state)) metrics.refresh();
-                }
-            }
-            if (job) data.job.state.value = { ...data.job.state.value, data: job };
+    const following = follow([data], {
+        reload: () => data.job.state.value.data && readLogs(),
+        event(event) {
+            if (event.type === "metric") addMetric(event.data);
+            if (event.type === "log") addLog(event.data);
+            if (event.type !== "job.state") return;
+            log.refresh();
+            if (isFinal(event.data.state)) metrics.refresh();
         },
     });
-    stream.ready.then(read);
+    const { read } = following;
     needPlots();
     needLive();
 
@@ -118,11 +108,9 @@ export function open(text) {
         log.state.value = { ...log.state.value, data: [...lines, line].slice(-LOG_LIMIT) };
     }
 
-    let moved = /** @type {string | null} */ (null);
     const stopMoving = effect(() => {
-        const now = site.value;
-        if (now && now !== moved) data.move();
-        moved = now;
+        if (site.value) void heatColumn();
+        data.move();
     });
 
     /** @param {() => Promise<void>} act */
@@ -241,7 +229,7 @@ export function open(text) {
         };
         const at = site.value;
         const choose = (/** @type {string} */ name) => setQuery({ site: name });
-        return html`${head(job)} ${unknownKeysNotice(unknownKeys(["site", "part", "steps", "table"]))}
+        return html`${head(job)} ${unknownKeysNotice(unknownKeys(["site", "part", "steps", "column", "table"]))}
             ${actionFailed.value ? errorNotice("That was refused.", actionFailed.value) : nothing}
             ${
                 data.job.state.value.error
@@ -266,12 +254,17 @@ export function open(text) {
                 ${
                     at
                         ? html`${driftFigure([run], at, { cls: "c6", axes, empty })}
-                          ${theoryFigure([run], at, { cls: "c6", axes, empty })}`
+                          ${heatFigure(run, at, { cls: "c6", axes, empty })}
+                          ${theoryFigure([run], at, { cls: "c6", axes, empty, settings: siteLink(at) })}
+                          ${promiseFigure(run, { cls: "c6", axes, empty })}`
                         : nothing
                 }
                 ${logView()} ${specView(job)}
             </div>`;
     }
+
+    /** @param {string} name */
+    const siteLink = (name) => html`<a class="tool" href="/run/${id}/site/${name}">More of ${name}</a>`;
 
     function logView() {
         const { data: lines, error } = log.state.value;
@@ -341,7 +334,7 @@ export function open(text) {
                 <div class="skeleton" aria-busy="true"></div>`;
         },
         close() {
-            stream.close();
+            following.close();
             stopMoving();
             data.close();
             metrics.close();
@@ -360,9 +353,6 @@ const lineOf = ({ key, steps, values, of }) => [
         of,
     },
 ];
-
-/** With a capital and one full stop. @param {string} text */
-const sentence = (text) => `${text[0]?.toUpperCase() ?? ""}${text.slice(1).replace(/\.$/, "")}.`;
 
 /** @param {Job} job */
 function datasetLine({ spec }) {

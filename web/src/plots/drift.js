@@ -8,6 +8,7 @@ import { variant as variantMark } from "../dom.js";
 import { int, num, tick } from "../format.js";
 import { colourOf } from "../variant.js";
 import * as kit from "./kit.js";
+import { SIGNED, signed, signedDomain, signedTicks } from "./signed.js";
 
 /**
  * @typedef {{ step: number, q: Record<string, number | null>, n: number, undefined: number }} DriftStep
@@ -21,8 +22,6 @@ import * as kit from "./kit.js";
  * @property {string} name
  */
 
-/** Linear within ±0.1, logarithmic beyond. */
-const LINEAR = 0.1;
 const TOP = 32;
 const BOTTOM = 28;
 const LEFT = 56;
@@ -30,45 +29,18 @@ const LEFT = 56;
 /** @param {number} width */
 export const driftHeight = (width) => (width < kit.NARROW ? 320 : 400);
 
-/** @param {number} v */
-const signed = (v) => Math.sign(v) * Math.log1p(Math.abs(v) / LINEAR);
-
 /**
  * The limits of the axis: whole decades around all that is to be drawn.
  * @param {DriftSeries[]} series
  * @returns {[number, number]}
  */
 export function driftDomain(series) {
-    const all = series.flatMap((s) => [
-        ...s.steps.map((step) => step.q["50"]),
-        ...(s.bands ?? s.steps).flatMap(({ q }) => [q["5"], q["95"]]),
-    ]);
-    const values = /** @type {number[]} */ (all.filter((v) => v != null && Number.isFinite(v)));
-    const high = Math.max(1, ...values);
-    const low = Math.min(0, ...values);
-    /** @param {number} v */
-    const decade = (v) => 10 ** Math.ceil(Math.log10(v) - 1e-9);
-    return [low < -LINEAR / 2 ? -Math.max(LINEAR, decade(-low)) : -LINEAR / 2, Math.max(10, decade(high))];
-}
-
-/**
- * Ticks by decades, thinned until each has its room.
- * @param {[number, number]} domain
- * @param {number} height of the frame
- */
-function signedTicks([low, high], height) {
-    const side = (/** @type {number} */ end) => kit.decades(-1, Math.log10(Math.max(LINEAR, Math.abs(end))) + 1e-9);
-    const room = (/** @type {number} */ v) => (signed(v) / (signed(high) - signed(low))) * height;
-    for (let every = 1; ; every++) {
-        // Counted from 1, which is always a tick.
-        const keep = (/** @type {number} */ v) => Math.round(Math.log10(v)) % every === 0 && v !== 1;
-        const gap = room(10 ** every) - room(1);
-        if (gap < 24 && every < 6) continue;
-        const up = high > 0 ? side(high).filter((v) => keep(v) && room(v) >= 14) : [];
-        const down = low <= -LINEAR ? side(low).filter((v) => (keep(v) || v === 1) && room(v) >= 14) : [];
-        const downs = down.filter((v) => Math.round(Math.log10(v)) % every === 0);
-        return [...downs.map((v) => -v), 0, ...up.filter((v) => Math.abs(room(v) - room(1)) >= 14)];
-    }
+    return signedDomain(
+        series.flatMap((s) => [
+            ...s.steps.map((step) => step.q["50"]),
+            ...(s.bands ?? s.steps).flatMap(({ q }) => [q["5"], q["95"]]),
+        ]),
+    );
 }
 
 /**
@@ -202,7 +174,7 @@ export function driftPlot(series, o, width) {
             marginTop: TOP,
             marginBottom: BOTTOM,
             x: { type: o.logStep ? "log" : "linear", domain: o.x, axis: null },
-            y: { type: "symlog", constant: LINEAR, domain: o.y, axis: null },
+            y: { ...SIGNED, domain: o.y },
             marks,
         },
         o.name,

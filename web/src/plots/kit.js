@@ -1,7 +1,8 @@
 /**
  * What all SVG plots share: Observable Plot, made fit for the strict policy and for screen readers.
  */
-import { axisX, axisY, plot, text } from "@observablehq/plot";
+import { axisX, axisY, gridX as columns, gridY as lines, plot, text } from "@observablehq/plot";
+import { countColour } from "../colour.js";
 import { tick } from "../format.js";
 
 export const INK = "var(--ink)";
@@ -60,6 +61,11 @@ export const bottomAxis = (ticks, more) => axisX({ ...TICK, ticks, tickFormat: t
 /** @param {number[]} ticks @param {object} [more] */
 export const leftAxis = (ticks, more) => axisY({ ...TICK, ticks, tickFormat: tick, ...more });
 
+/** @param {number} ticks about how many */
+export const gridY = (ticks) => lines({ ticks, stroke: GRID, strokeOpacity: 1 });
+/** @param {number} ticks about how many */
+export const gridX = (ticks) => columns({ ticks, stroke: GRID, strokeOpacity: 1 });
+
 /** About how wide a text at 12 px is. @param {string} words */
 export const textWidth = (words) => words.length * 7.2;
 
@@ -82,5 +88,43 @@ export const picture = (url) =>
             };
             for (const [key, value] of Object.entries(place)) image.setAttribute(key, String(value));
             return image;
+        }
+    );
+
+/**
+ * Counts as a picture, a pixel a bin.
+ * @param {{ column: number, row: number, n: number }[]} cells row 0 is the topmost
+ * @param {{ columns: number, rows: number, fullest: number, theme: import("../colour.js").Theme }} o
+ */
+export function paintCounts(cells, { columns, rows, fullest, theme }) {
+    const canvas = document.createElement("canvas");
+    canvas.width = columns;
+    canvas.height = rows;
+    const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+    for (const { column, row, n } of cells) {
+        context.fillStyle = countColour(Math.log(n) / Math.max(1e-9, Math.log(fullest)), theme);
+        context.fillRect(column, row, 1, 1);
+    }
+    return canvas.toDataURL();
+}
+
+/**
+ * A mark of one path, made from the frame's place.
+ * @param {(frame: { left: number, top: number, right: number, bottom: number }) => string} d
+ * @param {Record<string, string | number>} attributes
+ */
+export const shape = (d, attributes) =>
+    /** @type {import("@observablehq/plot").RenderFunction} */ (
+        (_index, _scales, _values, { width, height, marginLeft, marginTop, marginRight, marginBottom }) => {
+            const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
+            const frame = {
+                left: marginLeft,
+                top: marginTop,
+                right: width - marginRight,
+                bottom: height - marginBottom,
+            };
+            path.setAttribute("d", d(frame));
+            for (const [key, value] of Object.entries(attributes)) path.setAttribute(key, String(value));
+            return path;
         }
     );

@@ -3,7 +3,6 @@
  * below it, measured ÷ predicted by column. Both axes have decades of one length, so that the identity is at 45°.
  */
 import { dot, line, rect, ruleX, ruleY, text } from "@observablehq/plot";
-import { html } from "lit-html";
 import { BIN, ratioQuantile } from "../bins.js";
 import { countColour } from "../colour.js";
 import { int, num, plural } from "../format.js";
@@ -21,6 +20,7 @@ import * as kit from "./kit.js";
  * @property {[number, number][]} exact log10 places of samples that are known exactly; a lone bin is drawn there
  * @property {string} name
  * @property {import("../colour.js").Theme} theme
+ * @property {(cell: import("../bins.js").Cell) => void} [choose] what a click on a bin leads to
  */
 
 const LEFT = 48;
@@ -63,21 +63,20 @@ function loneCells(cloud) {
 }
 
 /**
- * The counts as a picture, a pixel a bin.
+ * The counts as a picture. The axis may begin within a bin: its pixels are bins counted from the axis's beginning.
  * @param {import("../bins.js").Cell[]} cells
  * @param {TheoryOptions} o
  */
 function paint(cells, o) {
-    const canvas = document.createElement("canvas");
-    // The axis may begin within a bin: the picture's pixels are bins counted from the axis's beginning.
-    canvas.width = Math.round((o.x[1] - o.x[0]) / BIN);
-    canvas.height = Math.round((o.y[1] - o.y[0]) / BIN);
-    const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
-    for (const { x, y, n } of cells) {
-        context.fillStyle = countColour(Math.log(n) / Math.max(1e-9, Math.log(o.fullest)), o.theme);
-        context.fillRect(Math.round((x - o.x[0]) / BIN), canvas.height - 1 - Math.round((y - o.y[0]) / BIN), 1, 1);
-    }
-    return canvas.toDataURL();
+    const rows = Math.round((o.y[1] - o.y[0]) / BIN);
+    return kit.paintCounts(
+        cells.map(({ x, y, n }) => ({
+            column: Math.round((x - o.x[0]) / BIN),
+            row: rows - 1 - Math.round((y - o.y[0]) / BIN),
+            n,
+        })),
+        { columns: Math.round((o.x[1] - o.x[0]) / BIN), rows, fullest: o.fullest, theme: o.theme },
+    );
 }
 
 /** @param {Cloud} cloud @param {TheoryOptions} o */
@@ -265,35 +264,30 @@ export const theoryPlots = (cloud, o, width) => [mainPlot(cloud, o, width), resi
  */
 export function theory(cloud, o, width) {
     const size = measures(o, width);
-    const index = new Map(cloud.cells.map((cell) => [`${Math.round(cell.x / BIN)},${Math.round(cell.y / BIN)}`, cell]));
+    const limits = (/** @type {number} */ d) => `${num(10 ** d)} to ${num(10 ** (d + BIN))}`;
     return {
         nodes: theoryPlots(cloud, o, width),
-        spot(px, py) {
-            const x = o.x[0] + (px - LEFT) / size.decade;
-            const y = o.y[1] - (py - TOP) / size.decade;
-            const row = Math.floor(y / BIN + 1e-9);
-            const column = cloud.constant ? Math.round((cloud.cells[0]?.x ?? 0) / BIN) : Math.floor(x / BIN + 1e-9);
-            const cell = index.get(`${column},${row}`);
-            if (!cell || Math.abs(x - cell.x - BIN / 2) > BIN) return null;
-            const limits = (/** @type {number} */ d) => `${num(10 ** d)} to ${num(10 ** (d + BIN))}`;
-            const predicted = cloud.constant ? num(10 ** (cell.x + BIN / 2)) : limits(cell.x);
-            return {
-                x: LEFT + (cell.x + BIN / 2 - o.x[0]) * size.decade,
-                y: TOP + (o.y[1] - cell.y) * size.decade,
-                body: html`<b>${plural(cell.n, "sample")}</b>
-                    <table>
-                        <tbody>
-                            <tr>
-                                <td>predicted</td>
-                                <td class="r">${predicted}</td>
-                            </tr>
-                            <tr>
-                                <td>measured</td>
-                                <td class="r">${limits(cell.y)}</td>
-                            </tr>
-                        </tbody>
-                    </table>`,
-            };
+        points: {
+            label: `${o.name}, bin`,
+            left: LEFT,
+            top: TOP,
+            width: size.width - LEFT - RIGHT,
+            height: size.height,
+            items: cloud.cells.filter(inFrame(cloud, o)).map((cell) => {
+                const predicted = cloud.constant ? num(10 ** (cell.x + BIN / 2)) : limits(cell.x);
+                return {
+                    x: LEFT + (cell.x + BIN / 2 - o.x[0]) * size.decade,
+                    y: TOP + (o.y[1] - cell.y - BIN / 2) * size.decade,
+                    w: BIN * size.decade,
+                    h: BIN * size.decade,
+                    title: plural(cell.n, "sample"),
+                    facts: () => [
+                        ["predicted", predicted],
+                        ["measured", limits(cell.y)],
+                    ],
+                    open: o.choose && (() => o.choose?.(cell)),
+                };
+            }),
         },
     };
 }

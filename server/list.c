@@ -1,0 +1,138 @@
+#include "server/list.h"
+
+#include <stdlib.h>
+
+#include "core/file_util.h"
+#include "server/filter.h"
+#include "server/json_util.h"
+#include "server/order.h"
+#include "server/sqlite_util.h"
+
+/* What a page is made with. `context` is what else selects it, for its token. */
+struct page {
+    struct filter *filter;
+    struct order *order;
+    char *context;
+    sqlite3_stmt *statement;
+};
+
+static void page_clear(struct page *page)
+{
+    cleanup_statement(&page->statement);
+    filter_free(page->filter);
+    order_free(page->order);
+    free(page->context);
+}
+
+static enum status prepare_page(sqlite3 *db, const struct list *list, const struct list_query *query, struct page *page,
+                                struct error *err)
+{
+    enum status status = filter_parse(query->filter, list->fields, &page->filter, err);
+    if (status == STATUS_OK)
+        status = order_parse(query->order_by, list->order_by, list->fields, &page->order, err);
+    if (status != STATUS_OK)
+        return status;
+    page->context = text_format("%s\n%s", list->name, query->filter ? query->filter : "");
+    if (!page->context)
+        return error_no_memory(err);
+    if (query->page_token)
+        status = order_after(page->order, query->page_token, page->context, err);
+    if (status != STATUS_OK)
+        return status;
+    attribute_cleanup(cleanup_free) char *sql =
+        text_format("SELECT %s, %s FROM %s WHERE %s AND %s AND %s ORDER BY %s LIMIT :limit", list->columns,
+                    order_columns(page->order), list->from, list->condition, filter_sql(page->filter),
+                    order_condition(page->order), order_terms(page->order));
+    if (!sql)
+        return error_no_memory(err);
+    status = db_prepare(db, sql, &page->statement, err);
+    if (status == STATUS_OK)
+        status = filter_bind(page->filter, page->statement, err);
+    if (status == STATUS_OK)
+        status = order_bind(page->order, page->statement, err);
+    if (status == STATUS_OK) /* one more than asked for tells whether there is a next page */
+        sqlite3_bind_int64(page->statement, sqlite3_bind_parameter_index(page->statement, ":limit"),
+                           (sqlite3_int64)query->max_results + 1);
+    return status;
+}
+
+/* Adds the items; *ret_token is that of the next page, or NULL. */
+static enum status read_items(const struct list *list, const struct page *page, size_t max_results, json_t *items,
+                              char **ret_token, struct error *err)
+{
+    attribute_cleanup(cleanup_free) char *token = NULL;
+    for (;;) {
+        bool row = false;
+        json_t *item = NULL;
+        enum status status = db_row(page->statement, &row, err);
+        if (status != STATUS_OK)
+            return status;
+        if (!row || json_array_size(items) == max_results) {
+            *ret_token = row ? token : NULL;
+            token = row ? NULL : token;
+            return STATUS_OK;
+        }
+        status = list->item(page->statement, &item, err);
+        if (status == STATUS_OK)
+            status = json_add(items, item, err);
+        if (status == STATUS_OK && json_array_size(items) == max_results)
+            status = order_token(page->order, page->statement, page->context, &token, err);
+        if (status != STATUS_OK)
+            return status;
+    }
+}
+
+enum status list_page(sqlite3 *db, const struct list *list, const struct list_query *query, json_t **ret_page,
+                      struct error *err)
+{
+    attribute_cleanup(page_clear) struct page page = {0};
+    attribute_cleanup(cleanup_json) json_t *items = json_array();
+    attribute_cleanup(cleanup_free) char *token = NULL;
+    enum status status = items ? prepare_page(db, list, query, &page, err) : error_no_memory(err);
+    if (status == STATUS_OK)
+        status = read_items(list, &page, query->max_results, items, &token, err);
+    if (status != STATUS_OK)
+        return status;
+    json_t *json = json_pack("{s:O, s:s?}", "items", items, "next_page_token", token);
+    if (!json)
+        return error_no_memory(err);
+    *ret_page = json;
+    return STATUS_OK;
+}
+
+enum status list_ids(sqlite3 *db, const struct list *list, const char *filter, int64_t **ret_ids, size_t *ret_count,
+                     struct error *err)
+{
+    attribute_cleanup(cleanup_filter) struct filter *parsed = NULL;
+    attribute_cleanup(cleanup_statement) sqlite3_stmt *statement = NULL;
+    attribute_cleanup(cleanup_free) int64_t *ids = NULL;
+    size_t count = 0, capacity = 0;
+    enum status status = filter_parse(filter, list->fields, &parsed, err);
+    if (status != STATUS_OK)
+        return status;
+    attribute_cleanup(cleanup_free) char *sql =
+        text_format("SELECT %s FROM %s WHERE %s AND %s ORDER BY 1", list->fields->column, list->from, list->condition,
+                    filter_sql(parsed));
+    status = sql ? db_prepare(db, sql, &statement, err) : error_no_memory(err);
+    if (status == STATUS_OK)
+        status = filter_bind(parsed, statement, err);
+    for (bool row = true; status == STATUS_OK;) {
+        status = db_row(statement, &row, err);
+        if (status != STATUS_OK || !row)
+            break;
+        if (count == capacity) {
+            capacity = capacity ? capacity * 2 : 64;
+            int64_t *larger = realloc(ids, capacity * sizeof *ids);
+            if (!larger)
+                return error_no_memory(err);
+            ids = larger;
+        }
+        ids[count++] = sqlite3_column_int64(statement, 0);
+    }
+    if (status != STATUS_OK)
+        return status;
+    *ret_ids = ids;
+    *ret_count = count;
+    ids = NULL;
+    return STATUS_OK;
+}

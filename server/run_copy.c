@@ -1,0 +1,122 @@
+/*
+ * Copying a run: a sealed file as bytes, any other page by page under one read transaction.
+ */
+#include "server/run_copy.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/file_util.h"
+#include "server/clock.h"
+#include "server/run_reader.h"
+
+static const double BUSY_SECONDS = 5; /* a worker seals its file in less */
+
+static enum status system_error(struct error *err, const char *what, const char *path)
+{
+    enum status status = errno == ENOSPC || errno == EDQUOT ? STATUS_NO_SPACE
+                         : errno == EEXIST                  ? STATUS_CONFLICT
+                         : errno == ENOENT                  ? STATUS_NOT_FOUND
+                                                            : STATUS_IO;
+    return error_set(err, status, "%s cannot be %s: %s", path, what, strerror(errno));
+}
+
+static bool exists_beside(const char *path, const char *suffix)
+{
+    attribute_cleanup(cleanup_free) char *beside = text_format("%s%s", path, suffix);
+    return !beside || file_exists(beside);
+}
+
+/* Whether the file alone is the whole run: in no WAL mode (bytes 18 and 19 of SQLite's header are 1), with nothing
+ * beside it that is still to be folded in. Such a file is never written again. */
+static bool is_whole(const char *path, int file)
+{
+    unsigned char header[20] = {0};
+    return pread(file, header, sizeof header, 0) == sizeof header && header[18] == 1 && header[19] == 1 &&
+           !exists_beside(path, "-wal") && !exists_beside(path, "-journal");
+}
+
+static enum status copy_bytes(int from, const char *path, int to, const char *destination, struct error *err)
+{
+    enum { CHUNK = 1 << 20 };
+    attribute_cleanup(cleanup_free) char *chunk = malloc(CHUNK);
+    if (!chunk)
+        return error_no_memory(err);
+    for (;;) {
+        ssize_t got = read(from, chunk, CHUNK);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return system_error(err, "read", path);
+        if (got == 0)
+            return STATUS_OK;
+        for (ssize_t done = 0; done < got;) {
+            ssize_t written = write(to, chunk + done, (size_t)(got - done));
+            if (written < 0 && errno != EINTR)
+                return system_error(err, "written", destination);
+            done += written > 0 ? written : 0;
+        }
+    }
+}
+
+/* All pages in one step: in several the copy would begin anew whenever the worker commits. */
+static enum status copy_pages(sqlite3 *from, sqlite3 *to, struct error *err)
+{
+    double start = clock_seconds();
+    sqlite3_backup *backup = sqlite3_backup_init(to, "main", from, "main");
+    if (!backup)
+        return db_error(to, err, "the copy cannot begin");
+    int code = sqlite3_backup_step(backup, -1);
+    while ((code == SQLITE_BUSY || code == SQLITE_LOCKED) && clock_seconds() - start < BUSY_SECONDS) {
+        clock_pause(0.02);
+        code = sqlite3_backup_step(backup, -1);
+    }
+    sqlite3_backup_finish(backup);
+    if (code == SQLITE_BUSY || code == SQLITE_LOCKED)
+        return error_set(err, STATUS_BUSY, "the run is being sealed; try again in a few seconds");
+    return code == SQLITE_DONE ? STATUS_OK : db_error(to, err, "the copy failed");
+}
+
+static enum status copy_live(const char *path, const char *destination, struct error *err)
+{
+    attribute_cleanup(cleanup_run_reader) struct run_reader *reader = NULL;
+    attribute_cleanup(cleanup_db) sqlite3 *copy = NULL;
+    enum status status = run_reader_open(path, &reader, err);
+    if (status == STATUS_OK)
+        status = db_open(destination, DB_WRITE, &copy, err);
+    if (status == STATUS_OK) /* a copy that is lost with the machine is made again */
+        status = db_execute(copy, "PRAGMA synchronous = OFF", err);
+    if (status == STATUS_OK)
+        status = copy_pages(reader->db, copy, err);
+    if (status == STATUS_OK)
+        status = db_execute(copy, "PRAGMA journal_mode = DELETE", err);
+    return status;
+}
+
+static enum status copy_to(const char *path, int source, int target, const char *destination, struct error *err)
+{
+    if (is_whole(path, source))
+        return copy_bytes(source, path, target, destination, err);
+    return copy_live(path, destination, err); /* into the empty file */
+}
+
+enum status run_file_copy(const char *path, const char *destination, struct error *err)
+{
+    attribute_cleanup(cleanup_descriptor) int source = -1;
+    attribute_cleanup(cleanup_descriptor) int target = -1;
+    size_t size;
+    enum status status = file_open(path, &source, &size, err);
+    if (status != STATUS_OK)
+        return status;
+    target = open(destination, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (target < 0)
+        return system_error(err, "made", destination);
+    status = copy_to(path, source, target, destination, err);
+    if (status != STATUS_OK)
+        unlink(destination);
+    return status;
+}

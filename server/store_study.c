@@ -1,0 +1,225 @@
+#include "server/store_study.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "server/clock.h"
+#include "server/json_util.h"
+#include "server/sqlite_util.h"
+
+static enum status unknown_study(int64_t id, struct error *err)
+{
+    return error_set(err, STATUS_NOT_FOUND, "there is no study %" PRId64, id);
+}
+
+enum status store_study_insert(sqlite3 *db, const struct study *study, int64_t *ret_id, struct error *err)
+{
+    attribute_cleanup(cleanup_statement) sqlite3_stmt *statement = NULL;
+    attribute_cleanup(cleanup_free) char *base = json_dumps(study->base, JSON_COMPACT);
+    attribute_cleanup(cleanup_free) char *grid = json_dumps(study->grid, JSON_COMPACT);
+    if (!base || !grid)
+        return error_no_memory(err);
+    enum status status = db_prepare(db, "INSERT INTO study (name, note, base, grid, created_at) VALUES (?, ?, ?, ?, ?)",
+                                    &statement, err);
+    if (status != STATUS_OK)
+        return status;
+    char now[CLOCK_TEXT_SIZE];
+    db_bind_text(statement, 1, study->name);
+    db_bind_text(statement, 2, study->note);
+    db_bind_text(statement, 3, base);
+    db_bind_text(statement, 4, grid);
+    db_bind_text(statement, 5, clock_now(now));
+    status = db_run(statement, err);
+    if (status == STATUS_OK)
+        *ret_id = sqlite3_last_insert_rowid(db);
+    return status;
+}
+
+enum status store_study_add_job(sqlite3 *db, int64_t study, size_t position, const json_t *point, int64_t job,
+                                struct error *err)
+{
+    attribute_cleanup(cleanup_statement) sqlite3_stmt *statement = NULL;
+    attribute_cleanup(cleanup_free) char *text = json_dumps(point, JSON_COMPACT);
+    enum status status =
+        text
+            ? db_prepare(db, "INSERT INTO study_job (study, position, point, job) VALUES (?, ?, ?, ?)", &statement, err)
+            : error_no_memory(err);
+    if (status != STATUS_OK)
+        return status;
+    sqlite3_bind_int64(statement, 1, study);
+    sqlite3_bind_int64(statement, 2, (sqlite3_int64)position);
+    db_bind_text(statement, 3, text);
+    sqlite3_bind_int64(statement, 4, job);
+    return db_run(statement, err);
+}
+
+enum status store_study_retry(sqlite3 *db, int64_t job, int64_t retry, struct error *err)
+{
+    attribute_cleanup(cleanup_statement) sqlite3_stmt *statement = NULL;
+    enum status status = db_prepare(db, "UPDATE study_job SET job = ?2 WHERE job = ?1", &statement, err);
+    if (status != STATUS_OK)
+        return status;
+    sqlite3_bind_int64(statement, 1, job);
+    sqlite3_bind_int64(statement, 2, retry);
+    return db_run(statement, err);
+}
+
+enum status store_study_delete(sqlite3 *db, int64_t id, struct error *err)
+{
+    attribute_cleanup(cleanup_statement) sqlite3_stmt *statement = NULL;
+    enum status status = db_prepare(db, "DELETE FROM study WHERE id = ?", &statement, err);
+    if (status != STATUS_OK)
+        return status;
+    sqlite3_bind_int64(statement, 1, id);
+    status = db_run(statement, err);
+    return status == STATUS_OK && sqlite3_changes(db) == 0 ? unknown_study(id, err) : status;
+}
+
+/* ------------------------------------------------------------------ how long */
+
+/* The flops of a spec that ran, or 0 where that cannot be told any more. */
+static double flops_of(const char *text, const struct dataset_folders *folders)
+{
+    attribute_cleanup(cleanup_json) json_t *json = text ? json_loads(text, 0, NULL) : NULL;
+    attribute_cleanup(cleanup_json) json_t *cost = NULL;
+    attribute_cleanup(cleanup_spec) struct spec *spec = NULL;
+    attribute_cleanup(problem_list_clear) struct problem_list problems = {NULL};
+    if (!json || problem_list_init(&problems, NULL) != STATUS_OK ||
+        spec_parse(json, &spec, &problems, NULL) != STATUS_OK ||
+        spec_check(spec, folders, &cost, &problems, NULL) != STATUS_OK)
+        return 0;
+    return json_number_value(json_object_get(cost, "steps")) *
+           json_number_value(json_object_get(cost, "flops_per_step"));
+}
+
+enum status store_recent_rate(sqlite3 *db, const struct dataset_folders *folders, double *ret_flops_per_second,
+                              struct error *err)
+{
+    attribute_cleanup(cleanup_statement) sqlite3_stmt *statement = NULL;
+    double flops = 0, seconds = 0;
+    enum status status = db_prepare(db,
+                                    "SELECT spec, coalesce(json_extract(results, '$.seconds'), "
+                                    "(julianday(ended_at) - julianday(started_at)) * 86400) FROM job "
+                                    "WHERE state = 'finished' ORDER BY id DESC LIMIT 10",
+                                    &statement, err);
+    for (bool row = true; status == STATUS_OK;) {
+        status = db_row(statement, &row, err);
+        if (status != STATUS_OK || !row)
+            break;
+        double done = flops_of((const char *)sqlite3_column_text(statement, 0), folders);
+        flops += done;
+        seconds += done > 0 ? sqlite3_column_double(statement, 1) : 0;
+    }
+    if (status == STATUS_OK)
+        *ret_flops_per_second = seconds > 0 ? flops / seconds : 0;
+    return status;
+}
+
+/* ------------------------------------------------------------------ as JSON */
+
+/* The columns that every answer has; the states are one JSON object. */
+#define STUDY_COLUMNS                                                                                                  \
+    "study.id, study.name, study.note, study.created_at, "                                                             \
+    "(SELECT count(*) FROM study_job WHERE study = study.id) AS jobs, "                                                \
+    "(SELECT json_group_object(state, jobs) FROM (SELECT job.state, count(*) AS jobs FROM study_job JOIN job ON "      \
+    "job.id = study_job.job WHERE study_job.study = study.id GROUP BY job.state)) AS states"
+enum { STUDY_COLUMN_COUNT = 6 };
+
+/* Columns first … end − 1 as an object; those named are JSON text. */
+static enum status columns_json(sqlite3_stmt *statement, int end, const char *const *json_names, json_t **ret_item,
+                                struct error *err)
+{
+    attribute_cleanup(cleanup_json) json_t *item = json_object();
+    enum status status = item ? STATUS_OK : error_no_memory(err);
+    for (int i = 0; i < end && status == STATUS_OK; i++) {
+        const char *name = sqlite3_column_name(statement, i);
+        json_t *value = NULL;
+        bool is_json = false;
+        for (const char *const *known = json_names; *known; known++)
+            is_json |= strcmp(*known, name) == 0;
+        if (is_json)
+            status = db_json_text(statement, i, &value, err);
+        else
+            value = db_json(statement, i);
+        if (status == STATUS_OK)
+            status = json_put(item, name, value, err);
+    }
+    if (status != STATUS_OK)
+        return status;
+    *ret_item = item;
+    item = NULL;
+    return STATUS_OK;
+}
+
+static enum status study_item(sqlite3_stmt *statement, json_t **ret_item, struct error *err)
+{
+    static const char *const json_names[] = {"states", NULL};
+    return columns_json(statement, STUDY_COLUMN_COUNT, json_names, ret_item, err);
+}
+
+static const struct list_field study_fields[] = {
+    {"id", "study.id", FIELD_INTEGER},  {"name", "study.name", FIELD_TEXT},
+    {"note", "study.note", FIELD_TEXT}, {"created_at", "study.created_at", FIELD_TIME},
+    {NULL, NULL, FIELD_TEXT},
+};
+
+const struct list study_list = {"studies", "study", STUDY_COLUMNS, "1", study_fields, "id DESC", study_item};
+
+enum status store_study_json(sqlite3 *db, int64_t id, json_t **ret_study, struct error *err)
+{
+    static const char *const json_names[] = {"states", "base", "grid", NULL};
+    attribute_cleanup(cleanup_statement) sqlite3_stmt *statement = NULL;
+    bool row = false;
+    enum status status =
+        db_prepare(db, "SELECT " STUDY_COLUMNS ", base, grid FROM study WHERE id = ?", &statement, err);
+    if (status != STATUS_OK)
+        return status;
+    sqlite3_bind_int64(statement, 1, id);
+    status = db_row(statement, &row, err);
+    if (status != STATUS_OK)
+        return status;
+    return row ? columns_json(statement, STUDY_COLUMN_COUNT + 2, json_names, ret_study, err) : unknown_study(id, err);
+}
+
+static enum status study_exists(sqlite3 *db, int64_t id, struct error *err)
+{
+    attribute_cleanup(cleanup_statement) sqlite3_stmt *statement = NULL;
+    bool row = false;
+    enum status status = db_prepare(db, "SELECT 1 FROM study WHERE id = ?", &statement, err);
+    if (status != STATUS_OK)
+        return status;
+    sqlite3_bind_int64(statement, 1, id);
+    status = db_row(statement, &row, err);
+    return status == STATUS_OK && !row ? unknown_study(id, err) : status;
+}
+
+enum status store_study_rows(sqlite3 *db, int64_t id, json_t **ret_rows, struct error *err)
+{
+    static const char *const json_names[] = {"point", "results", "progress", NULL};
+    attribute_cleanup(cleanup_statement) sqlite3_stmt *statement = NULL;
+    attribute_cleanup(cleanup_json) json_t *rows = json_array();
+    enum status status = rows ? study_exists(db, id, err) : error_no_memory(err);
+    if (status == STATUS_OK)
+        status =
+            db_prepare(db,
+                       "SELECT job.id AS job, point, state, results, progress, started_at, ended_at FROM study_job "
+                       "JOIN job ON job.id = study_job.job WHERE study_job.study = ? ORDER BY position",
+                       &statement, err);
+    if (status != STATUS_OK)
+        return status;
+    sqlite3_bind_int64(statement, 1, id);
+    for (bool row = true; status == STATUS_OK;) {
+        json_t *item = NULL;
+        status = db_row(statement, &row, err);
+        if (status != STATUS_OK || !row)
+            break;
+        status = columns_json(statement, sqlite3_column_count(statement), json_names, &item, err);
+        if (status == STATUS_OK)
+            status = json_add(rows, item, err);
+    }
+    if (status != STATUS_OK)
+        return status;
+    *ret_rows = rows;
+    rows = NULL;
+    return STATUS_OK;
+}

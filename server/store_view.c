@@ -1,0 +1,105 @@
+#include "server/store_view.h"
+
+#include <sodium.h>
+#include <string.h>
+
+#include "server/clock.h"
+#include "server/json_util.h"
+#include "server/sqlite_util.h"
+
+/* No 0 and o, 1, i and l, and no vowels, so that no word comes out. */
+static const char letters[] = "23456789bcdfghjkmnpqrstvwxyz";
+
+static enum status unknown_view(const char *id, struct error *err)
+{
+    return error_set(err, STATUS_NOT_FOUND, "there is no saved view %.40s", id);
+}
+
+/* Makes an id of chance. At a billion views one in three hundred would be taken, which the table then refuses. */
+static void make_id(char ret_id[VIEW_ID_LENGTH + 1])
+{
+    for (int i = 0; i < VIEW_ID_LENGTH; i++)
+        ret_id[i] = letters[randombytes_uniform(sizeof letters - 1)];
+    ret_id[VIEW_ID_LENGTH] = '\0';
+}
+
+enum status store_view_insert(sqlite3 *db, const char *name, const json_t *state, char ret_id[VIEW_ID_LENGTH + 1],
+                              struct error *err)
+{
+    attribute_cleanup(cleanup_statement) sqlite3_stmt *statement = NULL;
+    attribute_cleanup(cleanup_free) char *text = json_dumps(state, JSON_COMPACT);
+    char id[VIEW_ID_LENGTH + 1], now[CLOCK_TEXT_SIZE];
+    if (!text)
+        return error_no_memory(err);
+    if (strlen(name) > VIEW_MOST_NAME)
+        return error_set(err, STATUS_INVALID, "a view's name has at most %d bytes; found %zu", VIEW_MOST_NAME,
+                         strlen(name));
+    if (!json_is_object(state) || strlen(text) > VIEW_MOST_STATE)
+        return error_set(err, STATUS_INVALID, "a view's state is a JSON object of at most %d bytes; found %zu",
+                         VIEW_MOST_STATE, strlen(text));
+    enum status status =
+        db_prepare(db, "INSERT INTO saved_view (id, name, state, created_at) VALUES (?, ?, ?, ?)", &statement, err);
+    if (status != STATUS_OK)
+        return status;
+    make_id(id);
+    db_bind_text(statement, 1, id);
+    db_bind_text(statement, 2, name);
+    db_bind_text(statement, 3, text);
+    db_bind_text(statement, 4, clock_now(now));
+    status = db_run(statement, err);
+    if (status == STATUS_OK)
+        memcpy(ret_id, id, sizeof id);
+    return status;
+}
+
+enum status store_view_delete(sqlite3 *db, const char *id, struct error *err)
+{
+    attribute_cleanup(cleanup_statement) sqlite3_stmt *statement = NULL;
+    enum status status = db_prepare(db, "DELETE FROM saved_view WHERE id = ?", &statement, err);
+    if (status != STATUS_OK)
+        return status;
+    db_bind_text(statement, 1, id);
+    status = db_run(statement, err);
+    return status == STATUS_OK && sqlite3_changes(db) == 0 ? unknown_view(id, err) : status;
+}
+
+#define VIEW_COLUMNS "id, name, state, created_at"
+enum { AT_STATE = 2 };
+
+static enum status view_item(sqlite3_stmt *statement, json_t **ret_item, struct error *err)
+{
+    json_t *state = NULL;
+    enum status status = db_json_text(statement, AT_STATE, &state, err);
+    if (status != STATUS_OK)
+        return status;
+    json_t *item = json_pack("{s:o, s:o, s:o, s:o}", "id", db_json(statement, 0), "name", db_json(statement, 1),
+                             "state", state, "created_at", db_json(statement, 3));
+    if (!item)
+        return error_no_memory(err);
+    *ret_item = item;
+    return STATUS_OK;
+}
+
+enum status store_view_json(sqlite3 *db, const char *id, json_t **ret_view, struct error *err)
+{
+    attribute_cleanup(cleanup_statement) sqlite3_stmt *statement = NULL;
+    bool row = false;
+    enum status status = db_prepare(db, "SELECT " VIEW_COLUMNS " FROM saved_view WHERE id = ?", &statement, err);
+    if (status != STATUS_OK)
+        return status;
+    db_bind_text(statement, 1, id);
+    status = db_row(statement, &row, err);
+    if (status != STATUS_OK)
+        return status;
+    return row ? view_item(statement, ret_view, err) : unknown_view(id, err);
+}
+
+static const struct list_field view_fields[] = {
+    {"number", "saved_view.number", FIELD_INTEGER},
+    {"id", "saved_view.id", FIELD_TEXT},
+    {"name", "saved_view.name", FIELD_TEXT},
+    {"created_at", "saved_view.created_at", FIELD_TIME},
+    {NULL, NULL, FIELD_TEXT},
+};
+
+const struct list view_list = {"views", "saved_view", VIEW_COLUMNS, "1", view_fields, "number DESC", view_item};

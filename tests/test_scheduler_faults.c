@@ -1,0 +1,275 @@
+/*
+ * The scheduler when something goes wrong: workers that die, workers that are none, stops and new starts, and a daemon
+ * that was killed.
+ */
+#include "tests/scheduler_support.h"
+
+#include <spawn.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+/* --- crashes ----------------------------------------------------------------------------------------------------- */
+
+/* Waits until steps of the running attempt can be read. */
+static void await_rows(const char *path)
+{
+    for (double begin = clock_seconds(); clock_seconds() - begin < DEADLINE; clock_pause(0.01))
+        if (query_integer(path, "SELECT count(*) FROM scalars") > 0)
+            return;
+    fail_msg("%s stays empty", path);
+}
+
+static void test_three_crashes_in_a_row(void **state)
+{
+    static const int signals[] = {SIGKILL, SIGABRT, SIGKILL};
+    struct scheduler *s = start(state, self, 2, 5);
+    char text[256];
+    int64_t bad = submit(s, ENDLESS, 0), good = submit(s, 2, 0);
+    for (int attempt = 1; attempt <= 3; attempt++) {
+        json_decref(await_attempt(s, bad, "running", attempt));
+        if (attempt == 3) {
+            await_progress(s, bad);
+            await_rows(run_of(state, bad));
+        }
+        hit(state, bad, attempt, signals[attempt - 1]);
+    }
+    json_t *job = await(s, bad, "failed");
+    assert_says(text_of(job, "reason"), "the worker crashed 3 times in a row");
+    assert_says(text_of(job, "reason"), "(killed by SIGKILL)");
+    assert_int_equal(number_of(job, "attempt"), 3);
+    await_sealed(run_of(state, bad), "failed", text_of(job, "reason"));
+    assert_true(query_integer(run_of(state, bad), "SELECT count(*) FROM scalars") > 0);
+    json_decref(job);
+    await_end(s, good, "finished");
+    json_t *events = all_events(s);
+    assert_string_equal(states_of(events, bad, text), "queued running queued running queued running failed");
+    json_decref(events);
+    scheduler_stop(s);
+    assert_query(
+        in_folder(state, "catalog.db"),
+        "SELECT reason LIKE 'the worker ended at step % (killed by SIGABRT)%; it is tried again' FROM job_state "
+        "WHERE job = 1 AND state = 'queued' AND attempt = 3",
+        "1");
+    assert_no_gaps(state);
+}
+
+static void test_crashes_that_are_not_in_a_row(void **state)
+{
+    struct scheduler *s = start(state, self, 1, 5);
+    int64_t id = submit(s, ENDLESS, 0);
+    for (int attempt = 1; attempt <= 2; attempt++)
+        hit(state, id, attempt, SIGKILL);
+    json_decref(await_attempt(s, id, "running", 3));
+    scheduler_stop(s); /* an interruption in between */
+    s = start(state, self, 1, 5);
+    for (int attempt = 4; attempt <= 5; attempt++)
+        hit(state, id, attempt, SIGKILL);
+    json_decref(await_attempt(s, id, "running", 6));
+    hit(state, id, 6, SIGKILL);
+    json_decref(await(s, id, "failed"));
+    scheduler_stop(s);
+}
+
+/* A worker that is no worker: a script that says this and ends so. */
+static void fails_as(void **state, const char *script, const char *words)
+{
+    const char *program = in_folder(state, "program");
+    FILE *file = fopen(program, "w");
+    assert_non_null(file);
+    fprintf(file, "#!/bin/sh\n%s\n", script);
+    fclose(file);
+    chmod(program, 0700);
+    int own = hush();
+    struct scheduler *s = start(state, program, 1, 5);
+    int64_t id = submit(s, 1, 0);
+    json_t *job = await(s, id, "failed");
+    scheduler_stop(s);
+    unhush(own);
+    assert_says(text_of(job, "reason"), "the worker crashed 3 times in a row");
+    assert_says(text_of(job, "reason"), words);
+    json_decref(job);
+}
+
+static void test_workers_that_are_none(void **state)
+{
+    fails_as(state, "exit 3", "exited with code 3");
+    fails_as(state, "exit 0", "exited with code 0"); /* without a word about the end */
+    fails_as(state, "echo first >&2; echo 'out of luck' >&2; exit 1", ": first out of luck");
+    fails_as(state, "echo nonsense >&3; exec sleep 1000", "no JSON object");
+    fails_as(state, "echo '{\"event\":\"dance\"}' >&3; exec sleep 1000", "a line of an unknown kind");
+    fails_as(state, "echo '{\"event\":7}' >&3; exec sleep 1000", "a line of an unknown kind");
+    fails_as(state, "exec head -c 3000000 /dev/zero >&3", "more than 1048576 bytes");
+    fails_as(state, "echo '{\"event\":\"end\",\"state\":\"stopped\"}' >&3", "exited with code 0"); /* nobody asked it */
+    fails_as(state, "echo '{\"event\":\"end\",\"state\":\"paused\"}' >&3", "exited with code 0");
+    /* words that are no text, or only until they are cut */
+    fails_as(state, "printf 'caf\\351 closed' >&2; exit 1", ": caf? closed");
+    fails_as(state, "for i in 1 2 3 4 5 6 7 8; do printf '…………………………………………………………………………………………' >&2; done; exit 1",
+             "…………");
+}
+
+static void test_a_program_that_is_not_there(void **state)
+{
+    struct scheduler *s = start(state, "/nonexistent/plumbline", 1, 5);
+    int64_t id = submit(s, 1, 0);
+    json_t *job = await(s, id, "failed");
+    assert_says(text_of(job, "reason"), "cannot start /nonexistent/plumbline: No such file or directory");
+    json_decref(job);
+    scheduler_stop(s);
+}
+
+/* --- stops and starts -------------------------------------------------------------------------------------------- */
+
+static void test_a_stop_and_a_new_start(void **state)
+{
+    struct scheduler *s = start(state, self, 2, 3600);
+    int64_t running = submit(s, 400, 0), hanging = submit(s, 400, 0), queued = submit(s, 1, 0);
+    await_end(s, running, "running");
+    pid_t pid = hit(state, hanging, 1, SIGSTOP);
+    double begin = clock_seconds();
+    scheduler_stop(s);
+    assert_true(clock_seconds() - begin < 60); /* 4 s, on a machine that has time; the grace is an hour */
+    assert_int_equal(kill(pid, 0), -1);
+    assert_int_equal(worker_of(state, running, 1), 0);
+    const char *catalog = in_folder(state, "catalog.db");
+    assert_query(catalog, "SELECT group_concat(state || attempt) FROM job", "queued2,queued2,queued1");
+    assert_query(catalog, "SELECT reason LIKE 'interrupted by a stop of the server at step %' FROM job WHERE id = 1",
+                 "1");
+    s = start(state, self, 2, 5);
+    for (int64_t id = running; id <= queued; id++) {
+        json_t *job = await(s, id, "finished");
+        assert_int_equal(number_of(job, "attempt"), id == queued ? 1 : 2);
+        assert_int_equal(number_of(json_object_get(job, "progress"), "step"), id == queued ? 8 : 3200);
+        json_decref(job);
+        assert_run(run_of(state, id), "finished", "NULL");
+    }
+    assert_query(run_of(state, running), "SELECT attempt FROM run", "2");
+    assert_int_equal(query_integer(run_of(state, running), "SELECT count(*) FROM scalars WHERE key = 'train/loss'"),
+                     3200);
+    scheduler_stop(s);
+    assert_no_gaps(state);
+}
+
+/* What was cancelled just before the stop is cancelled, and its run is as complete as that of any other. */
+static void test_a_stop_right_after_a_cancel(void **state)
+{
+    struct scheduler *s = start(state, self, 1, 1);
+    int64_t id = submit(s, ENDLESS, 0);
+    await_progress(s, id);
+    hit(state, id, 1, SIGSTOP);
+    cancel(s, id, "enough");
+    scheduler_stop(s);
+    assert_query(in_folder(state, "catalog.db"), "SELECT state || ': ' || reason FROM job", "cancelled: enough");
+    assert_run(run_of(state, id), "cancelled", "enough");
+}
+
+/* As `plumbline serve` would be, in a process of its own: two endless jobs, of which the second is to be cancelled. */
+static int be_a_daemon(const char *data)
+{
+    const char *const folders[] = {NULL};
+    struct scheduler *s = NULL;
+    struct error err;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (scheduler_start(
+            &(struct scheduler_settings){
+                .program = self, .data = data, .workers = 2, .grace_seconds = 3600, .dataset_folders = folders},
+            &s, &err) != STATUS_OK)
+        return 1;
+    int64_t first = submit(s, ENDLESS, 0), second = submit(s, ENDLESS, 0);
+    await_end(s, first, "running");
+    await_progress(s, second);
+    void *state = (void *)data;
+    hit(&state, second, 1, SIGSTOP); /* it cannot stop any more */
+    cancel(s, second, "enough");
+    puts("ready");
+    fflush(stdout);
+    for (;;)
+        pause();
+}
+
+static pid_t spawn_daemon(const char *data, FILE **ret_output)
+{
+    extern char **environ;
+    int ends[2];
+    pid_t pid = 0;
+    char *arguments[] = {(char[]){"/proc/self/exe"}, (char[]){"daemon"}, strdup(data), NULL};
+    posix_spawn_file_actions_t actions;
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
+    assert_int_equal(posix_spawn(&pid, self, &actions, NULL, arguments, environ), 0);
+    posix_spawn_file_actions_destroy(&actions);
+    free(arguments[2]);
+    close(ends[1]);
+    *ret_output = fdopen(ends[0], "r");
+    assert_non_null(*ret_output);
+    return pid;
+}
+
+static void test_a_daemon_that_was_killed(void **state)
+{
+    FILE *output;
+    char line[16] = "";
+    pid_t pid = spawn_daemon(*state, &output);
+    if (!fgets(line, sizeof line, output) || strcmp(line, "ready\n") != 0)
+        fail_msg("the daemon said \"%s\"", line);
+    pid_t hanging = worker_of(state, 2, 1);
+    assert_true(hanging > 0 && worker_of(state, 1, 1) > 0);
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    fclose(output);
+    struct scheduler *s = start(state, self, 2, 5);
+    assert_int_equal(kill(hanging, SIGKILL), 0); /* only now does its run get free */
+    json_decref(await_attempt(s, 1, "running", 2));
+    await_progress(s, 1);
+    assert_int_equal(worker_of(state, 1, 1), 0); /* the earlier attempt ended with its daemon */
+    assert_query(run_of(state, 1), "SELECT attempt FROM run", "2");
+    assert_query(in_folder(state, "catalog.db"),
+                 "SELECT reason LIKE 'interrupted by an unexpected end of the server at step %' FROM job_state WHERE "
+                 "job = 1 AND attempt = 2",
+                 "1");
+    json_t *job = await(s, 2, "cancelled");
+    assert_string_equal(text_of(job, "reason"), "enough");
+    json_decref(job);
+    await_sealed(run_of(state, 2), "cancelled", "enough");
+    scheduler_stop(s);
+    assert_no_gaps(state);
+}
+
+static void test_settings_that_are_refused(void **state)
+{
+    const char *const folders[] = {NULL};
+    struct scheduler *s = NULL;
+    struct error err;
+    struct scheduler_settings settings = {
+        .program = self, .data = *state, .workers = 0, .grace_seconds = 5, .dataset_folders = folders};
+    assert_int_equal(scheduler_start(&settings, &s, &err), STATUS_INVALID);
+    settings.workers = 1;
+    settings.data = in_folder(state, "a/b");
+    assert_int_equal(scheduler_start(&settings, &s, &err), STATUS_IO);
+    assert_says(err.text, "a/b");
+    settings.data = *state;
+    assert_ok(scheduler_start(&settings, &s, &err));
+    scheduler_stop(s);
+    sqlite3 *db = NULL;
+    assert_ok(db_open(in_folder(state, "catalog.db"), DB_WRITE, &db, &err));
+    assert_ok(db_execute(db, "PRAGMA user_version = 1000", &err));
+    cleanup_db(&db);
+    assert_int_equal(scheduler_start(&settings, &s, &err), STATUS_CONFLICT);
+    assert_says(err.text, "version 1000");
+    scheduler_stop(NULL);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 1 && strcmp(argv[1], "work") == 0)
+        return command_work(argc - 1, argv + 1);
+    if (argc > 2 && strcmp(argv[1], "daemon") == 0)
+        return be_a_daemon(argv[2]);
+    const struct CMUnitTest tests[] = {
+        IN_A_FOLDER(test_three_crashes_in_a_row),   IN_A_FOLDER(test_crashes_that_are_not_in_a_row),
+        IN_A_FOLDER(test_workers_that_are_none),    IN_A_FOLDER(test_a_program_that_is_not_there),
+        IN_A_FOLDER(test_a_stop_and_a_new_start),   IN_A_FOLDER(test_a_stop_right_after_a_cancel),
+        IN_A_FOLDER(test_a_daemon_that_was_killed), IN_A_FOLDER(test_settings_that_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
