@@ -169,7 +169,10 @@ static int be_a_daemon(const char *data)
     struct scheduler *s = NULL;
     struct error err;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (scheduler_start(&(struct scheduler_settings){self, data, 2, 3600, folders}, &s, &err) != STATUS_OK)
+    if (scheduler_start(
+            &(struct scheduler_settings){
+                .program = self, .data = data, .workers = 2, .grace_seconds = 3600, .dataset_folders = folders},
+            &s, &err) != STATUS_OK)
         return 1;
     int64_t first = submit(s, ENDLESS, 0), second = submit(s, ENDLESS, 0);
     await_end(s, first, "running");
@@ -237,7 +240,8 @@ static void test_settings_that_are_refused(void **state)
     const char *const folders[] = {NULL};
     struct scheduler *s = NULL;
     struct error err;
-    struct scheduler_settings settings = {self, *state, 0, 5, folders};
+    struct scheduler_settings settings = {
+        .program = self, .data = *state, .workers = 0, .grace_seconds = 5, .dataset_folders = folders};
     assert_int_equal(scheduler_start(&settings, &s, &err), STATUS_INVALID);
     settings.workers = 1;
     settings.data = in_folder(state, "a/b");
