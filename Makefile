@@ -93,6 +93,7 @@ $(BUILD)/tests/%-tsan: $(BUILD)/tsan/tests/%.o $(BUILD)/tsan/tests/support.o $(c
 	@mkdir -p $(@D)
 	$(call say,LD)
 	$(Q)$(CC) $(THREAD_SANITIZE) -o $@ $^ $(LIBS) -lcmocka
+$(BUILD)/tests/test_powercut: $(BUILD)/asan/tests/powercut_vfs.o
 $(BUILD)/tests/%: $(BUILD)/asan/tests/%.o $(BUILD)/asan/tests/support.o $(call objects,asan)
 	@mkdir -p $(@D)
 	$(call say,LD)

@@ -49,7 +49,7 @@ struct probe_spec {
 
 struct spec {
     json_t *expanded; /* the whole spec with all defaults; owned */
-    char hash[65];    /* SHA-256, lower-case hex, of `expanded` without name, tags, priority, checkpoint_every */
+    char hash[65];    /* SHA-256, lower-case hex, of `expanded` without what changes no result, see spec_hash */
     const char *name;
     struct dataset_spec dataset;
     const json_t *layers; /* the expanded array of layer objects, borrowed from `expanded` */
@@ -59,7 +59,9 @@ struct spec {
     struct probe_spec probe;
     int threads, priority;
     size_t checkpoint_every;
-    const char *weights; /* a path below `weights/`, or NULL */
+    int64_t memory_limit; /* bytes; 0: none */
+    double time_limit;    /* seconds; 0: none */
+    const char *weights;  /* a path below `weights/`, or NULL */
     /* owned storage of the typed view */
     uint32_t *watch_storage;
     const char **site_storage;

@@ -60,11 +60,13 @@ enum status spec_read(const char *path, struct spec **ret_spec, struct problem_l
 
 /*
  * The hash is of compact JSON with sorted keys. Reals are written with 17 significant digits (%.17g, so 0.05 is
- * 0.050000000000000003): those tell any two doubles apart and are the same text on every machine.
+ * 0.050000000000000003): those tell any two doubles apart and are the same text on every machine. Left out is what
+ * changes no row of a run: how it is called, when it is started and how long it may take.
  */
 enum status spec_hash(const json_t *expanded, char ret_hash[65], struct error *err)
 {
-    static const char *const left_out[] = {"name", "tags", "priority", "checkpoint_every"};
+    static const char *const left_out[] = {"name",         "tags",      "priority", "checkpoint_every",
+                                           "memory_limit", "time_limit"};
     unsigned char digest[crypto_hash_sha256_BYTES];
     if (sodium_init() < 0)
         return error_set(err, STATUS_IO, "libsodium cannot be initialised");

@@ -11,6 +11,12 @@ int command_serve(int argc, char **argv);
 /* `plumbline check SPEC.json [--json]`: validates, prints the expanded spec and its cost. */
 int command_check(int argc, char **argv);
 
+/* `plumbline backup DIR [--data DIR] [--json]`: copies the data directory, the server running or not. */
+int command_backup(int argc, char **argv);
+
+/* `plumbline migrate [--data DIR] [--json]`: catalog and run files to this version's schema; no server may run. */
+int command_migrate(int argc, char **argv);
+
 /* `plumbline version [--json]`. */
 int command_version(int argc, char **argv);
 

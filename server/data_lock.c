@@ -58,9 +58,9 @@ enum status data_lock_take(const char *data, int *ret_lock, struct error *err)
     }
     char pid[32];
     int length = snprintf(pid, sizeof pid, "%ld\n", (long)getpid());
-    if (ftruncate(lock, 0) != 0 || pwrite(lock, pid, (size_t)length, 0) != length) {
-        status =
-            error_set(err, errno == ENOSPC ? STATUS_NO_SPACE : STATUS_IO, "cannot write %s: %s", path, strerror(errno));
+    /* On a full disk the pid stays unsaid: what is there can be read all the same. */
+    if ((pwrite(lock, pid, (size_t)length, 0) != length || ftruncate(lock, length) != 0) && errno != ENOSPC) {
+        status = error_set(err, STATUS_IO, "cannot write %s: %s", path, strerror(errno));
         close(lock);
         return status;
     }

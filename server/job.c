@@ -9,7 +9,7 @@ static const struct {
     const char *name;
     unsigned next; /* the states it may change to, one bit each; none: final */
 } states[JOB_STATE_COUNT] = {
-    [JOB_QUEUED] = {"queued", TO(JOB_RUNNING) | TO(JOB_CANCELLED)},
+    [JOB_QUEUED] = {"queued", TO(JOB_RUNNING) | TO(JOB_PAUSED) | TO(JOB_CANCELLED)},
     [JOB_RUNNING] = {"running", TO(JOB_QUEUED) | TO(JOB_PAUSED) | TO(JOB_FINISHED) | TO(JOB_FAILED) | TO(JOB_DIVERGED) |
                                     TO(JOB_CANCELLED)},
     [JOB_PAUSED] = {"paused", TO(JOB_QUEUED) | TO(JOB_CANCELLED)},

@@ -4,14 +4,18 @@
  *                      +---------------------- cancel ----------------------+
  *                      |                                                    v
  *   submit --> queued ----- a worker is started --> running --+--> cancelled (final)
- *               ^  ^                                 |  |     +--> finished  (final)
- *               |  |                                 |  |     +--> diverged  (final): no longer finite numbers
- *               |  +-- interrupted by a stop of the -+  |     +--> failed    (final): bad input, disk full,
- *               |      server, or its worker crashed    |                     or crashed three times in a row
- *               |                                       v
- *               +---------------- resume ----------- paused -- cancel --> cancelled
+ *               ^ ^ |                                |  |     +--> finished  (final)
+ *               | | |                                |  |     +--> diverged  (final): no longer finite numbers
+ *               | +-|-- interrupted by a stop of the +  |     +--> failed    (final): bad input, a limit reached,
+ *               |   |   server, or its worker crashed   |                     or crashed three times in a row
+ *               |   |                                   |
+ *               |   +---- pause ----+                   | pause, or no space left on the disk
+ *               |                   v                   v
+ *               +---- resume ------ paused <------------+
+ *                                     +-- cancel --> cancelled
  *
- * Going back to `queued` makes the attempt one higher. A final state is never left; a retry is a new job.
+ * Going back to `queued` makes the attempt one higher, if it had begun. A final state is never left; a retry is a new
+ * job. A job that a full disk paused goes back to `queued` by itself when there is space again.
  */
 #ifndef PLUMBLINE_SERVER_JOB_H
 #define PLUMBLINE_SERVER_JOB_H

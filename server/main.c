@@ -13,6 +13,8 @@ static const struct {
     {"serve", command_serve, "start the server: REST API, dashboard, worker pool"},
     {"run", command_run, "train and measure one spec here, without a server"},
     {"check", command_check, "check a spec, print it with all defaults and what it costs"},
+    {"backup", command_backup, "copy the data directory while the server runs"},
+    {"migrate", command_migrate, "bring a data directory to this version's schema"},
     {"version", command_version, "print what this is and what it was built with"},
     {"work", command_work, "run one job for the server (the server starts these itself)"},
 };

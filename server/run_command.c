@@ -9,6 +9,7 @@
 #include "server/arguments.h"
 #include "server/data_paths.h"
 #include "server/json_util.h"
+#include "server/memory_limit.h"
 #include "server/run_file.h"
 #include "server/run_job.h"
 #include "server/run_report.h"
@@ -27,9 +28,10 @@ static const char help[] =
     "                   (default: $PLUMBLINE_DATA, $XDG_DATA_HOME/plumbline or ~/.local/share/plumbline)\n"
     "  --datasets DIR   a folder searched for data sets before that; may be given several times\n"
     "  --json           print only one line of JSON at the end: state, reason, step, results, run file\n"
-    "  --overwrite      replace a finished run in RUN.db\n"
+    "  --overwrite      replace a run in RUN.db\n"
     "  --help           this text\n"
     "\n"
+    "A run that was killed goes on from its last checkpoint when the same command is given again.\n"
     "Exit code: 0 finished, 1 failed, diverged or stopped, 2 wrong use.\n"
     "An interrupt (Ctrl-C) ends the run after the present step and keeps what was measured; a second one at once.\n";
 
@@ -67,7 +69,7 @@ static char *default_out(const char *name)
     return NULL;
 }
 
-/* A finished run is not written over unless that is asked for; one that was interrupted is begun anew. */
+/* A finished run is not written over unless that is asked for; one that was interrupted goes on. */
 static enum status check_out(const char *path, bool overwrite, struct error *err)
 {
     if (overwrite || !exists(path))
@@ -111,6 +113,7 @@ static enum status train(const struct run_options *o, const struct spec *spec, c
     stop_signals_install();
     const struct run_job job = {.spec = spec,
                                 .path = out,
+                                .anew = o->overwrite,
                                 .attempt = 1,
                                 .data = o->data,
                                 .folders = {(const char *const *)folders},
@@ -146,6 +149,8 @@ static int run(const struct run_options *o)
         out = o->out ? strdup(o->out) : default_out(spec->name);
         status = out ? check_out(out, o->overwrite, &err) : error_no_memory(&err);
     }
+    if (status == STATUS_OK)
+        status = memory_limit_apply(spec, &err);
     if (status == STATUS_OK)
         status = train(o, spec, out, folders, &end, &err);
     if (status != STATUS_OK) {

@@ -24,11 +24,14 @@ struct run_identity {
     const char *name;
     int attempt;
     int threads;
+    bool anew; /* what an earlier attempt left is deleted in any case */
 };
 
 /*
- * Creates or opens the run file at `path` for writing, migrates it, takes the run's lock (STATUS_BUSY if another
- * attempt lives), deletes what an earlier attempt logged, and writes table `run` with state "running".
+ * Creates or opens the run file at `path` for writing, takes the run's lock (STATUS_BUSY if another attempt lives),
+ * checks it for damage where the last writer died (STATUS_CORRUPT), migrates it, and writes table `run` with state
+ * "running". What an earlier attempt at the same spec logged stays up to its checkpoint, in the same transaction;
+ * without a checkpoint that can be read, or of another spec, all of it is deleted but the log.
  */
 enum status run_writer_open(const char *path, const struct run_identity *identity, struct run_writer **ret_writer,
                             struct error *err);
@@ -44,9 +47,24 @@ enum status run_writer_contributors(struct run_writer *writer, const struct site
                                     struct error *err);
 enum status run_writer_scalar(struct run_writer *writer, size_t step, const char *key, double value, struct error *err);
 enum status run_writer_log(struct run_writer *writer, const char *level, const char *text, struct error *err);
+
+/* The checkpoint becomes visible, and durable, together with the rows of its step. It replaces the one before. */
 enum status run_writer_checkpoint(struct run_writer *writer, size_t step, const void *bytes, size_t size,
                                   struct error *err);
 enum status run_writer_weights(struct run_writer *writer, const void *safetensors, size_t size, struct error *err);
+
+/* --- going on (run_resume.c) --- */
+
+/* The checkpoint as it was written; the caller frees *ret_bytes. STATUS_NOT_FOUND where there is none, STATUS_CORRUPT
+ * where it is torn. */
+enum status run_writer_checkpoint_read(struct run_writer *writer, size_t *ret_step, uint8_t **ret_bytes,
+                                       size_t *ret_size, struct error *err);
+
+/* Deletes what was logged past `step`, but for the log's lines; 0 deletes the checkpoint and the sites as well. */
+enum status run_writer_rewind(struct run_writer *writer, size_t step, struct error *err);
+
+/* Adds to `results` (results.h) what the rows that stayed make of it. */
+enum status run_writer_results(struct run_writer *writer, json_t *results, struct error *err);
 
 /* Commits what is open and begins anew. */
 enum status run_writer_commit(struct run_writer *writer, struct error *err);
@@ -57,6 +75,15 @@ enum status run_writer_seal(struct run_writer *writer, const char *state, const 
 
 /* Commits and closes without a final state (the run will go on in another attempt). The writer is freed. */
 enum status run_writer_close(struct run_writer *writer, struct error *err);
+
+/* Closes without committing what is open: the run goes on from what it holds. The writer is freed. */
+void run_writer_abandon(struct run_writer *writer);
+
+/* Whether the file at `path` alone is the whole run: sealed, with no write-ahead log beside it. */
+bool run_file_is_sealed(const char *path);
+
+/* Brings a run file to the present schema and leaves it sealed if it was; STATUS_BUSY while it is being written. */
+enum status run_file_migrate(const char *path, struct error *err);
 
 /* Seals a run whose worker is gone (it crashed, or was told to stop): writes the final state and leaves the rows. */
 enum status run_file_seal(const char *path, const char *state, const char *reason, struct error *err);

@@ -1,5 +1,7 @@
 #include "server/run_job.h"
 
+#include <errno.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,10 +29,12 @@ struct progress {
     struct trainer *trainer;
     const struct training_plan *plan;
     json_t *results;
-    double started, told, committed;      /* clock_seconds */
-    size_t step, epoch;                   /* the last that was done */
-    double steps_per_second, probe_share; /* NaN till they are known */
-    bool due;                             /* lines are told at this step: it is long enough since the last ones */
+    double opened, started, told, committed; /* clock_seconds; `opened`: when the attempt began */
+    size_t first_step;                       /* that this attempt went on from */
+    size_t step, epoch;                      /* the last that was done */
+    size_t checkpoint_step;                  /* of the newest checkpoint; 0: none */
+    double steps_per_second, probe_share;    /* NaN till they are known */
+    bool due;                                /* lines are told at this step: it is long enough since the last ones */
 
     double *scales, *factors; /* the medians of each site at its newest probed step */
     size_t probed_step;       /* that step, 0 before the first */
@@ -160,7 +164,7 @@ static enum status tell_divergence(struct progress *p, struct error *err)
 static enum status tell_progress(struct progress *p, struct error *err)
 {
     double passed = clock_seconds() - p->started;
-    double speed = isfinite(p->steps_per_second) ? p->steps_per_second : (double)p->step / passed;
+    double speed = isfinite(p->steps_per_second) ? p->steps_per_second : (double)(p->step - p->first_step) / passed;
     return tell(p,
                 json_pack("{s:s, s:I, s:I, s:o, s:o}", "event", "progress", "step", (json_int_t)p->step, "epoch",
                           (json_int_t)p->epoch, "steps_per_second", json_number_or_null(speed), "probe_share",
@@ -171,15 +175,39 @@ static enum status tell_progress(struct progress *p, struct error *err)
 static enum status store_checkpoint(struct progress *p, struct error *err)
 {
     attribute_cleanup(cleanup_free) uint8_t *bytes = NULL;
-    size_t size;
+    size_t size = 0;
+    if (p->checkpoint_step == p->step)
+        return STATUS_OK;
     enum status status = trainer_save(p->trainer, &bytes, &size, err);
-    return status == STATUS_OK ? run_writer_checkpoint(p->writer, p->step, bytes, size, err) : status;
+    if (status == STATUS_OK)
+        status = run_writer_checkpoint(p->writer, p->step, bytes, size, err);
+    if (status == STATUS_OK)
+        p->checkpoint_step = p->step;
+    return status;
+}
+
+/* Whether the job ends after this step, and how: asked to stop, with a checkpoint, or its time is over. */
+static enum status check_end(struct progress *p, struct error *err)
+{
+    const struct run_job *job = p->job;
+    double limit = job->spec->time_limit;
+    if (p->step == p->plan->steps)
+        return STATUS_OK;
+    if (limit > 0 && job->seconds + clock_seconds() - p->opened >= limit)
+        return error_set(err, STATUS_CONFLICT,
+                         "time_limit: the %g seconds that it may run were over at step %zu of %zu", limit, p->step,
+                         p->plan->steps);
+    if (!job->stop(job->context))
+        return STATUS_OK;
+    enum status status = store_checkpoint(p, err);
+    return status == STATUS_OK
+               ? error_set(err, STATUS_STOPPED, "stopped after step %zu of %zu", p->step, p->plan->steps)
+               : status;
 }
 
 static enum status on_step_done(void *context, size_t step, size_t epoch, struct error *err)
 {
     struct progress *p = context;
-    const struct run_job *job = p->job;
     enum status status = STATUS_OK;
     p->step = step;
     p->epoch = epoch;
@@ -191,15 +219,15 @@ static enum status on_step_done(void *context, size_t step, size_t epoch, struct
         p->told = now;
         p->due = false;
     }
-    bool checkpoint = job->spec->checkpoint_every > 0 && step % job->spec->checkpoint_every == 0;
-    if (status == STATUS_OK && checkpoint)
+    /* None at the last step: final weights and state are committed with its rows. */
+    if (status == STATUS_OK && step % p->job->spec->checkpoint_every == 0 && step < p->plan->steps)
         status = store_checkpoint(p, err);
+    if (status == STATUS_OK)
+        status = check_end(p, err);
     if (status == STATUS_OK && now - p->committed >= COMMIT_SECONDS) {
         status = run_writer_commit(p->writer, err);
         p->committed = now;
     }
-    if (status == STATUS_OK && step < p->plan->steps && job->stop(job->context))
-        status = error_set(err, STATUS_STOPPED, "stopped after step %zu of %zu", step, p->plan->steps);
     return status;
 }
 
@@ -232,6 +260,32 @@ static enum status make_trainer(struct progress *p, const struct dataset *datase
     return p->scales && p->factors ? STATUS_OK : error_no_memory(err);
 }
 
+/* Restores the checkpoint that the file holds; one that does not fit is given up with a word, and the run starts over. */
+static enum status go_on(struct progress *p, struct error *err)
+{
+    attribute_cleanup(cleanup_free) uint8_t *bytes = NULL;
+    size_t step = 0, size = 0;
+    struct error fault = {""};
+    char text[sizeof fault.text + 64];
+    enum status status = run_writer_checkpoint_read(p->writer, &step, &bytes, &size, &fault);
+    if (status == STATUS_NOT_FOUND)
+        return STATUS_OK;
+    if (status == STATUS_OK)
+        status = trainer_restore(p->trainer, bytes, size, &fault);
+    if (status == STATUS_OK) {
+        p->first_step = p->step = p->checkpoint_step = trainer_step(p->trainer);
+        p->epoch = p->step ? (p->step - 1) / p->plan->steps_per_epoch + 1 : 0;
+        snprintf(text, sizeof text, "attempt %d goes on from step %zu", p->job->attempt, p->step);
+        status = run_writer_results(p->writer, p->results, err);
+        return status == STATUS_OK ? note(p, "info", text, err) : status;
+    }
+    if (status != STATUS_CORRUPT && status != STATUS_INVALID)
+        return error_set(err, status, "%s", fault.text);
+    snprintf(text, sizeof text, "%s; the run starts over", fault.text);
+    status = run_writer_rewind(p->writer, 0, err);
+    return status == STATUS_OK ? note(p, "warning", text, err) : status;
+}
+
 static enum status announce(struct progress *p, const struct dataset *dataset, struct error *err)
 {
     const struct training_plan *plan = p->plan;
@@ -239,12 +293,13 @@ static enum status announce(struct progress *p, const struct dataset *dataset, s
     char text[512];
     enum status status = run_writer_plan(p->writer, plan, err);
     if (status == STATUS_OK)
-        status =
-            tell(p,
-                 json_pack("{s:s, s:I, s:I, s:I, s:I, s:s, s:s}", "event", "started", "steps", (json_int_t)plan->steps,
-                           "steps_per_epoch", (json_int_t)plan->steps_per_epoch, "epochs", (json_int_t)plan->epochs,
-                           "parameters", (json_int_t)plan->parameters, "blas", blas_version(), "kernel", blas_kernel()),
-                 err);
+        status = tell(p,
+                      json_pack("{s:s, s:I, s:I, s:O, s:I, s:I, s:I, s:I, s:s, s:s}", "event", "started", "step",
+                                (json_int_t)p->first_step, "epoch", (json_int_t)p->epoch, "results", p->results,
+                                "steps", (json_int_t)plan->steps, "steps_per_epoch", (json_int_t)plan->steps_per_epoch,
+                                "epochs", (json_int_t)plan->epochs, "parameters", (json_int_t)plan->parameters, "blas",
+                                blas_version(), "kernel", blas_kernel()),
+                      err);
     if (status == STATUS_OK && dataset_warning(dataset))
         status = note(p, "warning", dataset_warning(dataset), err);
     snprintf(text, sizeof text,
@@ -284,6 +339,8 @@ static enum status train(struct progress *p, struct error *err)
     if (status == STATUS_OK)
         status = make_trainer(p, dataset, err);
     if (status == STATUS_OK)
+        status = go_on(p, err);
+    if (status == STATUS_OK)
         status = announce(p, dataset, err);
     if (status == STATUS_OK && job->stop(job->context))
         status = error_set(err, STATUS_STOPPED, "stopped before the first step");
@@ -301,11 +358,44 @@ static enum status train(struct progress *p, struct error *err)
     return status;
 }
 
+/* A run file that cannot be read any more is kept for who wants to look into it, and a new one takes its place. */
+static enum status set_aside(const char *path, struct error *err)
+{
+    static const char *const beside[] = {"-wal", "-shm"};
+    attribute_cleanup(cleanup_free) char *aside = text_format("%s.damaged", path);
+    if (!aside)
+        return error_no_memory(err);
+    if (rename(path, aside) != 0)
+        return error_set(err, STATUS_IO, "cannot rename the damaged %s: %s", path, strerror(errno));
+    for (size_t i = 0; i < sizeof beside / sizeof *beside; i++) {
+        attribute_cleanup(cleanup_free) char *from = text_format("%s%s", path, beside[i]);
+        attribute_cleanup(cleanup_free) char *to = text_format("%s%s", aside, beside[i]);
+        if (!from || !to)
+            return error_no_memory(err);
+        if (rename(from, to) != 0 && errno != ENOENT)
+            return error_set(err, STATUS_IO, "cannot rename the damaged %s: %s", from, strerror(errno));
+    }
+    return STATUS_OK;
+}
+
 /* Takes the run's lock: an attempt whose server died is ending just now, so it gets some time. */
-static enum status open_writer(struct progress *p, struct error *err)
+static enum status wait_for_writer(struct progress *p, const struct run_identity *identity, struct error *err)
 {
     const struct run_job *job = p->job;
     double start = clock_seconds();
+    for (;;) {
+        enum status status = run_writer_open(job->path, identity, &p->writer, err);
+        if (status != STATUS_BUSY || clock_seconds() - start > LOCK_SECONDS)
+            return status;
+        if (job->stop(job->context))
+            return error_set(err, STATUS_STOPPED, "stopped before the first step");
+        clock_pause(0.1);
+    }
+}
+
+static enum status open_writer(struct progress *p, struct error *err)
+{
+    const struct run_job *job = p->job;
     attribute_cleanup(cleanup_free) char *text = json_dumps(job->spec->expanded, JSON_COMPACT);
     if (!text)
         return error_no_memory(err);
@@ -313,15 +403,16 @@ static enum status open_writer(struct progress *p, struct error *err)
                                           .spec_hash = job->spec->hash,
                                           .name = job->spec->name,
                                           .attempt = job->attempt,
-                                          .threads = job->spec->threads};
-    for (;;) {
-        enum status status = run_writer_open(job->path, &identity, &p->writer, err);
-        if (status != STATUS_BUSY || clock_seconds() - start > LOCK_SECONDS)
-            return status;
-        if (job->stop(job->context))
-            return error_set(err, STATUS_STOPPED, "stopped before the first step");
-        clock_pause(0.1);
-    }
+                                          .threads = job->spec->threads,
+                                          .anew = job->anew};
+    enum status status = wait_for_writer(p, &identity, err);
+    if (status != STATUS_CORRUPT || !job->own_file)
+        return status;
+    struct error damage = *err;
+    status = set_aside(job->path, err);
+    if (status == STATUS_OK)
+        status = wait_for_writer(p, &identity, err);
+    return status == STATUS_OK ? note(p, "warning", damage.text, err) : status;
 }
 
 static const char *end_state(enum status status)
@@ -333,25 +424,34 @@ static const char *end_state(enum status status)
         return "diverged";
     case STATUS_STOPPED:
         return "stopped";
+    case STATUS_NO_SPACE:
+        return "full";
+    case STATUS_BUSY:
+        return "busy";
     default:
         return "failed";
     }
 }
 
-/* Writes how it ended; a failure to write makes it failed. */
+/* Writes how it ended; a failure to write makes it failed, or full. */
 static enum status finish(struct progress *p, enum status status, struct error *err)
 {
     if (!p->writer)
         return status;
     struct error closing;
-    if (status != STATUS_OK && status != STATUS_STOPPED)
-        (void)run_writer_log(p->writer, "error", err->text, &closing); /* the reason is in the end line as well */
-    const char *state = status == STATUS_STOPPED ? "cancelled" : end_state(status);
-    enum status closed = status == STATUS_STOPPED && !p->job->seal_stopped
-                             ? run_writer_close(p->writer, &closing)
-                             : run_writer_seal(p->writer, state, status == STATUS_OK ? NULL : err->text, &closing);
+    enum status closed = STATUS_OK;
+    if (status == STATUS_NO_SPACE) {
+        run_writer_abandon(p->writer);
+    } else if (status == STATUS_STOPPED && !p->job->seal_stopped) {
+        closed = run_writer_close(p->writer, &closing);
+    } else {
+        if (status != STATUS_OK && status != STATUS_STOPPED)
+            (void)run_writer_log(p->writer, "error", err->text, &closing); /* the reason is in the end line as well */
+        closed = run_writer_seal(p->writer, status == STATUS_STOPPED ? "cancelled" : end_state(status),
+                                 status == STATUS_OK ? NULL : err->text, &closing);
+    }
     p->writer = NULL;
-    if (closed != STATUS_OK && (status == STATUS_OK || status == STATUS_STOPPED)) {
+    if (closed != STATUS_OK && (status == STATUS_OK || status == STATUS_STOPPED || closed == STATUS_NO_SPACE)) {
         *err = closing;
         return closed;
     }
@@ -367,13 +467,16 @@ static json_t *end_line(const struct progress *p, enum status status, const stru
 enum status run_job(const struct run_job *job, json_t **ret_end, struct error *err)
 {
     struct progress progress = {
-        .job = job, .results = json_object(), .steps_per_second = NAN, .probe_share = NAN, .started = clock_seconds()};
+        .job = job, .results = json_object(), .steps_per_second = NAN, .probe_share = NAN, .opened = clock_seconds()};
     struct error reason = {""};
-    double start = clock_seconds();
     enum status status = progress.results ? open_writer(&progress, &reason) : error_no_memory(&reason);
     if (status == STATUS_OK)
         status = train(&progress, &reason);
-    if (progress.results && json_object_set_new(progress.results, "seconds", json_real(clock_seconds() - start)) != 0)
+    if (status == STATUS_NO_MEMORY && job->spec->memory_limit > 0)
+        error_set(&reason, status, "out of memory: the job may take %" PRId64 " bytes (memory_limit)",
+                  job->spec->memory_limit);
+    double seconds = job->seconds + clock_seconds() - progress.opened;
+    if (progress.results && json_object_set_new(progress.results, "seconds", json_real(seconds)) != 0)
         status = error_no_memory(&reason);
     status = finish(&progress, status, &reason);
     json_t *end = progress.results ? end_line(&progress, status, &reason) : NULL;

@@ -22,21 +22,14 @@ static enum status open_checked(const char *path, enum db_mode mode, sqlite3 **r
         return status;
     if (version == 0)
         return error_set(err, STATUS_NOT_FOUND, "the run has not begun to write");
+    if (version < (int)run_schema.count)
+        return error_set(err, STATUS_BUSY,
+                         "it has schema version %d and must first be migrated to %zu, which a server does when it "
+                         "starts, as does `plumbline migrate`",
+                         version, run_schema.count);
     *ret_db = db;
     db = NULL;
     return STATUS_OK;
-}
-
-/* Whether there is no write-ahead log beside the file, so that the file alone is the whole run. */
-static bool is_sealed(const char *path)
-{
-    attribute_cleanup(cleanup_free) char *wal = NULL;
-    struct stat info;
-    if (asprintf(&wal, "%s-wal", path) < 0) {
-        wal = NULL;
-        return false;
-    }
-    return stat(wal, &info) != 0 && errno == ENOENT;
 }
 
 enum status run_reader_open(const char *path, struct run_reader **ret_reader, struct error *err)
@@ -49,7 +42,7 @@ enum status run_reader_open(const char *path, struct run_reader **ret_reader, st
         return error_no_memory(err);
     enum status status = open_checked(path, DB_READ, &reader->db, err);
     /* In a folder that one may not write, and on a full disk, a sealed file can be read without locks. */
-    if (status == STATUS_IO && is_sealed(path))
+    if (status == STATUS_IO && run_file_is_sealed(path))
         status = open_checked(path, DB_IMMUTABLE, &reader->db, err);
     if (status != STATUS_OK) {
         free(reader);

@@ -5,36 +5,23 @@
  * of samples go into one transaction, through statements that are prepared once: a transaction a row would be two
  * hundred times slower.
  */
-#include "server/run_file.h"
+#include "server/run_writer_internal.h"
 
 #include <assert.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-#include "core/blas.h"
-#include "core/real.h"
+#include "core/file_util.h"
 #include "server/clock.h"
 #include "server/json_util.h"
 #include "server/migrate.h"
 #include "server/run_lock.h"
-#include "server/sqlite_util.h"
-
-enum kept {
-    KEPT_SITE,
-    KEPT_SCALAR,
-    KEPT_ROW,
-    KEPT_SUMMARY,
-    KEPT_BATCH,
-    KEPT_DENSITY,
-    KEPT_CONTRIBUTOR,
-    KEPT_SAMPLE,
-    KEPT_LOG,
-    KEPT_COUNT
-};
 
 static const char *const kept_sql[KEPT_COUNT] = {
-    [KEPT_SITE] = "INSERT INTO sites VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    [KEPT_SITE] = "INSERT OR REPLACE INTO sites VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
     [KEPT_SCALAR] = "INSERT OR REPLACE INTO scalars (step, key, value, nonfinite) VALUES (?, ?, ?, ?)",
     [KEPT_ROW] = "INSERT INTO divergence VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     [KEPT_SUMMARY] = "INSERT INTO divergence_summary VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -43,17 +30,6 @@ static const char *const kept_sql[KEPT_COUNT] = {
     [KEPT_CONTRIBUTOR] = "INSERT INTO contributors VALUES (?, ?, ?, ?, ?)",
     [KEPT_SAMPLE] = "INSERT INTO sample_steps VALUES (?, ?, ?, ?, ?, ?)",
     [KEPT_LOG] = "INSERT INTO log (at, level, text) VALUES (?, ?, ?)",
-};
-
-static const char *const tables[] = {
-    "run",     "sites",        "scalars",      "divergence", "divergence_summary", "divergence_batch",
-    "density", "contributors", "sample_steps", "log",        "checkpoints",        "weights"};
-
-struct run_writer {
-    char *path;
-    int lock;
-    sqlite3 *db;
-    sqlite3_stmt *kept[KEPT_COUNT];
 };
 
 static void writer_free(struct run_writer *writer)
@@ -76,6 +52,17 @@ static void cleanup_writer(struct run_writer **writer)
     writer_free(*writer);
 }
 
+/* Whether there is a write-ahead log: the last writer has died, or is at work. One that closes the file takes it away. */
+static bool has_wal(const char *path)
+{
+    attribute_cleanup(cleanup_free) char *wal = NULL;
+    if (asprintf(&wal, "%s-wal", path) < 0) {
+        wal = NULL;
+        return true; /* a check too many */
+    }
+    return access(wal, F_OK) == 0;
+}
+
 /* Takes the lock and opens the migrated database; no transaction is open. */
 static enum status open_database(const char *path, struct run_writer **ret_writer, struct error *err)
 {
@@ -86,10 +73,13 @@ static enum status open_database(const char *path, struct run_writer **ret_write
     writer->path = strdup(path);
     int version;
     enum status status = writer->path ? run_lock_take(path, &writer->lock, err) : error_no_memory(err);
+    bool check = status == STATUS_OK && has_wal(path);
     if (status == STATUS_OK)
         status = db_open(path, DB_WRITE, &writer->db, err);
     if (status == STATUS_OK)
         status = migrate_check(writer->db, &run_schema, &version, err); /* before a foreign file is changed */
+    if (status == STATUS_OK && check)
+        status = db_check_damage(writer->db, err);
     if (status == STATUS_OK)
         status = db_use_wal(writer->db, "NORMAL", err);
     if (status == STATUS_OK)
@@ -104,48 +94,6 @@ static enum status open_database(const char *path, struct run_writer **ret_write
     return STATUS_OK;
 }
 
-static enum status forget_earlier_attempt(sqlite3 *db, struct error *err)
-{
-    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
-        char sql[64];
-        snprintf(sql, sizeof sql, "DELETE FROM %s", tables[i]);
-        enum status status = db_execute(db, sql, err);
-        if (status != STATUS_OK)
-            return status;
-    }
-    return STATUS_OK;
-}
-
-#ifdef PLUMBLINE_COMMIT
-#define BUILD_COMMIT PLUMBLINE_COMMIT ", "
-#else
-#define BUILD_COMMIT ""
-#endif
-
-static enum status insert_run(sqlite3 *db, const struct run_identity *identity, struct error *err)
-{
-    attribute_cleanup(cleanup_statement) sqlite3_stmt *statement = NULL;
-    enum status status = db_prepare(
-        db,
-        "INSERT INTO run (id, name, spec, spec_hash, version, build, blas, blas_kernel, threads, attempt, state, "
-        "started_at) VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'running', ?)",
-        &statement, err);
-    if (status != STATUS_OK)
-        return status;
-    char now[CLOCK_TEXT_SIZE];
-    db_bind_text(statement, 1, identity->name ? identity->name : "");
-    db_bind_text(statement, 2, identity->spec_text);
-    db_bind_text(statement, 3, identity->spec_hash);
-    db_bind_text(statement, 4, PLUMBLINE_VERSION);
-    db_bind_text(statement, 5, BUILD_COMMIT "gcc " __VERSION__ ", " REAL_NAME);
-    db_bind_text(statement, 6, blas_version());
-    db_bind_text(statement, 7, blas_kernel());
-    sqlite3_bind_int(statement, 8, identity->threads);
-    sqlite3_bind_int(statement, 9, identity->attempt);
-    db_bind_text(statement, 10, clock_now(now));
-    return db_run(statement, err);
-}
-
 enum status run_writer_open(const char *path, const struct run_identity *identity, struct run_writer **ret_writer,
                             struct error *err)
 {
@@ -158,9 +106,7 @@ enum status run_writer_open(const char *path, const struct run_identity *identit
     if (status == STATUS_OK)
         status = db_begin(writer->db, err);
     if (status == STATUS_OK)
-        status = forget_earlier_attempt(writer->db, err);
-    if (status == STATUS_OK)
-        status = insert_run(writer->db, identity, err);
+        status = run_resume(writer, identity, err);
     if (status == STATUS_OK)
         status = run_writer_commit(writer, err);
     if (status != STATUS_OK)
@@ -354,33 +300,17 @@ enum status run_writer_log(struct run_writer *writer, const char *level, const c
     return db_run(statement, err);
 }
 
-static enum status insert_blob(sqlite3 *db, const char *sql, int64_t key, const void *bytes, size_t size,
-                               struct error *err)
+enum status run_writer_weights(struct run_writer *writer, const void *safetensors, size_t size, struct error *err)
 {
     attribute_cleanup(cleanup_statement) sqlite3_stmt *statement = NULL;
-    enum status status = db_prepare(db, sql, &statement, err);
+    enum status status = db_prepare(writer->db, "INSERT OR REPLACE INTO weights VALUES (1, ?, ?)", &statement, err);
     if (status != STATUS_OK)
         return status;
     char now[CLOCK_TEXT_SIZE];
-    sqlite3_bind_int64(statement, 1, key);
-    db_bind_text(statement, 2, clock_now(now));
-    if (sqlite3_bind_blob64(statement, 3, bytes, size, SQLITE_STATIC) != SQLITE_OK)
-        return error_set(err, STATUS_NO_SPACE, "%zu bytes are too many for one row", size);
+    db_bind_text(statement, 1, clock_now(now));
+    if (sqlite3_bind_blob64(statement, 2, safetensors, size, SQLITE_STATIC) != SQLITE_OK)
+        return error_set(err, STATUS_NO_SPACE, "weights of %zu bytes are too large for a row", size);
     return db_run(statement, err);
-}
-
-enum status run_writer_checkpoint(struct run_writer *writer, size_t step, const void *bytes, size_t size,
-                                  struct error *err)
-{
-    enum status status = db_execute(writer->db, "DELETE FROM checkpoints", err);
-    if (status == STATUS_OK)
-        status = insert_blob(writer->db, "INSERT INTO checkpoints VALUES (?, ?, ?)", (int64_t)step, bytes, size, err);
-    return status;
-}
-
-enum status run_writer_weights(struct run_writer *writer, const void *safetensors, size_t size, struct error *err)
-{
-    return insert_blob(writer->db, "INSERT OR REPLACE INTO weights VALUES (?, ?, ?)", 1, safetensors, size, err);
 }
 
 enum status run_writer_commit(struct run_writer *writer, struct error *err)
@@ -395,7 +325,10 @@ static enum status write_state(sqlite3 *db, const char *state, const char *reaso
 {
     attribute_cleanup(cleanup_statement) sqlite3_stmt *statement = NULL;
     enum status status =
-        db_prepare(db, "UPDATE run SET state = ?, reason = ?, ended_at = ? WHERE id = 1", &statement, err);
+        db_prepare(db,
+                   "UPDATE run SET state = ?1, reason = coalesce(?2, CASE WHEN state = ?1 THEN reason END), "
+                   "ended_at = coalesce(CASE WHEN state = ?1 THEN ended_at END, ?3) WHERE id = 1",
+                   &statement, err);
     if (status != STATUS_OK)
         return status;
     char now[CLOCK_TEXT_SIZE];
@@ -442,6 +375,30 @@ enum status run_writer_close(struct run_writer *writer, struct error *err)
         return STATUS_OK;
     enum status status = db_commit(owned->db, err);
     return status == STATUS_OK ? status : error_prefix(err, status, "run file %s: ", owned->path);
+}
+
+void run_writer_abandon(struct run_writer *writer)
+{
+    writer_free(writer);
+}
+
+/* Bytes 18 and 19 of a database say by which kind of journal it is written and read: 1 is the sealed file's. */
+bool run_file_is_sealed(const char *path)
+{
+    uint8_t kinds[2] = {0, 0};
+    attribute_cleanup(cleanup_descriptor) int file = open(path, O_RDONLY | O_CLOEXEC);
+    return file >= 0 && pread(file, kinds, sizeof kinds, 18) == (ssize_t)sizeof kinds && kinds[0] == 1 &&
+           kinds[1] == 1 && !has_wal(path);
+}
+
+enum status run_file_migrate(const char *path, struct error *err)
+{
+    attribute_cleanup(cleanup_writer) struct run_writer *writer = NULL;
+    bool sealed = run_file_is_sealed(path);
+    enum status status = open_database(path, &writer, err);
+    if (status == STATUS_OK && sealed)
+        leave_wal(writer->db);
+    return status;
 }
 
 enum status run_file_seal(const char *path, const char *state, const char *reason, struct error *err)

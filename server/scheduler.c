@@ -15,6 +15,8 @@
 #include "server/scheduler_internal.h"
 #include "server/sqlite_util.h"
 
+static const double HEARTBEAT_SECONDS = 6, HANG_SECONDS = 900;
+
 /* --- starting and stopping --------------------------------------------------------------------------------------- */
 
 static void scheduler_free(struct scheduler *s)
@@ -55,6 +57,9 @@ static enum status copy_settings(struct scheduler *s, const struct scheduler_set
 {
     s->workers = settings->workers;
     s->grace_seconds = settings->grace_seconds;
+    s->heartbeat_seconds = settings->heartbeat_seconds > 0 ? settings->heartbeat_seconds : HEARTBEAT_SECONDS;
+    s->hang_seconds = settings->hang_seconds > 0 ? settings->hang_seconds : HANG_SECONDS;
+    s->retention = settings->retention;
     s->program = strdup(settings->program);
     s->data = strdup(settings->data);
     s->catalog = path_join(settings->data, "catalog.db");
@@ -71,29 +76,29 @@ static enum status open_catalog(struct scheduler *s, struct error *err)
         status = make_folder(runs, err);
     if (status == STATUS_OK)
         status = store_open(s->catalog, &s->db, err);
+    if (status == STATUS_NO_SPACE) {
+        space_release(s);
+        status = store_open(s->catalog, &s->db, err);
+    }
     if (status == STATUS_OK)
         status = store_pool_create(s->catalog, &s->pool, err);
     return status == STATUS_OK ? events_create(s->db, &s->events, err) : status;
 }
 
-/* What an earlier daemon left running is interrupted. */
+/* What an earlier daemon left running is interrupted. On a full disk that waits for space, and all can be read. */
 static enum status recover(struct scheduler *s, struct error *err)
 {
-    for (;;) {
-        struct job_row row;
-        int64_t id;
-        enum status status = store_first_running(s->db, &id, err);
-        if (status != STATUS_OK || id == 0)
-            return status;
-        status = hard_change(s, recover_job, &id, err);
-        if (status == STATUS_OK)
-            status = store_job_row(s->db, id, &row, err);
-        if (status != STATUS_OK)
-            return status;
-        if (row.state == JOB_CANCELLED)
-            seal_run(s, id, job_state_name(row.state), row.cancel_reason);
-        job_row_clear(&row);
+    int64_t running = 0;
+    enum status status = store_first_running(s->db, &running, err);
+    if (status != STATUS_OK || running == 0)
+        return status;
+    status = hard_change(s, recover_jobs, NULL, err);
+    if (status == STATUS_NO_SPACE) {
+        space_release(s);
+        status = hard_change(s, recover_jobs, NULL, err);
     }
+    s->space.unrecovered = status == STATUS_NO_SPACE;
+    return s->space.unrecovered ? STATUS_OK : status;
 }
 
 enum status scheduler_start(const struct scheduler_settings *settings, struct scheduler **ret_scheduler,
@@ -118,6 +123,7 @@ enum status scheduler_start(const struct scheduler_settings *settings, struct sc
         status = recover(s, err);
     if (status != STATUS_OK)
         return status;
+    space_reserve(s);
     int code = pthread_create(&s->thread, NULL, scheduler_thread, s);
     if (code != 0)
         return error_set(err, STATUS_IO, "cannot start a thread: %s", strerror(code));
@@ -165,20 +171,140 @@ static enum status ask(struct scheduler *s, struct command *command)
     return command->status;
 }
 
+/* Hands the call to the thread. */
+static enum status call(struct scheduler *s, enum status (*run)(struct scheduler *s, void *argument, struct error *err),
+                        void *argument, struct error *err)
+{
+    struct command command = {.run = run, .argument = argument, .err = err};
+    return ask(s, &command);
+}
+
+enum status scheduler_submit_once(struct scheduler *scheduler, const struct spec *spec, const char *key,
+                                  const char *request, int64_t *ret_id, bool *ret_again, struct error *err)
+{
+    struct submission submission = {.spec = spec, .key = key, .request = request};
+    enum status status = call(scheduler, command_submit, &submission, err);
+    if (status != STATUS_OK)
+        return status;
+    *ret_id = submission.id;
+    *ret_again = submission.again;
+    return STATUS_OK;
+}
+
 enum status scheduler_submit(struct scheduler *scheduler, const struct spec *spec, int64_t *ret_id, struct error *err)
 {
-    struct command command = {.kind = COMMAND_SUBMIT, .spec = spec, .err = err};
-    enum status status = ask(scheduler, &command);
+    bool again;
+    return scheduler_submit_once(scheduler, spec, NULL, NULL, ret_id, &again, err);
+}
+
+/* Copies of the reason, one for each job whose worker may be told: nothing can fail once the change is durable. */
+static enum status copy_reasons(struct acts *acts, struct error *err)
+{
+    acts->texts = (char **)calloc(acts->count + 1, sizeof *acts->texts);
+    for (size_t i = 0; acts->texts && i < acts->count; i++) {
+        acts->texts[i] = strdup(acts->reason);
+        if (!acts->texts[i])
+            return error_no_memory(err);
+    }
+    return acts->texts ? STATUS_OK : error_no_memory(err);
+}
+
+static enum status act(struct scheduler *s, struct acts *acts, struct error *err)
+{
+    static const char *const reasons[ACTION_COUNT] = {
+        [ACTION_CANCEL] = "cancelled by a user",  [ACTION_PAUSE] = "paused by a user",
+        [ACTION_RESUME] = "resumed by a user",    [ACTION_RETRY] = "tried again by a user",
+        [ACTION_TRASH] = "thrown away by a user", [ACTION_RESTORE] = "restored by a user",
+        [ACTION_PURGE] = "purged by a user",
+    };
+    if (!acts->reason)
+        acts->reason = reasons[acts->action];
+    enum status status = copy_reasons(acts, err);
     if (status == STATUS_OK)
-        *ret_id = command.id;
+        status = call(s, command_act, acts, err);
+    for (size_t i = 0; acts->texts && i < acts->count; i++)
+        free(acts->texts[i]);
+    free((void *)acts->texts);
     return status;
+}
+
+enum status scheduler_act(struct scheduler *scheduler, enum job_action action, int64_t id, const char *reason,
+                          struct job_outcome *ret_outcome, struct error *err)
+{
+    struct job_outcome outcome = {.id = id};
+    struct acts acts = {.action = action, .reason = reason, .outcomes = &outcome, .count = 1};
+    enum status status = act(scheduler, &acts, err);
+    if (status == STATUS_OK && ret_outcome)
+        *ret_outcome = outcome;
+    return status;
+}
+
+enum status scheduler_act_many(struct scheduler *scheduler, enum job_action action, const int64_t *ids, size_t count,
+                               const char *reason, struct job_outcome *outcomes, struct error *err)
+{
+    for (size_t i = 0; i < count; i++)
+        outcomes[i] = (struct job_outcome){.id = ids[i]};
+    struct acts acts = {.action = action, .reason = reason, .outcomes = outcomes, .count = count, .many = true};
+    return act(scheduler, &acts, err);
 }
 
 enum status scheduler_cancel(struct scheduler *scheduler, int64_t id, const char *reason, struct error *err)
 {
-    struct command command = {
-        .kind = COMMAND_CANCEL, .id = id, .reason = reason ? reason : "cancelled by a user", .err = err};
-    return ask(scheduler, &command);
+    return scheduler_act(scheduler, ACTION_CANCEL, id, reason, NULL, err);
+}
+
+enum status scheduler_pause(struct scheduler *scheduler, int64_t id, const char *reason, struct error *err)
+{
+    return scheduler_act(scheduler, ACTION_PAUSE, id, reason, NULL, err);
+}
+
+enum status scheduler_resume(struct scheduler *scheduler, int64_t id, struct error *err)
+{
+    return scheduler_act(scheduler, ACTION_RESUME, id, NULL, NULL, err);
+}
+
+enum status scheduler_retry(struct scheduler *scheduler, int64_t id, int64_t *ret_id, struct error *err)
+{
+    struct job_outcome outcome;
+    enum status status = scheduler_act(scheduler, ACTION_RETRY, id, NULL, &outcome, err);
+    if (status == STATUS_OK)
+        *ret_id = outcome.made;
+    return status;
+}
+
+enum status scheduler_trash(struct scheduler *scheduler, int64_t id, struct error *err)
+{
+    return scheduler_act(scheduler, ACTION_TRASH, id, NULL, NULL, err);
+}
+
+enum status scheduler_restore(struct scheduler *scheduler, int64_t id, struct error *err)
+{
+    return scheduler_act(scheduler, ACTION_RESTORE, id, NULL, NULL, err);
+}
+
+enum status scheduler_purge(struct scheduler *scheduler, int64_t id, int64_t *ret_bytes, struct error *err)
+{
+    struct job_outcome outcome;
+    enum status status = scheduler_act(scheduler, ACTION_PURGE, id, NULL, &outcome, err);
+    if (status == STATUS_OK)
+        *ret_bytes = outcome.bytes;
+    return status;
+}
+
+enum status scheduler_patch(struct scheduler *scheduler, int64_t id, const struct job_patch *patch, struct error *err)
+{
+    struct patch_command command = {id, patch};
+    return call(scheduler, command_patch, &command, err);
+}
+
+enum status scheduler_retain(struct scheduler *scheduler, const struct retention *retention, bool dry_run,
+                             json_t **ret_report, struct error *err)
+{
+    struct retain_command command = {.retention = retention, .dry_run = dry_run};
+    enum status status = call(scheduler, command_retain, &command, err);
+    if (status == STATUS_OK)
+        *ret_report = command.report;
+    return status;
 }
 
 /* --- reads ------------------------------------------------------------------------------------------------------- */

@@ -20,12 +20,22 @@
 
 struct scheduler; /* opaque */
 
+/* What is kept of jobs in a final state; 0 is no bound. */
+struct retention {
+    double max_age_seconds; /* since their end */
+    int64_t max_count;
+    int64_t max_bytes; /* of their run files */
+};
+
 struct scheduler_settings {
     const char *program;                /* the binary to run as worker */
     const char *data;                   /* the data directory, locked by the caller */
     int workers;                        /* how many jobs at once */
     int grace_seconds;                  /* between SIGTERM and SIGKILL */
     const char *const *dataset_folders; /* NULL-terminated; handed to the workers */
+    double heartbeat_seconds;           /* a worker that is silent for so long is killed; 0: 6 */
+    double hang_seconds;                /* one that makes no step for so long as well; 0: 900 */
+    struct retention retention;         /* applied at the start and every hour; all 0: never */
 };
 
 /*
@@ -39,12 +49,81 @@ enum status scheduler_start(const struct scheduler_settings *settings, struct sc
  * when no worker lives and the catalog is closed. Within 4 s. */
 void scheduler_stop(struct scheduler *scheduler);
 
-/* Queues a job; returns when it is durable. *ret_id is the new job's id. */
+/*
+ * Every call below returns when its change is durable. STATUS_NO_SPACE where the disk is full and nothing was changed,
+ * STATUS_STOPPED where the server is stopping.
+ */
+
+/* Queues a job. *ret_id is the new job's id. */
 enum status scheduler_submit(struct scheduler *scheduler, const struct spec *spec, int64_t *ret_id, struct error *err);
 
-/* Cancels: a queued job at once, a running one by telling its worker. STATUS_NOT_FOUND, or STATUS_CONFLICT in a final
- * state. */
+/*
+ * The same, once: the same key with the same `request` (a hash of what was asked for) within a day makes no second job,
+ * but answers with the first one's id, *ret_again true. STATUS_CONFLICT where the key came with another request.
+ */
+enum status scheduler_submit_once(struct scheduler *scheduler, const struct spec *spec, const char *key,
+                                  const char *request, int64_t *ret_id, bool *ret_again, struct error *err);
+
+/* What can be done to a job, to one or to many. */
+enum job_action {
+    ACTION_CANCEL,  /* a job that has not ended; its worker gets its grace for the last rows */
+    ACTION_PAUSE,   /* a queued or running one; its worker makes a checkpoint first */
+    ACTION_RESUME,  /* a paused one, back into the queue; it goes on from its checkpoint */
+    ACTION_RETRY,   /* one that has ended: a new job of the same spec, with retry_of */
+    ACTION_TRASH,   /* one that does not run; if it has not ended it is cancelled */
+    ACTION_RESTORE, /* out of the trash */
+    ACTION_PURGE,   /* one that has ended, in the trash or not: its run file and its rows are gone for good */
+    ACTION_COUNT
+};
+
+/* "cancel", …; job_action_parse gives ACTION_COUNT for an unknown name. */
+const char *job_action_name(enum job_action action);
+enum job_action job_action_parse(const char *name);
+
+/* What came of an action on one job. */
+struct job_outcome {
+    int64_t id;
+    enum status status;
+    int64_t made;  /* of ACTION_RETRY: the new job */
+    int64_t bytes; /* of ACTION_PURGE: what was freed on the disk */
+    char detail[256];
+};
+
+/*
+ * Does it to one job. `reason` is recorded with the change; NULL says who (a user). `ret_outcome` may be NULL.
+ * STATUS_NOT_FOUND; STATUS_CONFLICT in a state that has no such way; STATUS_BUSY while the job's file is being closed.
+ */
+enum status scheduler_act(struct scheduler *scheduler, enum job_action action, int64_t id, const char *reason,
+                          struct job_outcome *ret_outcome, struct error *err);
+
+/*
+ * Does it to many, in one transaction: outcomes[i] says what came of ids[i]; one that is refused does not hinder the
+ * others. Any other failure than those three changes nothing and is returned.
+ */
+enum status scheduler_act_many(struct scheduler *scheduler, enum job_action action, const int64_t *ids, size_t count,
+                               const char *reason, struct job_outcome *outcomes, struct error *err);
+
+/* The same by their names, for one. */
 enum status scheduler_cancel(struct scheduler *scheduler, int64_t id, const char *reason, struct error *err);
+enum status scheduler_pause(struct scheduler *scheduler, int64_t id, const char *reason, struct error *err);
+enum status scheduler_resume(struct scheduler *scheduler, int64_t id, struct error *err);
+enum status scheduler_retry(struct scheduler *scheduler, int64_t id, int64_t *ret_id, struct error *err);
+enum status scheduler_trash(struct scheduler *scheduler, int64_t id, struct error *err);
+enum status scheduler_restore(struct scheduler *scheduler, int64_t id, struct error *err);
+enum status scheduler_purge(struct scheduler *scheduler, int64_t id, int64_t *ret_bytes, struct error *err);
+
+/* Changes name, note, tags or priority (store.h); a job that is queued takes its new place at once. */
+struct job_patch;
+enum status scheduler_patch(struct scheduler *scheduler, int64_t id, const struct job_patch *patch, struct error *err);
+
+/*
+ * Purges what `retention` does not keep of the jobs that have ended: those in the trash first, then those that ended
+ * first. With `dry_run` nothing is purged, only told. *ret_report is
+ * {"dry_run", "items": [{"id", "name", "state", "ended_at", "trashed_at", "bytes", "why": "age" | "count" | "bytes"}],
+ * "bytes": their sum, "kept": number, "kept_bytes"}.
+ */
+enum status scheduler_retain(struct scheduler *scheduler, const struct retention *retention, bool dry_run,
+                             json_t **ret_report, struct error *err);
 
 /* Reads, from any thread, of committed state. */
 
@@ -56,6 +135,7 @@ struct job_query {
     size_t max_results;     /* 1 … 1000 */
     const char *page_token; /* from the page before; NULL: the first */
     bool ascending;         /* oldest first; else newest first */
+    bool trashed;           /* those in the trash, and no others; else no others than those */
 };
 
 /* {"items": [jobs without `spec`'s long parts left whole], "next_page_token": text or null} */

@@ -1,7 +1,8 @@
 /*
  * What the parts of the scheduler share: scheduler.c (starting, stopping, the calls of other threads),
- * scheduler_loop.c (the thread: waiting, transactions, commands) and scheduler_worker.c (a job from its worker's start
- * to its end).
+ * scheduler_loop.c (the thread: waiting, transactions, commands), scheduler_actions.c (what people do to jobs),
+ * scheduler_retention.c, scheduler_worker.c (a job from its worker's start to its end), scheduler_lines.c (what workers
+ * tell) and scheduler_space.c (a full disk).
  *
  * Transactions on the catalog are of two kinds. Lines of progress are gathered in a soft one, committed a tenth of a
  * second after its first; if that fails they are lost, and the next ones make up for it. A change of a job's state is a
@@ -23,14 +24,23 @@ struct running {
     struct running *next;
     struct worker_process process;
     int64_t job;
-    bool sealing;    /* not a worker, but `work --seal` of a run whose worker is gone */
-    bool told;       /* SIGTERM was sent */
-    double kill_at;  /* when it was told: clock_seconds at which it is killed */
-    bool ended;      /* reaped: `how` says how; its state is not recorded yet */
+    bool sealing;   /* not a worker, but `work --seal` of a run whose worker is gone */
+    bool told;      /* SIGTERM was sent */
+    double kill_at; /* when it was told: clock_seconds at which it is killed */
+    bool ended;     /* reaped: `how` says how; its state is not recorded yet */
+    double ended_at;
     double retry_at; /* when recording failed: when to try again */
     char how[64];
     char *cancel_reason; /* NULL where no cancel was asked for */
-    char fault[256];     /* what was wrong with its lines; it is killed for that */
+    char *pause_reason;  /* NULL where no pause was asked for, or it was taken back */
+    char fault[256];     /* what was wrong with it, for which it was killed */
+    char last_log[384];  /* the end of what it logged */
+
+    double began;        /* clock_seconds of its start */
+    double earlier;      /* seconds that earlier attempts ran */
+    double heard;        /* when it last gave a sign of life */
+    double stepped;      /* when it last told something of its work */
+    double longest_step; /* the longest time between two such */
 
     json_t *end;                /* the end line, once it came */
     json_t *progress, *results; /* as the API shows them */
@@ -39,24 +49,31 @@ struct running {
     long long step, steps, epochs;
 };
 
-enum command_kind { COMMAND_SUBMIT, COMMAND_CANCEL, COMMAND_KINDS };
-
 /* A call of another thread, on its stack; it waits until `done`. */
 struct command {
-    enum command_kind kind;
-    const struct spec *spec;
-    int64_t id; /* of the job; of COMMAND_SUBMIT the result */
-    const char *reason;
+    enum status (*run)(struct scheduler *s, void *argument, struct error *err);
+    void *argument;
     enum status status;
     struct error *err;
     bool done;
     struct command *next;
 };
 
+/* Whether the disk is full (scheduler_space.c). */
+struct space {
+    bool full;        /* no job is started, and what adds to the catalog is refused */
+    bool unrecovered; /* jobs that an earlier daemon left running are still to be put back */
+    double look_at;   /* when to look again */
+    double wait;      /* between looks, longer when the disk fills again at once */
+    double returned;  /* when there was space again, 0 before */
+};
+
 struct scheduler {
     char *program, *data, *catalog;
     char **dataset_folders;
     int workers, grace_seconds;
+    double heartbeat_seconds, hang_seconds;
+    struct retention retention;
     struct store_pool *pool;
     struct events *events;
     pthread_t thread;
@@ -74,7 +91,9 @@ struct scheduler {
     struct running *running;
     int busy; /* workers that have not ended, or whose end is not recorded */
     bool stopping;
-    double start_at;                     /* after a failure: when to try to start a job again */
+    double start_at;  /* after a failure: when to try to start a job again */
+    double retain_at; /* when to apply the retention again */
+    struct space space;
     int64_t queue_running, queue_queued; /* of the last queue event */
 };
 
@@ -96,6 +115,9 @@ enum status hard_change(struct scheduler *s,
 
 /* Within a transaction: the event job.state, of the job as it is in the catalog. */
 enum status append_state(struct scheduler *s, int64_t id, struct error *err);
+
+/* The same for a job that is about to be purged. */
+enum status append_purged(struct scheduler *s, int64_t id, struct error *err);
 
 /* The thread; `context` is the scheduler. */
 void *scheduler_thread(void *context);
@@ -123,7 +145,77 @@ void running_free(struct running *running);
 /* Starts `work --seal` on the job's run file, if there is one. */
 void seal_run(struct scheduler *s, int64_t job, const char *state, const char *reason);
 
-/* Puts a job that an earlier daemon left running back into the queue, or cancels it where that had been asked for. */
-enum status recover_job(struct scheduler *s, void *id, struct error *err);
+/* Seals what an earlier daemon had no time to seal, and migrates what an older one left. */
+void tidy_runs(struct scheduler *s);
+
+/* Puts the jobs that an earlier daemon left running back into the queue, or where else it had been asked for. */
+enum status recover_jobs(struct scheduler *s, void *context, struct error *err);
+
+/* --- lines (scheduler_lines.c) ----------------------------------------------------------------------------------- */
+
+/* Reads what there is; a worker that breaks the protocol is killed. */
+void read_lines(struct scheduler *s, struct running *running);
+
+/* Kills workers that are silent, or make no step. */
+void kill_silent(struct scheduler *s);
+
+/* When kill_silent has the next one to look at. */
+double silent_at(const struct scheduler *s, const struct running *running);
+
+/* --- commands (scheduler_actions.c, scheduler_retention.c) -------------------------------------------------------- */
+
+struct submission {
+    const struct spec *spec;
+    const char *key, *request; /* NULL: without a key */
+    int64_t id;
+    bool again;
+};
+enum status command_submit(struct scheduler *s, void *submission, struct error *err);
+
+struct acts {
+    enum job_action action;
+    const char *reason;
+    struct job_outcome *outcomes;
+    size_t count;
+    bool many;    /* a refusal is one job's */
+    char **texts; /* copies of the reason, for the workers that are told; NULL where one was taken */
+};
+enum status command_act(struct scheduler *s, void *acts, struct error *err);
+
+struct patch_command {
+    int64_t id;
+    const struct job_patch *patch;
+};
+enum status command_patch(struct scheduler *s, void *patch_command, struct error *err);
+
+struct retain_command {
+    const struct retention *retention;
+    bool dry_run;
+    json_t *report;
+};
+enum status command_retain(struct scheduler *s, void *retain_command, struct error *err);
+
+/* Applies the scheduler's own retention where it is due. */
+void retain_when_due(struct scheduler *s);
+
+/* The bytes that a job's run file and what is beside it take on the disk. */
+int64_t run_bytes(const struct scheduler *s, int64_t job);
+
+/* Removes them. */
+enum status run_unlink(const struct scheduler *s, int64_t job, int64_t *ret_bytes, struct error *err);
+
+/* --- space (scheduler_space.c) ------------------------------------------------------------------------------------ */
+
+/* Keeps some bytes of the disk, so that the states of jobs can be written when it is full. */
+void space_reserve(struct scheduler *s);
+
+/* The disk is full: `what` could not be written. */
+void space_lost(struct scheduler *s, const char *what);
+
+/* Gives the kept bytes to a change that has to be written. */
+void space_release(struct scheduler *s);
+
+/* Looks, where it is due, whether there is space again; the jobs that wait for it go back to the queue. */
+void space_look(struct scheduler *s);
 
 #endif

@@ -33,7 +33,8 @@ enum status soft_begin(struct scheduler *s, struct error *err)
 
 void soft_abandon(struct scheduler *s, const struct error *err)
 {
-    fprintf(stderr, "plumbline: some events are lost: %s\n", err->text);
+    if (!s->space.full) /* where it is, that has been said */
+        fprintf(stderr, "plumbline: some events are lost: %s\n", err->text);
     db_rollback(s->db);
     events_discard(s->events);
     s->open = false;
@@ -88,13 +89,16 @@ enum status hard_change(struct scheduler *s,
     }
     db_rollback(s->db);
     events_discard(s->events);
+    if (status == STATUS_NO_SPACE)
+        space_lost(s, "a change of the catalog");
     s->queue_running = s->queue_queued = -1; /* unknown to the readers: told again next time */
     return status;
 }
 
-enum status append_state(struct scheduler *s, int64_t id, struct error *err)
+static enum status append_job(struct scheduler *s, int64_t id, bool purged, struct error *err)
 {
-    static const char *const keys[] = {"state", "reason", "attempt", "results"};
+    static const char *const keys[] = {"state", "reason", "attempt",  "results",  "name",
+                                       "tags",  "note",   "priority", "retry_of", "trashed_at"};
     attribute_cleanup(cleanup_json) json_t *job = NULL;
     char now[CLOCK_TEXT_SIZE];
     enum status status = store_job_json(s->db, id, &job, err);
@@ -103,65 +107,22 @@ enum status append_state(struct scheduler *s, int64_t id, struct error *err)
     attribute_cleanup(cleanup_json) json_t *data = json_pack("{s:I, s:s}", "job", (json_int_t)id, "at", clock_now(now));
     for (size_t i = 0; i < sizeof keys / sizeof *keys && status == STATUS_OK; i++)
         status = json_put(data, keys[i], json_incref(json_object_get(job, keys[i])), err);
+    if (status == STATUS_OK && purged)
+        status = json_put(data, "purged", json_true(), err);
     return status == STATUS_OK ? events_append(s->events, "job.state", id, data, err) : status;
 }
 
+enum status append_state(struct scheduler *s, int64_t id, struct error *err)
+{
+    return append_job(s, id, false, err);
+}
+
+enum status append_purged(struct scheduler *s, int64_t id, struct error *err)
+{
+    return append_job(s, id, true, err);
+}
+
 /* --- commands ---------------------------------------------------------------------------------------------------- */
-
-static enum status change_submit(struct scheduler *s, void *context, struct error *err)
-{
-    struct command *command = context;
-    enum status status = store_job_insert(s->db, command->spec, &command->id, err);
-    return status == STATUS_OK ? append_state(s, command->id, err) : status;
-}
-
-static enum status submit(struct scheduler *s, struct command *command)
-{
-    return hard_change(s, change_submit, command, command->err);
-}
-
-/* A job that runs is only asked here; that its worker is told comes after the commit. */
-static enum status change_cancel(struct scheduler *s, void *context, struct error *err)
-{
-    const struct command *command = context;
-    struct job_row row;
-    enum status status = store_job_row(s->db, command->id, &row, err);
-    if (status != STATUS_OK)
-        return status;
-    enum job_state state = row.state;
-    job_row_clear(&row);
-    if (job_state_is_final(state))
-        return error_set(err, STATUS_CONFLICT, "job %" PRId64 " is %s: there is nothing left to cancel", command->id,
-                         job_state_name(state));
-    if (state == JOB_RUNNING)
-        status = store_job_ask_cancel(s->db, command->id, command->reason, err);
-    else
-        status = store_job_change(s->db, command->id,
-                                  &(struct job_change){.to = JOB_CANCELLED, .reason = command->reason}, err);
-    return status == STATUS_OK ? append_state(s, command->id, err) : status;
-}
-
-static enum status cancel(struct scheduler *s, struct command *command)
-{
-    struct running *running = find_running(s, command->id);
-    char *reason = strdup(command->reason);
-    enum status status = reason ? hard_change(s, change_cancel, command, command->err) : error_no_memory(command->err);
-    if (status == STATUS_OK && running) {
-        free(running->cancel_reason);
-        running->cancel_reason = reason;
-        tell_to_stop(running, s->grace_seconds);
-        return STATUS_OK;
-    }
-    free(reason);
-    if (status == STATUS_OK) /* it was queued; an earlier attempt may have left a run */
-        seal_run(s, command->id, job_state_name(JOB_CANCELLED), command->reason);
-    return status;
-}
-
-static enum status (*const command_handlers[COMMAND_KINDS])(struct scheduler *s, struct command *command) = {
-    [COMMAND_SUBMIT] = submit,
-    [COMMAND_CANCEL] = cancel,
-};
 
 static void answer(struct scheduler *s, struct command *command, enum status status)
 {
@@ -187,7 +148,7 @@ static void take_commands(struct scheduler *s)
     pthread_mutex_unlock(&s->mutex);
     while (command) {
         struct command *next = command->next; /* an answered command is gone */
-        answer(s, command, command_handlers[command->kind](s, command));
+        answer(s, command, command->run(s, command->argument, command->err));
         command = next;
     }
     if (!stop || s->stopping)
@@ -217,8 +178,12 @@ static double next_time(const struct scheduler *s)
         next = fmin(next, s->opened_at + SOFT_SECONDS);
     if (s->start_at > 0 && !s->stopping)
         next = fmin(next, s->start_at);
+    if (s->space.full && !s->stopping)
+        next = fmin(next, s->space.look_at);
+    if (s->retain_at > 0 && !s->stopping)
+        next = fmin(next, s->retain_at);
     for (const struct running *r = s->running; r; r = r->next)
-        next = fmin(next, r->ended ? r->retry_at : r->told ? r->kill_at : INFINITY);
+        next = fmin(next, r->ended ? r->retry_at : fmin(silent_at(s, r), r->told ? r->kill_at : INFINITY));
     return next;
 }
 
@@ -285,6 +250,7 @@ void *scheduler_thread(void *context)
 {
     struct scheduler *s = context;
     double stopping_since = 0;
+    tidy_runs(s);
     while (!is_over(s, stopping_since)) {
         start_jobs(s);
         wait_and_serve(s);
@@ -292,7 +258,10 @@ void *scheduler_thread(void *context)
         if (s->stopping && stopping_since == 0)
             stopping_since = clock_seconds();
         kill_late(s);
+        kill_silent(s);
         record_ends(s);
+        space_look(s);
+        retain_when_due(s);
         if (s->open && clock_seconds() - s->opened_at >= SOFT_SECONDS)
             soft_commit(s);
     }

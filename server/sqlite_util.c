@@ -1,5 +1,6 @@
 #include "server/sqlite_util.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,8 +18,12 @@ static const struct {
     {SQLITE_CONSTRAINT, STATUS_CONFLICT},
 };
 
-static enum status status_of(int code)
+/* A full disk is told by SQLITE_FULL where a file is written, but not where one is made or shared memory grows. */
+static enum status status_of(sqlite3 *db, int code)
 {
+    bool system = (code & 0xff) == SQLITE_IOERR || (code & 0xff) == SQLITE_CANTOPEN;
+    if (code == SQLITE_IOERR_SHMSIZE || (system && sqlite3_system_errno(db) == ENOSPC))
+        return STATUS_NO_SPACE;
     for (size_t i = 0; i < sizeof code_statuses / sizeof *code_statuses; i++)
         if (code_statuses[i].code == (code & 0xff))
             return code_statuses[i].status;
@@ -30,7 +35,7 @@ enum status db_error(sqlite3 *db, struct error *err, const char *what)
     enum { SHOWN = 120 }; /* of a statement, or a whole migration: enough to know which */
     int code = sqlite3_extended_errcode(db);
     size_t line = strcspn(what, "\n"), shown = line < SHOWN ? line : SHOWN;
-    return error_set(err, status_of(code), "%.*s%s: %s (SQLite code %d)", (int)shown, what, what[shown] ? "…" : "",
+    return error_set(err, status_of(db, code), "%.*s%s: %s (SQLite code %d)", (int)shown, what, what[shown] ? "…" : "",
                      sqlite3_errmsg(db), code);
 }
 
@@ -199,6 +204,21 @@ enum status db_integer(sqlite3 *db, const char *sql, int64_t *ret_value, struct 
     if (!row)
         return error_set(err, STATUS_NOT_FOUND, "no rows: %s", sql);
     *ret_value = sqlite3_column_int64(statement, 0);
+    return STATUS_OK;
+}
+
+enum status db_check_damage(sqlite3 *db, struct error *err)
+{
+    attribute_cleanup(cleanup_statement) sqlite3_stmt *statement = NULL;
+    bool row = false;
+    enum status status = db_prepare(db, "PRAGMA quick_check(1)", &statement, err);
+    if (status == STATUS_OK)
+        status = db_row(statement, &row, err);
+    if (status != STATUS_OK)
+        return status;
+    const char *verdict = row ? (const char *)sqlite3_column_text(statement, 0) : "no answer";
+    if (!verdict || strcmp(verdict, "ok") != 0)
+        return error_set(err, STATUS_CORRUPT, "damaged: %s", verdict ? verdict : "no answer");
     return STATUS_OK;
 }
 

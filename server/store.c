@@ -10,21 +10,6 @@
 #include "server/migrate.h"
 #include "server/sqlite_util.h"
 
-static enum status check_damage(sqlite3 *db, struct error *err)
-{
-    attribute_cleanup(cleanup_statement) sqlite3_stmt *statement = NULL;
-    bool row = false;
-    enum status status = db_prepare(db, "PRAGMA quick_check(1)", &statement, err);
-    if (status == STATUS_OK)
-        status = db_row(statement, &row, err);
-    if (status != STATUS_OK)
-        return status;
-    const char *verdict = row ? (const char *)sqlite3_column_text(statement, 0) : "no answer";
-    if (!verdict || strcmp(verdict, "ok") != 0)
-        return error_set(err, STATUS_CORRUPT, "damaged: %s; restore it from a backup", verdict ? verdict : "no answer");
-    return STATUS_OK;
-}
-
 enum status store_open(const char *path, sqlite3 **ret_db, struct error *err)
 {
     attribute_cleanup(cleanup_db) sqlite3 *db = NULL;
@@ -33,11 +18,13 @@ enum status store_open(const char *path, sqlite3 **ret_db, struct error *err)
     if (status == STATUS_OK)
         status = migrate_check(db, &catalog_schema, &version, err);
     if (status == STATUS_OK)
-        status = check_damage(db, err);
+        status = db_check_damage(db, err);
     if (status == STATUS_OK)
         status = db_use_wal(db, "FULL", err);
     if (status == STATUS_OK)
         status = migrate(db, &catalog_schema, err);
+    if (status == STATUS_CORRUPT)
+        return error_prefix(err, status, "catalog %s (restore it from a backup): ", path);
     if (status != STATUS_OK)
         return error_prefix(err, status, "catalog %s: ", path);
     *ret_db = db;

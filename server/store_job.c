@@ -10,25 +10,26 @@
 #include "server/json_util.h"
 #include "server/scheduler.h"
 #include "server/sqlite_util.h"
-#include "server/store.h"
+#include "server/store_internal.h"
 
-static enum status unknown_job(int64_t id, struct error *err)
+enum status store_unknown_job(int64_t id, struct error *err)
 {
     return error_set(err, STATUS_NOT_FOUND, "there is no job %" PRId64, id);
 }
 
-static enum status record_state(sqlite3 *db, int64_t id, struct error *err)
+enum status store_record_state(sqlite3 *db, int64_t id, const char *reason, struct error *err)
 {
     attribute_cleanup(cleanup_statement) sqlite3_stmt *statement = NULL;
     enum status status = db_prepare(db,
                                     "INSERT INTO job_state (job, at, state, attempt, reason) "
-                                    "SELECT id, ?2, state, attempt, reason FROM job WHERE id = ?1",
+                                    "SELECT id, ?2, state, attempt, coalesce(?3, reason) FROM job WHERE id = ?1",
                                     &statement, err);
     if (status != STATUS_OK)
         return status;
     char now[CLOCK_TEXT_SIZE];
     sqlite3_bind_int64(statement, 1, id);
     db_bind_text(statement, 2, clock_now(now));
+    db_bind_text(statement, 3, reason);
     return db_run(statement, err);
 }
 
@@ -56,17 +57,20 @@ enum status store_job_insert(sqlite3 *db, const struct spec *spec, int64_t *ret_
     status = db_run(statement, err);
     int64_t id = sqlite3_last_insert_rowid(db);
     if (status == STATUS_OK)
-        status = record_state(db, id, err);
+        status = store_record_state(db, id, NULL, err);
     if (status == STATUS_OK)
         *ret_id = id;
     return status;
 }
 
+/* Going back to the queue starts a new attempt only where this one has begun. */
 #define CHANGE_SQL                                                                                                     \
-    "UPDATE job SET state = ?2, reason = ?3, attempt = attempt + ?4, "                                                 \
+    "UPDATE job SET state = ?2, reason = ?3, "                                                                         \
+    "attempt = attempt + (?4 AND EXISTS (SELECT 1 FROM job_state AS s WHERE s.job = ?1 AND s.state = 'running' AND "   \
+    "s.attempt = job.attempt)), "                                                                                      \
     "crashes = CASE WHEN ?5 THEN crashes + 1 WHEN ?4 THEN 0 ELSE crashes END, "                                        \
     "started_at = CASE WHEN ?6 THEN coalesce(started_at, ?8) ELSE started_at END, "                                    \
-    "ended_at = CASE WHEN ?7 THEN ?8 ELSE NULL END WHERE id = ?1"
+    "ended_at = CASE WHEN ?7 THEN ?8 ELSE NULL END, pause_reason = NULL, waits_for_space = ?9 WHERE id = ?1"
 
 enum status store_job_change(sqlite3 *db, int64_t id, const struct job_change *change, struct error *err)
 {
@@ -92,20 +96,9 @@ enum status store_job_change(sqlite3 *db, int64_t id, const struct job_change *c
     sqlite3_bind_int(statement, 6, change->to == JOB_RUNNING);
     sqlite3_bind_int(statement, 7, job_state_is_final(change->to));
     db_bind_text(statement, 8, clock_now(now));
+    sqlite3_bind_int(statement, 9, change->for_space);
     status = db_run(statement, err);
-    return status == STATUS_OK ? record_state(db, id, err) : status;
-}
-
-enum status store_job_ask_cancel(sqlite3 *db, int64_t id, const char *reason, struct error *err)
-{
-    attribute_cleanup(cleanup_statement) sqlite3_stmt *statement = NULL;
-    enum status status =
-        db_prepare(db, "UPDATE job SET cancel_reason = ?2, reason = 'cancelling' WHERE id = ?1", &statement, err);
-    if (status != STATUS_OK)
-        return status;
-    sqlite3_bind_int64(statement, 1, id);
-    db_bind_text(statement, 2, reason);
-    return db_run(statement, err);
+    return status == STATUS_OK ? store_record_state(db, id, NULL, err) : status;
 }
 
 enum status store_job_progress(sqlite3 *db, int64_t id, const json_t *progress, const json_t *results,
@@ -130,6 +123,7 @@ enum status store_job_progress(sqlite3 *db, int64_t id, const json_t *progress, 
 void job_row_clear(struct job_row *row)
 {
     free(row->cancel_reason);
+    free(row->pause_reason);
     free(row->spec);
     *row = (struct job_row){0};
 }
@@ -150,7 +144,8 @@ enum status store_job_row(sqlite3 *db, int64_t id, struct job_row *ret_row, stru
     bool found = false;
     enum status status = db_prepare(db,
                                     "SELECT state, attempt, crashes, coalesce(json_extract(progress, '$.step'), 0), "
-                                    "cancel_reason, spec FROM job WHERE id = ?",
+                                    "cancel_reason, spec, pause_reason, seconds, trashed_at IS NOT NULL, "
+                                    "waits_for_space FROM job WHERE id = ?",
                                     &statement, err);
     if (status != STATUS_OK)
         return status;
@@ -159,17 +154,22 @@ enum status store_job_row(sqlite3 *db, int64_t id, struct job_row *ret_row, stru
     if (status != STATUS_OK)
         return status;
     if (!found)
-        return unknown_job(id, err);
+        return store_unknown_job(id, err);
     struct job_row row = {.id = id,
                           .state = job_state_parse((const char *)sqlite3_column_text(statement, 0)),
                           .attempt = sqlite3_column_int(statement, 1),
                           .crashes = sqlite3_column_int(statement, 2),
-                          .step = sqlite3_column_int64(statement, 3)};
+                          .step = sqlite3_column_int64(statement, 3),
+                          .seconds = sqlite3_column_double(statement, 7),
+                          .trashed = sqlite3_column_int(statement, 8),
+                          .waits_for_space = sqlite3_column_int(statement, 9)};
     if (row.state == JOB_STATE_COUNT)
         return error_set(err, STATUS_CORRUPT, "job %" PRId64 " is in a state that there is none of", id);
     status = copy_text(statement, 4, &row.cancel_reason, err);
     if (status == STATUS_OK)
         status = copy_text(statement, 5, &row.spec, err);
+    if (status == STATUS_OK)
+        status = copy_text(statement, 6, &row.pause_reason, err);
     if (status != STATUS_OK) {
         job_row_clear(&row);
         return status;
@@ -194,11 +194,17 @@ enum status store_first_running(sqlite3 *db, int64_t *ret_id, struct error *err)
     return db_integer(db, "SELECT coalesce(min(id), 0) FROM job WHERE state = 'running'", ret_id, err);
 }
 
+enum status store_first_waiting(sqlite3 *db, int64_t *ret_id, struct error *err)
+{
+    return db_integer(db, "SELECT coalesce(min(id), 0) FROM job WHERE state = 'paused' AND waits_for_space", ret_id,
+                      err);
+}
+
 /* --- as JSON -------------------------------------------------------------------------------------------------- */
 
 #define JOB_COLUMNS                                                                                                    \
     "id, name, tags, note, state, reason, attempt, priority, spec, spec_hash, created_at, started_at, ended_at, "      \
-    "progress, results"
+    "progress, results, retry_of, trashed_at"
 
 /* The columns that hold JSON text. */
 static bool is_json_column(const char *name)
@@ -224,8 +230,6 @@ static enum status job_json(sqlite3_stmt *statement, json_t **ret_job, struct er
         if (status == STATUS_OK)
             status = json_put(job, name, value, err);
     }
-    if (status == STATUS_OK)
-        status = json_put(job, "retry_of", json_null(), err);
     if (status != STATUS_OK)
         return error_prefix(err, status, "job %lld: ", (long long)sqlite3_column_int64(statement, 0));
     *ret_job = json_incref(job);
@@ -243,7 +247,7 @@ enum status store_job_json(sqlite3 *db, int64_t id, json_t **ret_job, struct err
     status = db_row(statement, &row, err);
     if (status != STATUS_OK)
         return status;
-    return row ? job_json(statement, ret_job, err) : unknown_job(id, err);
+    return row ? job_json(statement, ret_job, err) : store_unknown_job(id, err);
 }
 
 /* A page token is the last item's id with the order it was read in: "d12", "a12". */
@@ -276,15 +280,17 @@ static enum status prepare_page(sqlite3 *db, const struct job_query *query, sqli
     if (status == STATUS_OK)
         status = db_prepare(db,
                             query->ascending ? "SELECT " JOB_COLUMNS " FROM job WHERE id > ?1 AND (?2 IS NULL OR "
-                                               "state = ?2) ORDER BY id LIMIT ?3"
+                                               "state = ?2) AND (trashed_at IS NOT NULL) = ?4 ORDER BY id LIMIT ?3"
                                              : "SELECT " JOB_COLUMNS " FROM job WHERE id < ?1 AND (?2 IS NULL OR "
-                                               "state = ?2) ORDER BY id DESC LIMIT ?3",
+                                               "state = ?2) AND (trashed_at IS NOT NULL) = ?4 ORDER BY id DESC LIMIT "
+                                               "?3",
                             ret_statement, err);
     if (status != STATUS_OK)
         return status;
     sqlite3_bind_int64(*ret_statement, 1, after);
     db_bind_text(*ret_statement, 2, query->state);
     sqlite3_bind_int64(*ret_statement, 3, (sqlite3_int64)query->max_results + 1);
+    sqlite3_bind_int(*ret_statement, 4, query->trashed);
     return STATUS_OK;
 }
 
@@ -318,7 +324,8 @@ enum status store_jobs_json(sqlite3 *db, const struct job_query *query, json_t *
 enum status store_counts(sqlite3 *db, int64_t ret_counts[JOB_STATE_COUNT], struct error *err)
 {
     attribute_cleanup(cleanup_statement) sqlite3_stmt *statement = NULL;
-    enum status status = db_prepare(db, "SELECT state, count(*) FROM job GROUP BY state", &statement, err);
+    enum status status =
+        db_prepare(db, "SELECT state, count(*) FROM job WHERE trashed_at IS NULL GROUP BY state", &statement, err);
     int64_t counts[JOB_STATE_COUNT] = {0};
     for (bool row = true; status == STATUS_OK;) {
         status = db_row(statement, &row, err);

@@ -1,8 +1,9 @@
 /*
  * `plumbline work`: one attempt at one job, in a process of its own.
  *
- * It ends with the daemon: the parent-death signal is SIGTERM, and a line that cannot be written (the daemon's end of
- * the pipe is gone) stops it after the present step as well.
+ * It ends with the daemon: the parent-death signal is SIGKILL, which reaches a stopped process too, and a line that
+ * cannot be written (the daemon's end of the pipe is gone) ends it as well. Killing it at any moment is safe: the next
+ * attempt goes on from the last checkpoint.
  */
 #include "server/worker.h"
 
@@ -20,12 +21,16 @@
 #include "server/clock.h"
 #include "server/data_paths.h"
 #include "server/json_util.h"
+#include "server/memory_limit.h"
 #include "server/run_file.h"
 #include "server/run_job.h"
+#include "server/run_migrate.h"
+#include "server/worker_lines.h"
 
 static const char help[] =
-    "Usage: plumbline work --run RUN.db --job ID --attempt N --data DIR [--datasets DIR]...\n"
+    "Usage: plumbline work --run RUN.db --job ID --attempt N --data DIR [--datasets DIR]... [--seconds N]\n"
     "       plumbline work --seal --run RUN.db --state STATE [--reason TEXT]\n"
+    "       plumbline work --migrate --data DIR\n"
     "\n"
     "What `plumbline serve` starts for each running job: reads the expanded spec from standard input and writes\n"
     "progress as lines of JSON to descriptor 3. To run a job by hand, use `plumbline run SPEC.json`.\n"
@@ -33,9 +38,11 @@ static const char help[] =
     "  --run RUN.db     the run file to write\n"
     "  --job ID         the job's number, for messages\n"
     "  --attempt N      the number of this attempt, from 1\n"
+    "  --seconds N      how long earlier attempts ran: they count for the spec's time_limit\n"
     "  --data DIR       the data directory: data sets are below datasets/, initial weights below weights/\n"
     "  --datasets DIR   a folder searched for data sets before that; may be given several times\n"
     "  --seal           give the run file of a worker that is gone its final state, and close it for good\n"
+    "  --migrate        bring the run files of older versions to this one's schema\n"
     "  --help           this text\n";
 
 static const double SEAL_SECONDS = 10; /* how long the last attempt at a run is given to end */
@@ -43,36 +50,18 @@ static const double SEAL_SECONDS = 10; /* how long the last attempt at a run is 
 struct work_options {
     const char *run, *data, *state, *reason;
     struct text_list datasets;
+    const char *seconds;
     long long job, attempt;
-    bool seal, help;
+    bool seal, migrate, help;
 };
 
-/* --- lines to the scheduler ------------------------------------------------------------------------------------ */
-
-static enum status write_line(void *context, const json_t *line, struct error *err)
-{
-    (void)context;
-    attribute_cleanup(cleanup_free) char *text = json_dumps(line, JSON_COMPACT);
-    if (!text)
-        return error_no_memory(err);
-    size_t size = strlen(text);
-    text[size++] = '\n'; /* in place of the terminator: one write a line */
-    for (size_t done = 0; done < size;) {
-        ssize_t written = write(WORKER_LINES_FD, text + done, size - done);
-        if (written < 0 && errno != EINTR)
-            return error_set(err, STATUS_STOPPED, "the server that started this worker is gone (%s)", strerror(errno));
-        done += written > 0 ? (size_t)written : 0;
-    }
-    return STATUS_OK;
-}
+/* --- the spec -------------------------------------------------------------------------------------------------- */
 
 static bool asked_to_stop(void *context)
 {
     (void)context;
     return stop_signals_seen();
 }
-
-/* --- the spec -------------------------------------------------------------------------------------------------- */
 
 static enum status parse_spec(const json_t *json, struct spec **ret_spec, struct error *err)
 {
@@ -115,16 +104,20 @@ static enum status work(const struct work_options *o, json_t **ret_end, struct e
     enum status status = read_spec(&spec, err);
     if (status == STATUS_OK)
         status = dataset_search_list(o->datasets.items, o->data, &folders, err);
+    if (status == STATUS_OK)
+        status = memory_limit_apply(spec, err);
     if (status != STATUS_OK) {
         *ret_end = failed_line(err);
         return *ret_end ? STATUS_OK : error_no_memory(err);
     }
     const struct run_job job = {.spec = spec,
                                 .path = o->run,
+                                .own_file = true,
                                 .attempt = (int)o->attempt,
+                                .seconds = o->seconds ? strtod(o->seconds, NULL) : 0,
                                 .data = o->data,
                                 .folders = {(const char *const *)folders},
-                                .tell = write_line,
+                                .tell = worker_line_write,
                                 .stop = asked_to_stop};
     return run_job(&job, ret_end, err);
 }
@@ -136,14 +129,17 @@ static int run_work(const struct work_options *o)
                 WORKER_LINES_FD);
         return 2;
     }
-    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
     signal(SIGPIPE, SIG_IGN); /* a server that is gone shows as EPIPE */
     stop_signals_install();
     struct error err;
     attribute_cleanup(cleanup_json) json_t *end = NULL;
-    enum status status = work(o, &end, &err);
+    enum status status = worker_lines_begin(&err);
     if (status == STATUS_OK)
-        status = write_line(NULL, end, &err);
+        status = work(o, &end, &err);
+    if (status == STATUS_OK)
+        status = worker_line_write(NULL, end, &err);
+    worker_lines_end();
     if (status == STATUS_OK)
         return 0;
     fprintf(stderr, "plumbline work: job %lld: %s\n", o->job, err.text);
@@ -156,7 +152,7 @@ static int run_seal(const struct work_options *o)
     struct error err;
     enum status status;
     double start = clock_seconds();
-    while ((status = run_file_seal(o->run, o->state, o->reason, &err)) == STATUS_BUSY &&
+    while ((status = run_file_seal(o->run, o->state, o->reason && *o->reason ? o->reason : NULL, &err)) == STATUS_BUSY &&
            clock_seconds() - start < SEAL_SECONDS)
         clock_pause(0.1);
     if (status == STATUS_OK)
@@ -165,17 +161,29 @@ static int run_seal(const struct work_options *o)
     return 1;
 }
 
+static int run_migrate(const struct work_options *o)
+{
+    struct error err;
+    struct migration_report report = {0};
+    if (run_files_migrate(o->data, &report, &err) == STATUS_OK)
+        return report.failed > 0;
+    fprintf(stderr, "plumbline work --migrate: %s\n", err.text);
+    return 1;
+}
+
 static int dispatch(const struct work_options *o, const struct text_list *operands)
 {
     if (o->help)
         return fputs(help, stdout) < 0;
-    bool complete = o->seal ? o->run && o->state : o->run && o->data && o->job && o->attempt;
+    bool complete = o->seal      ? o->run && o->state
+                    : o->migrate ? o->data != NULL
+                                 : o->run && o->data && o->job && o->attempt;
     if (operands->count > 0 || !complete) {
         fprintf(stderr, "plumbline work: %s\n\n%s", operands->count > 0 ? "takes options only" : "an option is missing",
                 help);
         return 2;
     }
-    return o->seal ? run_seal(o) : run_work(o);
+    return o->seal ? run_seal(o) : o->migrate ? run_migrate(o) : run_work(o);
 }
 
 int command_work(int argc, char **argv)
@@ -183,16 +191,12 @@ int command_work(int argc, char **argv)
     struct work_options o = {0};
     struct text_list operands = {0};
     struct error err;
-    const struct argument table[] = {{"run", ARGUMENT_TEXT, &o.run},
-                                     {"job", ARGUMENT_COUNT, &o.job},
-                                     {"attempt", ARGUMENT_COUNT, &o.attempt},
-                                     {"data", ARGUMENT_TEXT, &o.data},
-                                     {"datasets", ARGUMENT_TEXTS, &o.datasets},
-                                     {"seal", ARGUMENT_SWITCH, &o.seal},
-                                     {"state", ARGUMENT_TEXT, &o.state},
-                                     {"reason", ARGUMENT_TEXT, &o.reason},
-                                     {"help", ARGUMENT_SWITCH, &o.help},
-                                     {0}};
+    const struct argument table[] = {{"run", ARGUMENT_TEXT, &o.run},          {"job", ARGUMENT_COUNT, &o.job},
+                                     {"attempt", ARGUMENT_COUNT, &o.attempt}, {"seconds", ARGUMENT_TEXT, &o.seconds},
+                                     {"data", ARGUMENT_TEXT, &o.data},        {"datasets", ARGUMENT_TEXTS, &o.datasets},
+                                     {"seal", ARGUMENT_SWITCH, &o.seal},      {"migrate", ARGUMENT_SWITCH, &o.migrate},
+                                     {"state", ARGUMENT_TEXT, &o.state},      {"reason", ARGUMENT_TEXT, &o.reason},
+                                     {"help", ARGUMENT_SWITCH, &o.help},      {0}};
     int code = 2;
     if (arguments_read(argc, argv, table, &operands, &err) == STATUS_OK)
         code = dispatch(&o, &operands);

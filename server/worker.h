@@ -12,9 +12,10 @@
 enum { WORKER_LINES_FD = 3 };
 
 /*
- * `plumbline work --run RUN.db --job ID --attempt N --data DIR [--datasets DIR]…`: the expanded spec on standard input,
+ * `plumbline work --run RUN.db --job ID --attempt N --data DIR [--datasets DIR]… [--seconds N]`: the expanded spec on standard input,
  * lines of run_job.h on descriptor 3. Exit code 0 when an end line was written, 1 otherwise, 2 for wrong use.
  * `plumbline work --seal --run RUN.db --state STATE [--reason TEXT]`: seals the run of a worker that is gone.
+ * `plumbline work --migrate --data DIR`: brings the run files of older versions to the present schema.
  */
 int command_work(int argc, char **argv);
 

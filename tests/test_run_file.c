@@ -161,7 +161,7 @@ static void test_tables(void **state)
     assert_query(path, "SELECT part FROM sites WHERE site = 2", "q");
     assert_query(path, "SELECT variant FROM sites WHERE site = 2", "NULL");
     assert_query(path, "SELECT group_concat(level || text) FROM log", "infoone,warningtwo,infothree");
-    assert_query(path, "SELECT group_concat(step || state) FROM checkpoints", "4newer");
+    assert_query(path, "SELECT group_concat(step || CAST(substr(state, 1, 5) AS TEXT)) FROM checkpoints", "4newer");
     assert_query(path, "SELECT safetensors FROM weights", "tensors");
     assert_query(path, "SELECT loss FROM sample_steps WHERE step = 1 ORDER BY loss IS NOT NULL", "NULL");
     assert_int_equal(query_integer(path, "SELECT sum(in_batch) FROM sample_steps"), SAMPLES * STEPS);
@@ -245,13 +245,85 @@ static void test_two_attempts_never_meet(void **state)
     assert_int_equal(run_file_seal(path, "failed", NULL, &err), STATUS_BUSY);
     assert_ok(run_writer_close(first, &err));
     second = open_writer(path, 2);
-    assert_int_equal(query_integer(path, "SELECT count(*) FROM divergence"), 0); /* it starts over */
+    assert_int_equal(query_integer(path, "SELECT count(*) FROM divergence"),
+                     0); /* without a checkpoint it starts over */
     assert_int_equal(query_integer(path, "SELECT count(*) FROM sites"), 0);
     assert_query(path, "SELECT attempt FROM run", "2");
     assert_ok(run_writer_close(second, &err));
     assert_ok(run_file_seal(path, "cancelled", "enough", &err));
     assert_query(path, "SELECT state || attempt || reason FROM run", "cancelled2enough");
     assert_false(file_exists(in_folder(state, "run.db.lock")));
+}
+
+/* Every table that has steps holds those up to the checkpoint and no others; the log stays, and the first start. */
+static void test_an_attempt_goes_on_from_the_checkpoint(void **state)
+{
+    const char *path = in_folder(state, "run.db");
+    struct run_writer *writer = open_writer(path, 1);
+    struct error err;
+    uint8_t *bytes = NULL;
+    size_t step = 0, size = 0;
+    assert_ok(run_writer_plan(writer, &plan, &err));
+    for (size_t i = 1; i <= STEPS; i++) {
+        write_step(writer, i);
+        if (i == 3)
+            assert_ok(run_writer_checkpoint(writer, 3, "weights", 7, &err));
+    }
+    assert_ok(run_writer_log(writer, "info", "lost steps", &err));
+    assert_ok(run_writer_close(writer, &err));
+    writer = open_writer(path, 2);
+    static const char *const tables[] = {"scalars",          "divergence", "divergence_summary",
+                                         "divergence_batch", "density",    "sample_steps"};
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+        char sql[128];
+        snprintf(sql, sizeof sql, "SELECT count(DISTINCT step) || '-' || max(step) FROM %s", tables[i]);
+        assert_query(path, sql, "3-3");
+    }
+    assert_query(path, "SELECT attempt || state || (SELECT count(*) FROM sites) FROM run", "2running3");
+    assert_query(path, "SELECT text FROM log", "lost steps");
+    assert_ok(run_writer_checkpoint_read(writer, &step, &bytes, &size, &err));
+    assert_int_equal(step, 3);
+    assert_int_equal(size, 7);
+    assert_memory_equal(bytes, "weights", 7);
+    free(bytes);
+    json_t *results = json_object();
+    assert_ok(run_writer_results(writer, results, &err));
+    assert_float_equal(json_number_value(json_object_get(results, "train/loss")), 1.0 / 3, 1e-15);
+    assert_int_equal(json_object_size(json_object_get(results, "median_scale")), SITES);
+    json_decref(results);
+    assert_ok(run_writer_close(writer, &err));
+}
+
+/* No other spec, no torn checkpoint and no attempt that is to start over goes on from what is there. */
+static void test_an_attempt_that_cannot_go_on_starts_over(void **state)
+{
+    static const char *const damages[] = {NULL, "UPDATE checkpoints SET state = substr(state, 1, 12)",
+                                          "UPDATE checkpoints SET state = CAST('v' || substr(state, 2) AS BLOB)",
+                                          "UPDATE run SET spec_hash = 'other'"};
+    const char *path = in_folder(state, "run.db");
+    struct error err;
+    for (size_t i = 0; i < sizeof damages / sizeof *damages; i++) {
+        struct run_writer *writer = open_writer(path, 1);
+        sqlite3 *db;
+        assert_ok(run_writer_plan(writer, &plan, &err));
+        write_step(writer, 1);
+        assert_ok(run_writer_checkpoint(writer, 1, "weights", 7, &err));
+        assert_ok(run_writer_close(writer, &err));
+        assert_ok(db_open(path, DB_WRITE, &db, &err));
+        assert_ok(db_execute(db, damages[i] ? damages[i] : "SELECT 1", &err));
+        cleanup_db(&db);
+        const struct run_identity identity = {
+            .spec_text = "{}", .spec_hash = "abc", .attempt = 2, .anew = damages[i] == NULL};
+        assert_ok(run_writer_open(path, &identity, &writer, &err));
+        assert_query(path,
+                     "SELECT (SELECT count(*) FROM divergence) + (SELECT count(*) FROM scalars) + (SELECT count(*) "
+                     "FROM checkpoints) + (SELECT count(*) FROM sites)",
+                     "0");
+        if (damages[i] && strstr(damages[i], "checkpoints"))
+            assert_int_equal(query_integer(path, "SELECT count(*) FROM log WHERE text LIKE '%torn%starts over'"), 1);
+        assert_ok(run_writer_close(writer, &err));
+        assert_int_equal(unlink(path), 0);
+    }
 }
 
 static void test_sealed_is_one_file(void **state)
@@ -735,6 +807,8 @@ int main(void)
         IN_A_FOLDER(test_scalars_that_are_not_finite),
         IN_A_FOLDER(test_only_the_committed_is_seen),
         IN_A_FOLDER(test_two_attempts_never_meet),
+        IN_A_FOLDER(test_an_attempt_goes_on_from_the_checkpoint),
+        IN_A_FOLDER(test_an_attempt_that_cannot_go_on_starts_over),
         IN_A_FOLDER(test_sealed_is_one_file),
         IN_A_FOLDER(test_contributors),
         IN_A_FOLDER(test_files_that_are_refused),

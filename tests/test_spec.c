@@ -49,7 +49,8 @@ static void test_defaults_are_written_out(void **state)
         " \"batch_size\": 64, \"epochs\": 5, \"seed\": 1,"
         " \"probe\": {\"schedule\": \"log\", \"every\": 1, \"count\": 100, \"views\": [\"layer\"], \"sites\": \"all\", "
         "\"samples\": null, \"watch\": [], \"contributors\": 0},"
-        " \"threads\": 1, \"priority\": 0, \"checkpoint_every\": 500}");
+        " \"threads\": 1, \"priority\": 0, \"checkpoint_every\": 500, \"memory_limit\": null, "
+        "\"time_limit\": null}");
     char *found = json_dumps(spec->expanded, 0), *wanted = json_dumps(expected, 0);
     assert_string_equal(found, wanted); /* the order of the keys too */
     free(found);
@@ -226,7 +227,7 @@ static void test_hash_covers_what_makes_a_run(void **state)
     same_hash(plain, "{" MODEL "," DATASET "}", true);
     same_hash(plain,
               "{" DATASET "," MODEL ", \"name\": \"x\", \"tags\": [\"t\"], \"priority\": 5, "
-              "\"checkpoint_every\": 7}",
+              "\"checkpoint_every\": 7, \"memory_limit\": 1e9, \"time_limit\": 3600}",
               true);
     same_hash(plain,
               "{" DATASET "," MODEL ", \"batch_size\": 64.0, \"optimiser\": {\"momentum\": 0, \"learning_rate\":"

@@ -1,0 +1,88 @@
+/* `plumbline migrate`: the catalog and all run files to this version's schema, without starting a server. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "core/file_util.h"
+#include "server/arguments.h"
+#include "server/commands.h"
+#include "server/data_lock.h"
+#include "server/data_paths.h"
+#include "server/run_migrate.h"
+#include "server/sqlite_util.h"
+#include "server/store.h"
+
+static const char help[] =
+    "Usage: plumbline migrate [--data DIR] [--json]\n"
+    "\n"
+    "Brings the catalog and the run files of a data directory to this version's schema, as the server does by itself\n"
+    "when it starts. No server may run. An older program cannot read the files afterwards: make a backup first.\n"
+    "\n"
+    "  --data DIR  the data directory (default: $PLUMBLINE_DATA, $XDG_DATA_HOME/plumbline or "
+    "~/.local/share/plumbline)\n"
+    "  --json      print one line of JSON: files, migrated, busy, failed\n"
+    "  --help      this text\n";
+
+struct options {
+    const char *data;
+    bool json, help;
+};
+
+/* Opening the catalog migrates it. */
+static enum status migrate_all(const char *data, struct migration_report *ret_report, struct error *err)
+{
+    attribute_cleanup(cleanup_descriptor) int lock = -1;
+    attribute_cleanup(cleanup_db) sqlite3 *db = NULL;
+    attribute_cleanup(cleanup_free) char *catalog = path_join(data, "catalog.db");
+    if (!catalog)
+        return error_no_memory(err);
+    if (!file_exists(catalog))
+        return error_set(err, STATUS_NOT_FOUND, "%s is no data directory: it has no catalog.db", data);
+    enum status status = data_lock_take(data, &lock, err);
+    if (status == STATUS_OK)
+        status = store_open(catalog, &db, err);
+    return status == STATUS_OK ? run_files_migrate(data, ret_report, err) : status;
+}
+
+static int print_report(const struct options *o, const struct migration_report *r)
+{
+    int written = o->json ? printf("{\"files\":%zu,\"migrated\":%zu,\"busy\":%zu,\"failed\":%zu}\n", r->files,
+                                   r->migrated, r->busy, r->failed)
+                          : printf("the catalog, and %zu of %zu run files, are now of this version; %zu failed\n",
+                                   r->migrated, r->files, r->failed);
+    return written < 0 || fflush(stdout) != 0 || r->failed > 0 ? 1 : 0;
+}
+
+static int migrate_data(const struct options *o)
+{
+    attribute_cleanup(cleanup_free) char *fallback = NULL;
+    struct migration_report report = {0};
+    struct error err = {""};
+    enum status status = o->data ? STATUS_OK : data_default(&fallback, &err);
+    if (status == STATUS_OK)
+        status = migrate_all(o->data ? o->data : fallback, &report, &err);
+    if (status == STATUS_OK)
+        return print_report(o, &report);
+    fprintf(stderr, "plumbline migrate: %s\n", err.text);
+    return 1;
+}
+
+int command_migrate(int argc, char **argv)
+{
+    struct options o = {0};
+    struct text_list operands = {0};
+    struct error err;
+    const struct argument table[] = {
+        {"data", ARGUMENT_TEXT, &o.data}, {"json", ARGUMENT_SWITCH, &o.json}, {"help", ARGUMENT_SWITCH, &o.help}, {0}};
+    int code = 2;
+    if (arguments_read(argc, argv, table, &operands, &err) != STATUS_OK)
+        fprintf(stderr, "plumbline migrate: %s (see plumbline migrate --help)\n", err.text);
+    else if (o.help)
+        code = fputs(help, stdout) < 0;
+    else if (operands.count > 0)
+        fprintf(stderr, "plumbline migrate: takes options only\n\n%s", help);
+    else
+        code = migrate_data(&o);
+    text_list_clear(&operands);
+    return code;
+}

@@ -1,0 +1,27 @@
+/*
+ * Run files of older versions of the program, brought to the present schema.
+ *
+ * A worker migrates the file that it writes. Those of jobs that have ended are migrated here, at the start of a newer
+ * daemon or by `plumbline migrate`; till then they are not read.
+ */
+#ifndef PLUMBLINE_SERVER_RUN_MIGRATE_H
+#define PLUMBLINE_SERVER_RUN_MIGRATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "core/status.h"
+
+/* Whether any run file below DATA/runs is of an older schema. Reads a few bytes of each. */
+bool run_files_are_old(const char *data);
+
+struct migration_report {
+    size_t files, migrated;
+    size_t busy;   /* being written: their workers do it */
+    size_t failed; /* each told of on standard error */
+};
+
+/* Migrates all run files below DATA/runs that need it. STATUS_IO where the folder cannot be read. */
+enum status run_files_migrate(const char *data, struct migration_report *ret_report, struct error *err);
+
+#endif

@@ -1,0 +1,90 @@
+// A full disk: jobs are paused with the reason, what must be written is refused, all that is there can be read, and when
+// space returns everything goes on by itself.
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { appendFileSync, existsSync, mkdirSync, rmSync, statfsSync } from "node:fs";
+import { join } from "node:path";
+import { after, describe, test } from "node:test";
+import { api, ask, ended, smallSpec, startDaemon, temporary, until } from "../daemon.mjs";
+import { assertCatalog, assertRuns, assertSameRun, trials } from "./support.mjs";
+
+const folder = temporary();
+const disk = join(folder, "disk");
+mkdirSync(disk);
+let mounted = false;
+try {
+    execFileSync("mount", ["-t", "tmpfs", "-o", "size=8m", "tmpfs", disk], { stdio: "ignore" });
+    mounted = true;
+} catch {
+    // no right to
+}
+after(() => {
+    if (mounted) execFileSync("umount", [disk]);
+    rmSync(folder, { recursive: true });
+});
+
+/** Fills what is free, but for some bytes. @param {number} left */
+function fill(left) {
+    const { bavail, bsize } = statfsSync(disk);
+    const size = Math.max(0, bavail * bsize - left);
+    try {
+        appendFileSync(join(disk, "filler"), Buffer.alloc(size, 1));
+    } catch (error) {
+        if (/** @type {any} */ (error).code !== "ENOSPC") throw error; // as much as there was
+    }
+}
+const empty = () => rmSync(join(disk, "filler"), { force: true });
+
+/** A job of many rows, about 1 MB. */
+const spec = (/** @type {string} */ name) =>
+    smallSpec(name, "affine-like", 0.1, { epochs: 30, probe: { schedule: "every", every: 60 }, checkpoint_every: 100 });
+
+describe("a disk of 8 MB", { skip: mounted ? false : "skipped: a file system cannot be mounted here" }, () => {
+    test("fills up and is emptied, and the jobs go on", async (t) => {
+        const rounds = trials(2, 20);
+        const data = join(disk, "data");
+        const flags = ["--workers", "1"];
+        let daemon = await startDaemon({ data, flags });
+        const whole = (await api(daemon.base, "/jobs", spec("whole"))).id;
+        assert.equal((await ended(daemon.base, whole)).state, "finished");
+        let refused = 0;
+        for (let round = 0; round < rounds; round++) {
+            const { id } = await api(daemon.base, "/jobs", spec(`round ${round}`));
+            await until("it runs", async () => (await api(daemon.base, `/jobs/${id}`)).state === "running");
+            fill(round % 3 === 0 ? 0 : 20000 * (round % 3));
+            const paused = await until("it is paused", async () => {
+                fill(0);
+                const job = await api(daemon.base, `/jobs/${id}`);
+                assert.ok(["running", "paused"].includes(job.state), `${job.state}: ${job.reason}`);
+                return job.state === "paused" && job;
+            });
+            assert.match(paused.reason, /no space left on the disk/);
+            const answer = await ask(daemon.base, "/jobs", { body: spec("too much") });
+            assert.equal(answer.status, 507, JSON.stringify(answer.json));
+            assert.match(answer.json.detail, /space/);
+            refused++;
+            const { items } = await api(daemon.base, "/jobs?max_results=1000");
+            assert.ok(!items.some((/** @type {any} */ job) => job.name === "too much"), "nothing of it stayed");
+            const { series } = await api(daemon.base, `/jobs/${whole}/metrics?keys=train/loss`);
+            assert.ok(series[0].values.length > 100, "a sealed run is read");
+            assert.ok((await api(daemon.base, `/jobs/${whole}/divergence/summary?site=1.dense`)).items.length > 0);
+            if (round % 4 === 1) {
+                daemon.kill("SIGKILL"); // and on a full disk it starts
+                await daemon.ended;
+                daemon = await startDaemon({ data, flags });
+                assert.equal((await api(daemon.base, `/jobs/${id}`)).state, "paused");
+            }
+            empty();
+            const job = await ended(daemon.base, id);
+            assert.equal(job.state, "finished", job.reason);
+            assertSameRun(join(data, `runs/${whole}.db`), join(data, `runs/${id}.db`));
+            assertCatalog(data);
+            assertRuns(data);
+            const gone = await ask(daemon.base, `/jobs/${id}?purge=true`, { method: "DELETE" });
+            if (gone.status >= 300) rmSync(join(data, `runs/${id}.db`)); // where there is no such route yet
+        }
+        assert.ok(!existsSync(join(disk, "filler")));
+        await daemon.stop();
+        t.diagnostic(`${rounds} rounds, ${refused} submissions refused: every job finished with the same bits`);
+    });
+});

@@ -1,0 +1,284 @@
+/*
+ * Interrupted runs end with the same bits: stopped after any step, or killed at any moment, the rows of every step and
+ * the final weights are those of a run that nothing happened to. The program is its own worker: `test_resume work …`.
+ */
+#include "server/run_file.h"
+#include "server/run_job.h"
+#include "tests/resume_support.h"
+
+enum { EPOCHS = 3, STEPS = 8 * EPOCHS };
+
+static const char *self;
+
+/* What a run is asked to do after a step. */
+struct asked {
+    size_t questions, stop_at; /* the question at which it is told to stop */
+    size_t first_step;         /* that the attempt began from */
+};
+
+static bool stop_now(void *context)
+{
+    struct asked *asked = context;
+    return ++asked->questions == asked->stop_at;
+}
+
+static enum status tell(void *context, const json_t *line, struct error *err)
+{
+    struct asked *asked = context;
+    const char *event = json_string_value(json_object_get(line, "event"));
+    (void)err;
+    if (strcmp(event, "started") == 0)
+        asked->first_step = (size_t)json_integer_value(json_object_get(line, "step"));
+    return STATUS_OK;
+}
+
+/* One attempt; returns the end line. */
+static json_t *attempt(const char *data, const char *path, const struct spec *spec, int number, struct asked *asked)
+{
+    char folder[PATH_SIZE + 16];
+    snprintf(folder, sizeof folder, "%s/datasets", data);
+    const char *const folders[] = {folder, NULL};
+    const struct run_job job = {.spec = spec,
+                                .path = path,
+                                .own_file = true,
+                                .attempt = number,
+                                .data = data,
+                                .folders = {folders},
+                                .context = asked,
+                                .tell = tell,
+                                .stop = stop_now};
+    struct error err;
+    json_t *end = NULL;
+    assert_ok(run_job(&job, &end, &err));
+    return end;
+}
+
+static void assert_end(json_t *end, const char *state, size_t step)
+{
+    const char *found = json_string_value(json_object_get(end, "state"));
+    if (strcmp(found, state) != 0 || (size_t)json_integer_value(json_object_get(end, "step")) != step)
+        fail_msg("expected %s at step %zu, found %s", state, step, json_dumps(end, JSON_COMPACT));
+    json_decref(end);
+}
+
+static void assert_whole(const char *data, const char *path, const struct spec *spec)
+{
+    assert_end(attempt(data, path, spec, 1, &(struct asked){0}), "finished", STEPS);
+}
+
+static void test_stopped_after_any_step(void **state)
+{
+    const char *data = *state;
+    write_pictures(data);
+    for (int kind = 0; kind < KIND_COUNT; kind++) {
+        struct spec *spec = parse_spec(resume_spec((enum network_kind)kind, EPOCHS));
+        const char *whole = in_folder(state, "whole.db"), *parts = in_folder(state, "parts.db");
+        assert_whole(data, whole, spec);
+        for (size_t stop = 1; stop < STEPS; stop += 5) {
+            struct asked asked = {.stop_at = stop + 1}; /* one question comes before the first step */
+            assert_end(attempt(data, parts, spec, 1, &asked), "stopped", stop);
+            asked = (struct asked){.stop_at = 3}; /* and two steps later once more */
+            assert_end(attempt(data, parts, spec, 2, &asked), "stopped", stop + 2 < STEPS ? stop + 2 : STEPS);
+            assert_int_equal(asked.first_step, stop);
+            asked = (struct asked){0};
+            assert_end(attempt(data, parts, spec, 3, &asked), "finished", STEPS);
+            assert_int_equal(asked.first_step, stop + 2);
+            assert_same_run(whole, parts);
+            assert_query(parts,
+                         "SELECT group_concat(text) LIKE '%attempt 2 goes on from step%attempt 3 goes on%' FROM log",
+                         "1");
+            assert_int_equal(unlink(parts), 0);
+        }
+        assert_int_equal(unlink(whole), 0);
+        spec_free(spec);
+    }
+}
+
+/* The figures that lists show are those of an uninterrupted run, times excepted. */
+static void test_results_cover_all_attempts(void **state)
+{
+    static const char *const times[] = {"seconds", "steps_per_second", "probe_share"};
+    const char *data = *state;
+    json_t *results[2];
+    write_pictures(data);
+    struct spec *spec = parse_spec(resume_spec(KIND_MLP, EPOCHS));
+    for (int interrupted = 0; interrupted < 2; interrupted++) {
+        const char *path = in_folder(state, interrupted ? "parts.db" : "whole.db");
+        if (interrupted)
+            assert_end(attempt(data, path, spec, 1, &(struct asked){.stop_at = 13}), "stopped", 12);
+        json_t *end = attempt(data, path, spec, 2, &(struct asked){0});
+        results[interrupted] = json_incref(json_object_get(end, "results"));
+        json_decref(end);
+        for (size_t i = 0; i < 3; i++)
+            json_object_del(results[interrupted], times[i]);
+    }
+    char *whole = json_dumps(results[0], JSON_SORT_KEYS), *parts = json_dumps(results[1], JSON_SORT_KEYS);
+    assert_string_equal(whole, parts);
+    assert_int_equal(json_array_size(json_object_get(results[0], "accuracy_series")), EPOCHS);
+    free(whole);
+    free(parts);
+    json_decref(results[0]);
+    json_decref(results[1]);
+    spec_free(spec);
+}
+
+/* A run that was sealed as finished when its server died before it could record that goes on all the same. */
+static void test_a_finished_run_goes_on_to_the_same_end(void **state)
+{
+    const char *data = *state, *whole = in_folder(state, "whole.db"), *again = in_folder(state, "again.db");
+    write_pictures(data);
+    struct spec *spec = parse_spec(resume_spec(KIND_CNN, EPOCHS));
+    assert_whole(data, whole, spec);
+    assert_whole(data, again, spec);
+    assert_end(attempt(data, again, spec, 2, &(struct asked){0}), "finished", STEPS);
+    assert_same_run(whole, again);
+    spec_free(spec);
+}
+
+static void test_a_checkpoint_that_does_not_fit_starts_over(void **state)
+{
+    const char *data = *state, *whole = in_folder(state, "whole.db"), *parts = in_folder(state, "parts.db");
+    struct error err;
+    write_pictures(data);
+    struct spec *spec = parse_spec(resume_spec(KIND_MLP, EPOCHS));
+    assert_whole(data, whole, spec);
+    assert_end(attempt(data, parts, spec, 1, &(struct asked){.stop_at = 13}), "stopped", 12);
+    struct run_writer *writer = NULL; /* one whose checksum is good, but of a future trainer */
+    const struct run_identity identity = {.spec_text = "{}", .spec_hash = spec->hash, .attempt = 2, .threads = 1};
+    assert_ok(run_writer_open(parts, &identity, &writer, &err));
+    assert_ok(run_writer_checkpoint(writer, 12, "PLUMBCKP from a future version", 30, &err));
+    assert_ok(run_writer_close(writer, &err));
+    struct asked asked = {.first_step = 99};
+    assert_end(attempt(data, parts, spec, 3, &asked), "finished", STEPS);
+    assert_int_equal(asked.first_step, 0);
+    assert_same_run(whole, parts);
+    assert_int_equal(query_integer(parts, "SELECT count(*) FROM log WHERE level = 'warning' AND text LIKE '%over'"), 1);
+    spec_free(spec);
+}
+
+static void test_a_damaged_run_file_is_set_aside(void **state)
+{
+    const char *data = *state, *whole = in_folder(state, "whole.db"), *parts = in_folder(state, "parts.db");
+    write_pictures(data);
+    struct spec *spec = parse_spec(resume_spec(KIND_MLP, EPOCHS));
+    assert_whole(data, whole, spec);
+    assert_end(attempt(data, parts, spec, 1, &(struct asked){.stop_at = 13}), "stopped", 12);
+    FILE *file = fopen(parts, "r+b");
+    assert_non_null(file);
+    for (long at = 4096; at < 40 * 4096; at += 64) { /* all pages but the first are noise */
+        assert_int_equal(fseek(file, at, SEEK_SET), 0);
+        assert_int_equal(fwrite("noise noise noise noise noise noise noise noise noise noise noise", 1, 64, file), 64);
+    }
+    assert_int_equal(fclose(file), 0);
+    assert_end(attempt(data, parts, spec, 2, &(struct asked){0}), "finished", STEPS);
+    assert_same_run(whole, parts);
+    assert_true(file_exists(in_folder(state, "parts.db.damaged")));
+    spec_free(spec);
+}
+
+static void test_the_time_limit_covers_all_attempts(void **state)
+{
+    const char *data = *state, *path = in_folder(state, "run.db");
+    write_pictures(data);
+    json_t *json = resume_spec(KIND_MLP, EPOCHS);
+    json_object_set_new(json, "time_limit", json_integer(1000));
+    struct spec *spec = parse_spec(json);
+    struct asked asked = {0};
+    const char *const folders[] = {in_folder(state, "datasets"), NULL};
+    const struct run_job job = {.spec = spec,
+                                .path = path,
+                                .attempt = 2,
+                                .seconds = 1000,
+                                .data = data,
+                                .folders = {folders},
+                                .context = &asked,
+                                .tell = tell,
+                                .stop = stop_now};
+    struct error err;
+    json_t *end = NULL;
+    assert_ok(run_job(&job, &end, &err));
+    assert_says(json_string_value(json_object_get(end, "reason")), "time_limit: the 1000 seconds");
+    assert_end(end, "failed", 1);
+    spec_free(spec);
+}
+
+/* --- killed ----------------------------------------------------------------------------------------------------- */
+
+/* Runs a worker, kills it after `seconds` (< 0: lets it run) and says whether it came to its end before. */
+static bool run_killed(const char *data, const char *run, const json_t *spec, int number, double seconds)
+{
+    int lines[2];
+    char text[4096];
+    assert_int_equal(pipe2(lines, O_CLOEXEC), 0);
+    pid_t pid = start_worker(self, data, run, spec, number, lines[1]);
+    double start = clock_seconds();
+    bool killed = false;
+    assert_int_equal(fcntl(lines[0], F_SETFL, O_NONBLOCK), 0);
+    for (;;) {
+        ssize_t got = read(lines[0], text, sizeof text);
+        if (got == 0)
+            break;
+        if (seconds >= 0 && !killed && clock_seconds() - start >= seconds) {
+            assert_int_equal(kill(pid, SIGKILL), 0);
+            killed = true;
+        }
+        if (got < 0)
+            clock_pause(0.001);
+    }
+    close(lines[0]);
+    int status = 0;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    if (!killed && !(WIFEXITED(status) && WEXITSTATUS(status) == 0))
+        fail_msg("the worker ended with status %d", status);
+    return !killed;
+}
+
+static void test_killed_at_any_moment(void **state)
+{
+    const char *data = *state;
+    const char *times = getenv("RESUME_KILLS"); /* a network; the long form of the fault tests asks for more */
+    int trials = times ? atoi(times) : 3, interrupted = 0;
+    struct rng rng;
+    rng_seed(&rng, 11, 0);
+    write_pictures(data);
+    for (int kind = 0; kind < KIND_COUNT; kind++) {
+        json_t *json = resume_spec((enum network_kind)kind, 12);
+        const char *whole = in_folder(state, "whole.db"), *parts = in_folder(state, "parts.db");
+        double start = clock_seconds();
+        assert_true(run_killed(data, whole, json, 1, -1));
+        double all = clock_seconds() - start;
+        for (int trial = 0; trial < trials; trial++) {
+            int number = 1;
+            while (number < 4 && !run_killed(data, parts, json, number, rng_uniform(&rng) * all))
+                number++;
+            interrupted += number - 1;
+            if (number == 4)
+                assert_true(run_killed(data, parts, json, number, -1));
+            assert_same_run(whole, parts);
+            assert_int_equal(unlink(parts), 0);
+        }
+        assert_int_equal(unlink(whole), 0);
+        json_decref(json);
+    }
+    print_message("%d runs killed %d times: all the same bits\n", KIND_COUNT * trials, interrupted);
+    assert_true(interrupted > 0);
+}
+
+#define IN_A_FOLDER(test) cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
+
+int main(int argc, char **argv)
+{
+    if (argc > 1 && strcmp(argv[1], "work") == 0)
+        return command_work(argc - 1, argv + 1);
+    const struct CMUnitTest tests[] = {
+        IN_A_FOLDER(test_stopped_after_any_step),
+        IN_A_FOLDER(test_results_cover_all_attempts),
+        IN_A_FOLDER(test_a_finished_run_goes_on_to_the_same_end),
+        IN_A_FOLDER(test_a_checkpoint_that_does_not_fit_starts_over),
+        IN_A_FOLDER(test_a_damaged_run_file_is_set_aside),
+        IN_A_FOLDER(test_the_time_limit_covers_all_attempts),
+        IN_A_FOLDER(test_killed_at_any_moment),
+    };
+    self = argv[0];
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
