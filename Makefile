@@ -25,7 +25,7 @@ HARDEN := -pie -Wl,-z,relro,-z,now
 
 CORE := $(sort $(wildcard core/*.c))
 SERVER := $(sort $(filter-out server/main.c,$(wildcard server/*.c)))
-GENERATED := $(BUILD)/migrations.c $(BUILD)/web_assets.c
+GENERATED := $(BUILD)/migrations.c $(BUILD)/openapi_text.c $(BUILD)/web_assets.c
 SOURCES := $(CORE) $(sort $(wildcard server/*.c tests/*.c))
 HEADERS := $(sort $(wildcard core/*.h server/*.h tests/*.h))
 
@@ -34,7 +34,7 @@ TESTS := $(patsubst tests/%.c,%,$(sort $(wildcard tests/test_*.c)))
 DOUBLE_ONLY := test_gradient
 DOUBLE := $(DOUBLE_ONLY) test_reference test_feature_map test_trainer test_optimiser test_identities test_plain_loops
 # The concurrent parts also run under ThreadSanitizer.
-THREADED := test_events test_store test_scheduler test_scheduler_faults test_picture
+THREADED := test_events test_store test_scheduler test_scheduler_faults test_control test_picture
 TEST_PROGRAMS := $(addprefix $(BUILD)/tests/,$(filter-out $(DOUBLE_ONLY),$(TESTS)) \
     $(addsuffix -double,$(filter $(DOUBLE),$(TESTS))) $(addsuffix -tsan,$(filter $(THREADED),$(TESTS))))
 
@@ -102,6 +102,11 @@ $(BUILD)/tests/%: $(BUILD)/asan/tests/%.o $(BUILD)/asan/tests/support.o $(call o
 $(BUILD)/bench_plumbline: $(BUILD)/release/tests/bench/bench_plumbline.o $(call objects,release)
 	$(CC) $(RELEASE) $(HARDEN) -o $@ $^ $(LIBS)
 
+# A text as a C string
+$(BUILD)/openapi_text.c: server/openapi.json
+	@mkdir -p $(BUILD)
+	$(Q)(echo 'extern const char openapi_text[];'; echo 'const char openapi_text[] ='; \
+	    sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/^/    "/' -e 's/$$/\\n"/' $<; echo ';') > $@.tmp && mv $@.tmp $@
 $(BUILD)/migrations.c: migrations/embed.sh $(wildcard migrations/*/*.sql)
 	@mkdir -p $(BUILD)
 	sh migrations/embed.sh migrations > $@.tmp && mv $@.tmp $@

@@ -401,16 +401,14 @@ void record_ends(struct scheduler *s)
 /* A run whose job has ended, but whose file was not closed for good when the server ended. */
 static void seal_leftover(struct scheduler *s, const char *name)
 {
-    struct job_row row;
+    attribute_cleanup(cleanup_json) json_t *json = NULL;
     char *end = NULL;
     long long job = strtoll(name, &end, 10);
-    if (job <= 0 || strcmp(end, ".db-wal") != 0 || store_job_row(s->db, job, &row, NULL) != STATUS_OK)
+    if (job <= 0 || strcmp(end, ".db-wal") != 0 || store_job_json(s->db, job, &json, NULL) != STATUS_OK)
         return;
-    bool ended = job_state_is_final(row.state);
-    enum job_state state = row.state;
-    job_row_clear(&row);
-    if (ended)
-        seal_run(s, job, job_state_name(state), NULL);
+    const char *state = json_string_value(json_object_get(json, "state"));
+    if (job_state_is_final(job_state_parse(state)))
+        seal_run(s, job, state, json_string_value(json_object_get(json, "reason")));
 }
 
 void tidy_runs(struct scheduler *s)

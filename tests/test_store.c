@@ -88,7 +88,7 @@ static const char *const names[JOB_STATE_COUNT] = {"queued", "running",  "paused
 /* The picture in job.h, a line a state: 'x' where there is an arrow to the state of that column. */
 static const char *const arrows[JOB_STATE_COUNT] = {
     /* qrpffdc */
-    ".x....x", /* queued */
+    ".xx...x", /* queued */
     "x.xxxxx", /* running */
     "x.....x", /* paused */
     ".......", ".......", ".......", ".......",
@@ -287,7 +287,7 @@ static void test_json_of_a_job(void **state)
 {
     static const char *const keys[] = {"id",       "name",     "tags",    "note",      "state",      "reason",
                                        "attempt",  "priority", "spec",    "spec_hash", "created_at", "started_at",
-                                       "ended_at", "progress", "results", "retry_of"};
+                                       "ended_at", "progress", "results", "retry_of",  "trashed_at"};
     sqlite3 *db = open_catalog(state);
     json_t *json = small_spec("größe \"1\"", 3);
     json_object_set_new(json, "tags", json_pack("[s, s]", "demo", "é"));

@@ -7,6 +7,7 @@ import { Problem, request } from "../api.js";
 import { axisKeeper } from "../axes.js";
 import { copyText, errorNotice, retryButton, toast, unknownKeysNotice, variant } from "../dom.js";
 import { directionFigure } from "../figures/direction.js";
+import { guideButton } from "../figure.js";
 import { driftFigure } from "../figures/drift.js";
 import { glanceFigure } from "../figures/glance.js";
 import { madeFigure } from "../figures/made.js";
@@ -264,11 +265,11 @@ function openRuns(ids) {
                         <p>${joined([result(shown, known), ...commonText(known)])}</p>
                     </div>
                     <div class="actions">
-                        ${picker(ids)}
+                        ${picker(ids)} ${guideButton()}
                         <button class="btn" type="button" @click=${copyPage}>Copy link</button>
                     </div>
                 </div>
-                ${unknownKeysNotice(unknownKeys(["jobs", "site", "part", "steps", "table"]))}
+                ${unknownKeysNotice(unknownKeys(["jobs", "site", "part", "steps", "table", "guide"]))}
                 ${
                     idsOf(param("jobs")).length > MOST
                         ? html`<p class="banner" role="status">Only the first ${MOST} runs are shown.</p>`

@@ -4,12 +4,13 @@
 import { computed, signal } from "@preact/signals-core";
 import { html, nothing, svg } from "lit-html";
 import { repeat } from "lit-html/directives/repeat.js";
+import { ACTIONS, act } from "../actions.js";
 import { Problem, request, withQuery } from "../api.js";
 import { startDemoPair } from "../demo.js";
-import { bar, errorNotice, retryButton, stateMark, toast, unknownKeysNotice, variant, variantShape } from "../dom.js";
+import { bar, errorNotice, icon, retryButton, stateMark, unknownKeysNotice, variant, variantShape } from "../dom.js";
 import { openStream } from "../events.js";
 import { ago, int, num, percent, plural, tick } from "../format.js";
-import { applyEvent, isFinal, median, needsLook, progressNote, share, siteScales, title } from "../job.js";
+import { applyEvent, median, needsLook, progressNote, share, siteScales, title } from "../job.js";
 import { go, param, setQuery, unknownKeys } from "../router.js";
 import { mainVariant, secondLine } from "../spec_summary.js";
 import { colourOf, isHollow } from "../variant.js";
@@ -100,7 +101,10 @@ export function open() {
         try {
             keep([await request(`/jobs/${id}`, { signal: abort.signal })]);
         } catch (error) {
-            if (!abort.signal.aborted) failed.value = error;
+            if (abort.signal.aborted) return;
+            // Thrown away: it leaves the list.
+            if (!(error instanceof Problem) || error.status !== 404) failed.value = error;
+            else jobs.value = new Map([...jobs.value].filter(([other]) => other !== id));
         }
     }
 
@@ -147,48 +151,36 @@ export function open() {
         return new Map(queued.map((job, i) => [job.id, i + 1]));
     });
 
+    /** Submits the pair that shows the product, and leads to its comparison. */
     async function submitDemo() {
         submitting.value = true;
         submitFailed.value = null;
         try {
-            keep(await startDemoPair());
+            const pair = await startDemoPair();
+            go(`/compare?jobs=${pair.map((job) => job.id).join(",")}&guide=1`);
         } catch (error) {
             submitFailed.value = error;
         }
         submitting.value = false;
     }
 
-    /** @param {Job} job */
-    async function cancel(job) {
-        try {
-            keep([await request(`/jobs/${job.id}/cancel`, { method: "POST" })]);
-            return true;
-        } catch (error) {
-            // It ended by itself in the meantime: that is no fault.
-            if (error instanceof Problem && error.code === "wrong_state") await readOne(job.id);
-            else submitFailed.value = error;
-            return false;
-        }
-    }
+    /** @type {import("../actions.js").Outcome} */
+    const outcome = {
+        changed(done, answers) {
+            keep(answers);
+            done.filter((job) => !answers.some((answer) => answer.id === job.id)).forEach((job) => readOne(job.id));
+        },
+        failed: (error) => (submitFailed.value = error),
+    };
 
-    async function cancelSelected() {
-        const chosen = [...selected.value].map((id) => jobs.value.get(id));
-        const live = /** @type {Job[]} */ (chosen.filter((job) => job && !isFinal(job.state)));
-        /** @type {Job[]} */
-        const done = [];
-        for (const job of live) if (await cancel(job)) done.push(job);
-        if (!done.length) return;
-        const text = done.length === 1 ? `Job “${title(done[0])}” is cancelled` : `${done.length} jobs are cancelled`;
-        toast({ text, action: { name: "Start again", run: () => startAgain(done) } });
-    }
+    const chosenJobs = () =>
+        /** @type {Job[]} */ ([...selected.value].map((id) => jobs.value.get(id)).filter((job) => job));
 
-    /** @param {Job[]} done */
-    async function startAgain(done) {
-        try {
-            for (const job of done) keep([await request("/jobs", { method: "POST", body: job.spec })]);
-        } catch (error) {
-            submitFailed.value = error;
-        }
+    /** @param {import("../actions.js").ActionName} action */
+    async function actOnSelected(action) {
+        submitFailed.value = null;
+        await act(chosenJobs(), action, outcome);
+        selected.value = new Set();
     }
 
     /** @param {number} id @param {boolean} on */
@@ -198,11 +190,6 @@ export function open() {
         else next.delete(id);
         selected.value = next;
     };
-
-    const demoButton = (/** @type {string} */ kind) =>
-        html`<button class="btn ${kind}" type="button" ?disabled=${submitting.value} @click=${submitDemo}>
-            Start the demo pair
-        </button>`;
 
     function summary() {
         if (!queue.value) return "Reading the jobs";
@@ -236,13 +223,22 @@ export function open() {
         </div>`;
 
     function bulk() {
-        const ids = [...selected.value].filter((id) => jobs.value.has(id)).sort((a, b) => a - b);
-        if (!ids.length) return nothing;
-        const live = ids.filter((id) => !isFinal(jobs.value.get(id)?.state ?? "finished"));
+        const chosen = chosenJobs();
+        if (!chosen.length) return nothing;
+        const ids = chosen.map((job) => job.id).sort((a, b) => a - b);
+        /** @type {import("../actions.js").ActionName[]} */
+        const names = ["pause", "resume", "cancel", "retry", "remove"];
         return html`<div class="bulk" role="toolbar" aria-label="Selected jobs">
             <b>${ids.length} selected</b>
             <button class="btn" type="button" @click=${() => go(`/compare?jobs=${ids.join(",")}`)}>Compare</button>
-            ${live.length ? html`<button class="btn" type="button" @click=${cancelSelected}>Cancel</button>` : nothing}
+            ${names
+                .filter((name) => chosen.some(ACTIONS[name].possible))
+                .map(
+                    (name) =>
+                        html`<button class="btn" type="button" @click=${() => actOnSelected(name)}>
+                            ${ACTIONS[name].name}
+                        </button>`,
+                )}
             <button class="tool" type="button" @click=${() => (selected.value = new Set())}>Clear</button>
         </div>`;
     }
@@ -250,10 +246,13 @@ export function open() {
     const empty = () =>
         html`<div class="empty">
             <p>
-                <b>There are no jobs yet.</b> The demo pair trains the same small network twice on Fashion-MNIST, once
-                plain and once affine-like, and measures both; it takes about a minute.
+                <b>There are no jobs yet.</b> Gradient descent means each activation to move by −η times its gradient,
+                but what moves is the weights, and the activation moves by something else. Two small networks show by
+                how much: one plain, one with the affine-like correction, for about a minute each.
             </p>
-            ${demoButton("primary")}
+            <button class="btn primary" type="button" ?disabled=${submitting.value} @click=${submitDemo}>
+                Measure the affine divergence on Fashion-MNIST
+            </button>
         </div>`;
 
     const emptyTab = () =>
@@ -350,7 +349,11 @@ export function open() {
                     <h1>Jobs</h1>
                     <p>${summary()}</p>
                 </div>
-                <div class="actions">${jobs.value.size ? demoButton("") : nothing}</div>
+                <div class="actions">
+                    <a class="btn ${jobs.value.size ? "primary" : ""}" href="/new"
+                        >${icon("plus")}<span>New job</span></a
+                    >
+                </div>
             </div>
             ${unknownKeysNotice(unknownKeys(["state"]))}
             ${submitFailed.value ? errorNotice("That was refused.", submitFailed.value) : nothing}
