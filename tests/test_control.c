@@ -23,10 +23,18 @@ static const char *run_of(const char *data, int64_t id, char *path)
 }
 #define RUN(id) run_of(*state, id, (char[PATH_SIZE]){0})
 
+/* What ThreadSanitizer makes slow is shorter. */
+#ifdef PLUMBLINE_TSAN
+enum { LONG_EPOCHS = 150 };
+#else
+enum { LONG_EPOCHS = 3000 };
+#endif
+enum { LONG_STEPS = LONG_EPOCHS * 8 };
+
 /* A job that takes its time: thousands of short steps, with few rows. */
 static json_t *long_spec(void)
 {
-    json_t *json = resume_spec(KIND_MLP, 3000);
+    json_t *json = resume_spec(KIND_MLP, LONG_EPOCHS);
     json_object_set_new(json, "probe", json_pack("{s:s, s:i}", "schedule", "log", "count", 30));
     json_object_set_new(json, "checkpoint_every", json_integer(100));
     return json;
@@ -38,7 +46,7 @@ static void test_paused_and_resumed_is_the_same_run(void **state)
     write_pictures(*state);
     struct scheduler *scheduler = start_scheduler(*state, 2);
     int64_t whole = submit(scheduler, long_spec()), parts = submit(scheduler, long_spec());
-    for (int64_t step = 500; step <= 18500; step += 6000) {
+    for (int64_t step = LONG_STEPS / 48; step < LONG_STEPS; step += LONG_STEPS / 4) {
         wait_for_step(*state, parts, step);
         assert_ok(scheduler_pause(scheduler, parts, "lunch", &err));
         wait_for(scheduler, parts, "paused", "lunch");
@@ -89,7 +97,7 @@ static void test_a_stop_and_a_start_are_no_break(void **state)
     int64_t whole = submit(scheduler, long_spec());
     wait_for(scheduler, whole, "finished", NULL);
     int64_t parts = submit(scheduler, long_spec());
-    for (int64_t step = 1000; step <= 13000; step += 6000) {
+    for (int64_t step = LONG_STEPS / 24; step < LONG_STEPS * 3 / 4; step += LONG_STEPS / 4) {
         wait_for_step(*state, parts, step);
         scheduler_stop(scheduler);
         assert_query(CATALOG, "SELECT state || (reason LIKE 'interrupted by a stop%') FROM job WHERE id = 2",
@@ -107,7 +115,7 @@ static void test_a_worker_that_is_stopped_is_found_and_its_job_goes_on(void **st
     struct scheduler *scheduler = start_with(&(struct scheduler_settings){
         .program = "/proc/self/exe", .data = *state, .workers = 2, .grace_seconds = 3, .heartbeat_seconds = 2});
     int64_t whole = submit(scheduler, long_spec()), parts = submit(scheduler, long_spec());
-    wait_for_step(*state, parts, 2000);
+    wait_for_step(*state, parts, LONG_STEPS / 12);
     signal_worker(*state, parts, SIGSTOP);
     wait_for(scheduler, parts, "finished", NULL);
     wait_for(scheduler, whole, "finished", NULL);
@@ -425,5 +433,6 @@ int main(int argc, char **argv)
         IN_A_FOLDER(test_a_start_after_a_crash),
     };
     setenv("ASAN_OPTIONS", "allocator_may_return_null=1:handle_segv=0", 0); /* for the workers */
+    setenv("TSAN_OPTIONS", "allocator_may_return_null=1:handle_segv=0", 0);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
