@@ -4,6 +4,7 @@
  * twentieth of it for runs).
  */
 #include "server/events.h"
+#include "server/json_util.h"
 #include "server/run_job.h"
 #include "server/store.h"
 #include "tests/powercut.h"
