@@ -115,14 +115,16 @@ static enum status copy_run(struct backup *b, int64_t job, struct error *err)
         return STATUS_OK; /* it has not begun, or is purged */
     bool sealed = run_file_is_sealed(from);
     enum status status = run_file_copy(from, to, err);
+    if (status == STATUS_OK)
+        status = sync_path(to, err);
     if (status == STATUS_OK) {
         b->report.sealed += sealed;
         b->report.live += !sealed;
         b->report.bytes += size_of(to);
-        status = sync_path(to, err);
+        return STATUS_OK;
     }
     if (status != STATUS_NOT_FOUND && status != STATUS_CORRUPT)
-        return status == STATUS_OK ? STATUS_OK : error_prefix(err, status, "job %" PRId64 ": ", job);
+        return error_prefix(err, status, "job %" PRId64 ": ", job);
     b->report.missing++;
     return STATUS_OK;
 }
