@@ -4,8 +4,9 @@
  * twentieth of it for runs).
  */
 #include "server/events.h"
+#include "server/json_util.h"
 #include "server/run_job.h"
-#include "tests/control_support.h"
+#include "server/store.h"
 #include "tests/powercut.h"
 #include "tests/resume_support.h"
 
