@@ -25,7 +25,7 @@ HARDEN := -pie -Wl,-z,relro,-z,now
 
 CORE := $(sort $(wildcard core/*.c))
 SERVER := $(sort $(filter-out server/main.c,$(wildcard server/*.c)))
-GENERATED := $(BUILD)/migrations.c $(BUILD)/web_assets.c
+GENERATED := $(BUILD)/migrations.c $(BUILD)/openapi_text.c $(BUILD)/web_assets.c
 SOURCES := $(CORE) $(sort $(wildcard server/*.c tests/*.c))
 HEADERS := $(sort $(wildcard core/*.h server/*.h tests/*.h))
 
@@ -34,17 +34,18 @@ TESTS := $(patsubst tests/%.c,%,$(sort $(wildcard tests/test_*.c)))
 DOUBLE_ONLY := test_gradient
 DOUBLE := $(DOUBLE_ONLY) test_reference test_feature_map test_trainer test_optimiser test_identities test_plain_loops
 # The concurrent parts also run under ThreadSanitizer.
-THREADED := test_events test_store test_scheduler test_scheduler_faults test_picture
+THREADED := test_events test_store test_scheduler test_scheduler_faults test_control test_picture
 TEST_PROGRAMS := $(addprefix $(BUILD)/tests/,$(filter-out $(DOUBLE_ONLY),$(TESTS)) \
     $(addsuffix -double,$(filter $(DOUBLE),$(TESTS))) $(addsuffix -tsan,$(filter $(THREADED),$(TESTS))))
 
-.PHONY: all help clean run test lint format install uninstall dependencies test-programs
+.PHONY: all help clean run test bench lint format install uninstall dependencies test-programs
 all: $(BUILD)/plumbline
 
 help:
 	@echo 'make               build build/plumbline'
 	@echo 'make run           install what is missing, build, start the server, measure Fashion-MNIST, print the table'
 	@echo 'make test          install what is missing, lint, run all tests'
+	@echo 'make bench         time training steps beside the peer of ../shared, where it is, and print the ratios'
 	@echo 'make lint          formatter, clang-tidy, cppcheck, types of the dashboard, rules of the house'
 	@echo 'make format        let clang-format and prettier write'
 	@echo 'make install       to PREFIX ($(PREFIX)), below DESTDIR; make uninstall takes it away'
@@ -101,6 +102,11 @@ $(BUILD)/tests/%: $(BUILD)/asan/tests/%.o $(BUILD)/asan/tests/support.o $(call o
 $(BUILD)/bench_plumbline: $(BUILD)/release/tests/bench/bench_plumbline.o $(call objects,release)
 	$(CC) $(RELEASE) $(HARDEN) -o $@ $^ $(LIBS)
 
+# A text as a C string
+$(BUILD)/openapi_text.c: server/openapi.json
+	@mkdir -p $(BUILD)
+	$(Q)(echo 'extern const char openapi_text[];'; echo 'const char openapi_text[] ='; \
+	    sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/^/    "/' -e 's/$$/\\n"/' $<; echo ';') > $@.tmp && mv $@.tmp $@
 $(BUILD)/migrations.c: migrations/embed.sh $(wildcard migrations/*/*.sql)
 	@mkdir -p $(BUILD)
 	sh migrations/embed.sh migrations > $@.tmp && mv $@.tmp $@
@@ -124,6 +130,10 @@ test: dependencies
 	@$(MAKE) --no-print-directory test-programs $(BUILD)/plumbline $(BUILD)/plumbline-asan
 	@bash tests/run.sh $(TEST_PROGRAMS)
 test-programs: $(TEST_PROGRAMS)
+
+bench: dependencies
+	@$(MAKE) --no-print-directory $(BUILD)/bench_plumbline
+	@$(NODE) tests/bench/bench.mjs $(BUILD)/bench_plumbline
 
 lint: $(GENERATED)
 	@bash tests/lint.sh $(BUILD) $(HEADERS) $(SOURCES) -- $(CFLAGS_ALL)

@@ -57,16 +57,16 @@ static int print_layers(const json_t *cost)
 {
     size_t i;
     const json_t *layer;
-    int written = printf("\n%-8s %-12s %-18s %-20s %12s %14s\n", "layer", "type", "variant", "output", "parameters",
-                         "flops a sample");
+    int written = printf("\n%-8s %-12s %-18s %-20s %12s %14s %12s\n", "layer", "type", "variant", "output",
+                         "parameters", "flops a step", "memory, MB");
     json_array_foreach(json_object_get(cost, "layers"), i, layer)
     {
         char shape[64];
         shape_text(json_object_get(layer, "shape"), shape, sizeof shape);
         if (written >= 0)
-            written =
-                printf("%-8s %-12s %-18s %-20s %12.0f %14.0f\n", text_of(layer, "index"), text_of(layer, "type"),
-                       text_of(layer, "variant"), shape, number_of(layer, "parameters"), number_of(layer, "flops"));
+            written = printf("%-8s %-12s %-18s %-20s %12.0f %14.3g %12.1f\n", text_of(layer, "index"),
+                             text_of(layer, "type"), text_of(layer, "variant"), shape, number_of(layer, "parameters"),
+                             number_of(layer, "flops"), number_of(layer, "memory") / 1e6);
     }
     return written;
 }
@@ -82,6 +82,20 @@ static int print_cost(const json_t *cost)
         written = printf("%.0f probed steps at %zu sites: up to %.0f rows, about %.1f MB\n",
                          number_of(cost, "probed_steps"), json_array_size(json_object_get(cost, "sites")),
                          number_of(cost, "probe_rows"), number_of(cost, "probe_rows") * 146 / 1e6);
+    const json_t *memory = json_object_get(cost, "memory");
+    if (written >= 0)
+        written = printf("about %.0f MB of memory: samples %.1f, parameters %.1f, a step %.1f, measuring %.1f, "
+                         "evaluation %.1f\n",
+                         number_of(memory, "total") / 1e6, number_of(memory, "samples") / 1e6,
+                         number_of(memory, "parameters") / 1e6, number_of(memory, "step") / 1e6,
+                         number_of(memory, "probe") / 1e6, number_of(memory, "evaluation") / 1e6);
+    size_t i;
+    const json_t *warning;
+    json_array_foreach(json_object_get(cost, "warnings"), i, warning)
+    {
+        if (written >= 0)
+            written = printf("warning: %s\n", json_string_value(warning));
+    }
     return written;
 }
 

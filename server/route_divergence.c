@@ -138,6 +138,19 @@ enum status handle_summaries(struct request *request, struct answer *answer, str
     return ask(request, answer, run_reader_summaries, empty_page(), err);
 }
 
+static enum status histograms(struct run_reader *reader, const struct divergence_query *query, json_t **ret_json,
+                              struct error *err)
+{
+    struct divergence_query with = *query;
+    with.cells = true;
+    return run_reader_summaries(reader, &with, ret_json, err);
+}
+
+enum status handle_histograms(struct request *request, struct answer *answer, struct error *err)
+{
+    return ask(request, answer, histograms, empty_page(), err);
+}
+
 enum status handle_batch(struct request *request, struct answer *answer, struct error *err)
 {
     return ask(request, answer, run_reader_batch, json_pack("{s:[]}", "items"), err);

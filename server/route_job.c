@@ -1,11 +1,16 @@
 /* Jobs: submitted, listed, shown, cancelled. */
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "core/spec.h"
+#include "server/job_tag.h"
 #include "server/json_util.h"
 #include "server/route.h"
 #include "server/scheduler.h"
+
+enum { KEY_MOST = 128 };
+#define KEY_LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:~"
 
 static const char *const state_choices[] = {"queued", "running",  "paused",    "finished",
                                             "failed", "diverged", "cancelled", NULL};
@@ -66,6 +71,27 @@ static enum status read_spec(struct request *request, struct answer *answer, str
     return status;
 }
 
+/* With the header Idempotency-Key the same request sent again makes no second job; keys are told apart by token. */
+static enum status submit(struct request *request, struct answer *answer, const struct spec *spec, int64_t *ret_id,
+                          struct error *err)
+{
+    const char *given = request->idempotency_key;
+    char key[KEY_MOST + 32];
+    bool again = false;
+    answer->http = 201;
+    if (!given)
+        return scheduler_submit(request->service->scheduler, spec, ret_id, err);
+    size_t length = strlen(given);
+    if (length < 1 || length > KEY_MOST || strspn(given, KEY_LETTERS) != length)
+        return error_set(err, STATUS_INVALID,
+                         "Idempotency-Key must be 1 to %d letters, digits and -_.:~ (a UUID for instance)", KEY_MOST);
+    snprintf(key, sizeof key, "%" PRId64 ":%s", request->token, given);
+    enum status status = scheduler_submit_once(request->service->scheduler, spec, key, spec->hash, ret_id, &again, err);
+    if (status == STATUS_OK && again)
+        answer->http = 200;
+    return status == STATUS_CONFLICT ? answer_refuse(answer, 409, "key_used_otherwise", status) : status;
+}
+
 enum status handle_jobs_submit(struct request *request, struct answer *answer, struct error *err)
 {
     attribute_cleanup(cleanup_spec) struct spec *spec = NULL;
@@ -80,12 +106,11 @@ enum status handle_jobs_submit(struct request *request, struct answer *answer, s
                            err);
     int64_t id = 0;
     json_t *job = NULL;
-    status = scheduler_submit(request->service->scheduler, spec, &id, err);
+    status = submit(request, answer, spec, &id, err);
     if (status == STATUS_OK)
         status = scheduler_job(request->service->scheduler, id, &job, err);
     if (status != STATUS_OK)
         return status;
-    answer->http = 201;
     answer_header(answer, "Location", "/api/v1/jobs/%" PRId64, id);
     return answer_json(answer, job, err);
 }
@@ -106,22 +131,20 @@ enum status handle_jobs_list(struct request *request, struct answer *answer, str
 static enum status answer_job(struct request *request, int64_t id, struct answer *answer, struct error *err)
 {
     json_t *job = NULL;
+    char tag[JOB_TAG_SIZE];
     enum status status = scheduler_job(request->service->scheduler, id, &job, err);
-    return status == STATUS_OK ? answer_json(answer, job, err) : status;
+    if (status == STATUS_OK)
+        status = answer_json(answer, job, err);
+    if (status == STATUS_OK)
+        status = job_tag(job, tag, err);
+    if (status == STATUS_OK)
+        answer_header(answer, "ETag", "%s", tag);
+    return status;
 }
 
 enum status handle_job(struct request *request, struct answer *answer, struct error *err)
 {
     int64_t id = 0;
     enum status status = request_id(request, 0, &id, err);
-    return status == STATUS_OK ? answer_job(request, id, answer, err) : status;
-}
-
-enum status handle_job_cancel(struct request *request, struct answer *answer, struct error *err)
-{
-    int64_t id = 0;
-    enum status status = request_id(request, 0, &id, err);
-    if (status == STATUS_OK)
-        status = scheduler_cancel(request->service->scheduler, id, NULL, err);
     return status == STATUS_OK ? answer_job(request, id, answer, err) : status;
 }

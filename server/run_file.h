@@ -122,6 +122,7 @@ struct divergence_query {
     size_t max_results;
     const char *page_token;
     bool pooled; /* merge the steps: one item a site and column */
+    bool cells;  /* summaries with their histograms */
 };
 
 /* {"items": [{"step", "site", "sample", <columns>}], "next_page_token"} */
@@ -129,7 +130,8 @@ enum status run_reader_rows(struct run_reader *reader, const struct divergence_q
                             struct error *err);
 
 /* {"items": [{"site", "step", "column", "count", "undefined", "nonpositive", "mean", "sd", "minimum", "maximum",
- * "quantiles": {"1": …, "99": …}}], "next_page_token"}; pooled items have "steps": [..] in place of "step". */
+ * "quantiles": {"1": …, "99": …}}], "next_page_token"}; pooled items have "steps": [..] in place of "step". With `cells`
+ * each also has "cells": [[bin, count], …] of divergence_stats.h's bins. */
 enum status run_reader_summaries(struct run_reader *reader, const struct divergence_query *query, json_t **ret_json,
                                  struct error *err);
 
@@ -141,6 +143,16 @@ enum status run_reader_density(struct run_reader *reader, const struct divergenc
  * "batch_size"}]} of `site`, `step`, `step_from`, `step_to`, `last`; by site, then step. */
 enum status run_reader_batch(struct run_reader *reader, const struct divergence_query *query, json_t **ret_json,
                              struct error *err);
+
+/* {"sample", "steps": [{"step", "loss", "label", "predicted", "in_batch"}], "rows": [{"step", "site", <columns>}]}: all
+ * that was measured of one sample, by step, then site. */
+enum status run_reader_sample(struct run_reader *reader, int64_t sample, json_t **ret_json, struct error *err);
+
+/* {"site", "step", "sample", "items": [{"sample", "part", "label"}], "rest": {"part"}}: whose parts of the sample's step
+ * were the largest, in multiples of its ideal step. `step` 0 is the last one that has some. STATUS_NOT_FOUND where the
+ * run kept none of this sample at the site. */
+enum status run_reader_contributors(struct run_reader *reader, const char *site, int64_t step, int64_t sample,
+                                    json_t **ret_json, struct error *err);
 
 /* {"items": [{"at", "level", "text"}]} the last `count` lines, oldest first */
 enum status run_reader_log(struct run_reader *reader, size_t count, json_t **ret_json, struct error *err);

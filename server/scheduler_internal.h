@@ -97,6 +97,11 @@ struct scheduler {
     int64_t queue_running, queue_queued; /* of the last queue event */
 };
 
+/* Hands a call to the thread and waits for its answer (scheduler.c). */
+enum status scheduler_call(struct scheduler *s,
+                           enum status (*run)(struct scheduler *s, void *argument, struct error *err), void *argument,
+                           struct error *err);
+
 /* --- transactions (scheduler_loop.c) ----------------------------------------------------------------------------- */
 
 /* Makes sure that the soft transaction is open. */

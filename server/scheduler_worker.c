@@ -406,15 +406,15 @@ void record_ends(struct scheduler *s)
 static void seal_leftover(struct scheduler *s, const char *runs, const char *name)
 {
     attribute_cleanup(cleanup_free) char *path = path_join(runs, name);
-    struct job_row row;
+    attribute_cleanup(cleanup_json) json_t *json = NULL;
     char *end = NULL;
     long long job = strtoll(name, &end, 10);
     if (!path || job <= 0 || strcmp(end, ".db") != 0 || run_file_is_sealed(path) ||
-        store_job_row(s->db, job, &row, NULL) != STATUS_OK)
+        store_job_json(s->db, job, &json, NULL) != STATUS_OK)
         return;
-    if (job_state_is_final(row.state))
-        seal_run(s, job, job_state_name(row.state), row.cancel_reason);
-    job_row_clear(&row);
+    const char *state = json_string_value(json_object_get(json, "state"));
+    if (job_state_is_final(job_state_parse(state)))
+        seal_run(s, job, state, json_string_value(json_object_get(json, "reason")));
 }
 
 void tidy_runs(struct scheduler *s)

@@ -49,6 +49,20 @@ static const struct option table[] = {
      .minimum = 1024,
      .maximum = 1 << 30,
      .help = "the largest JSON body that is taken, in bytes"},
+    {.name = "max-upload",
+     .kind = OPTION_INTEGER,
+     .fallback = "4294967296",
+     .minimum = 1024,
+     .maximum = 0x1p53,
+     .help = "the largest run file that is imported, in bytes"},
+    {.name = "require-token",
+     .kind = OPTION_BOOLEAN,
+     .fallback = "false",
+     .help = "ask for a token on the loopback too; elsewhere one is always asked for"},
+    {.name = "first-token",
+     .kind = OPTION_BOOLEAN,
+     .fallback = "false",
+     .help = "where there is no administrator's token yet, make one and print it, once"},
     {.name = "max-connections",
      .kind = OPTION_INTEGER,
      .fallback = "1000",
@@ -121,6 +135,7 @@ static enum status take_config(struct gathering *gathering, const char *path, st
 /* The flags; lists may be given several times. */
 struct flags {
     const char *texts[SETTING_COUNT];
+    bool switches[SETTING_COUNT];
     struct text_list lists[SETTING_COUNT];
     const char *config;
     bool help;
@@ -133,7 +148,9 @@ static enum status read_flags(int argc, char **argv, struct flags *flags, struct
     size_t count = 0;
     for (size_t i = 0; i < SETTING_COUNT; i++)
         arguments[count++] = is_list(&table[i]) ? (struct argument){table[i].name, ARGUMENT_TEXTS, &flags->lists[i]}
-                                                : (struct argument){table[i].name, ARGUMENT_TEXT, &flags->texts[i]};
+                             : table[i].kind == OPTION_BOOLEAN
+                                 ? (struct argument){table[i].name, ARGUMENT_SWITCH, &flags->switches[i]}
+                                 : (struct argument){table[i].name, ARGUMENT_TEXT, &flags->texts[i]};
     arguments[count++] = (struct argument){"config", ARGUMENT_TEXT, &flags->config};
     arguments[count] = (struct argument){"help", ARGUMENT_SWITCH, &flags->help};
     enum status status = arguments_read(argc, argv, arguments, &operands, err);
@@ -164,6 +181,8 @@ static enum status take_flags(struct gathering *gathering, const struct flags *f
             status = take(gathering, i, option_from_text(&table[i], flags->texts[i]), name, err);
         else if (flags->lists[i].count > 0)
             status = take(gathering, i, texts_to_json(&flags->lists[i]), name, err);
+        else if (flags->switches[i])
+            status = take(gathering, i, json_true(), name, err);
     }
     return status;
 }
@@ -245,6 +264,9 @@ static enum status read_values(struct settings *settings, struct error *err)
     settings->workers = (int)(json_is_integer(workers) ? json_integer_value(workers) : cores < 1 ? 1 : cores);
     settings->grace_seconds = (int)option_integer(values, "grace");
     settings->max_body = (size_t)option_integer(values, "max-body");
+    settings->max_upload = (uint64_t)option_integer(values, "max-upload");
+    settings->require_token = option_boolean(values, "require-token");
+    settings->first_token = option_boolean(values, "first-token");
     settings->max_connections = (unsigned)option_integer(values, "max-connections");
     settings->request_seconds = (unsigned)option_integer(values, "request-seconds");
     enum status status = read_listen(settings, err);
@@ -319,8 +341,11 @@ int settings_print_help(void)
         const struct option *option = &table[i];
         char variable[64], flag[64];
         variable_name(option->name, variable);
-        snprintf(flag, sizeof flag, "--%s %s", option->name, option->kind == OPTION_INTEGER ? "N" : "TEXT");
-        bool shown = strcmp(option->fallback, "null") != 0 && !is_list(option);
+        snprintf(flag, sizeof flag, "--%s%s", option->name,
+                 option->kind == OPTION_BOOLEAN   ? ""
+                 : option->kind == OPTION_INTEGER ? " N"
+                                                  : " TEXT");
+        bool shown = strcmp(option->fallback, "null") != 0 && !is_list(option) && option->kind != OPTION_BOOLEAN;
         written = printf("  %-24s %s%s%s\n  %-24s %s%s\n", flag, option->help, shown ? "; default " : "",
                          shown ? option->fallback : "", "", variable, is_list(option) ? ", separated by commas" : "");
     }

@@ -24,6 +24,8 @@ struct settings {
     int grace_seconds;
     const char **datasets, **allowed_hosts; /* NULL-terminated; owned lists of borrowed texts */
     size_t max_body;
+    uint64_t max_upload;
+    bool require_token, first_token;
     unsigned max_connections, request_seconds;
 };
 

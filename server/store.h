@@ -62,9 +62,10 @@ struct job_patch {
     const char *name, *note;
     const json_t *tags; /* an array of texts */
     const int *priority;
+    const char *if_match; /* a tag (job_tag.h) or "*": nothing is changed where the job's is another; or NULL */
 };
 
-/* STATUS_NOT_FOUND; STATUS_INVALID for tags that are no texts. A change of priority adds a row to job_state. */
+/* STATUS_NOT_FOUND; STATUS_CONFLICT for another tag; STATUS_INVALID for tags that are no texts. A change of priority adds a row to job_state. */
 enum status store_job_patch(sqlite3 *db, int64_t id, const struct job_patch *patch, struct error *err);
 
 /* Into the trash, or out of it, with a row in job_state. */

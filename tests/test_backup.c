@@ -9,6 +9,8 @@
 #include "tests/control_support.h"
 #include "tests/resume_support.h"
 
+#define IN_A_FOLDER(test) cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
+
 /* "<folder><name>" in a buffer of the caller's frame. */
 #define IN(folder, name) in_path(folder, name, (char[PATH_SIZE]){0})
 static const char *in_path(const char *folder, const char *name, char *path)
@@ -37,10 +39,10 @@ static void test_a_backup_under_load_is_restored(void **state)
     assert_int_equal(mkdir(IN(data, "/weights/a"), 0700), 0);
     write_npy(IN(data, "/weights/a/file"), "", "12345", 5);
     struct scheduler *scheduler = start_scheduler(data, 1);
-    int64_t done = submit_json(scheduler, spec_of_some_seconds());
+    int64_t done = submit(scheduler, spec_of_some_seconds());
     wait_for(scheduler, done, "finished", NULL);
-    int64_t runs = submit_json(scheduler, spec_of_some_seconds());
-    int64_t waits = submit_json(scheduler, spec_of_some_seconds());
+    int64_t runs = submit(scheduler, spec_of_some_seconds());
+    int64_t waits = submit(scheduler, spec_of_some_seconds());
     wait_for_step(data, runs, 2000);
     assert_ok(backup_make(data, copy, &report, &err));
     assert_int_equal(report.jobs, 3);
@@ -61,7 +63,7 @@ static void test_a_backup_under_load_is_restored(void **state)
     scheduler = start_scheduler(copy, 2);
     wait_for(scheduler, runs, "finished", NULL);
     wait_for(scheduler, waits, "finished", NULL);
-    int64_t next = submit_json(scheduler, small_spec("next", 1));
+    int64_t next = submit(scheduler, small_spec("next", 1));
     assert_int_equal(next, waits + 1);
     scheduler_stop(scheduler);
     assert_same_run(IN(data, "/runs/1.db"), IN(copy, "/runs/2.db"));
@@ -130,9 +132,9 @@ static void test_an_older_program_left_a_run_in_the_middle(void **state)
     sqlite3 *db = NULL;
     write_pictures(*state);
     struct scheduler *scheduler = start_scheduler(*state, 2);
-    int64_t whole = submit_json(scheduler, spec_of_some_seconds());
+    int64_t whole = submit(scheduler, spec_of_some_seconds());
     wait_for(scheduler, whole, "finished", NULL);
-    int64_t parts = submit_json(scheduler, spec_of_some_seconds());
+    int64_t parts = submit(scheduler, spec_of_some_seconds());
     wait_for_step(*state, parts, 3000);
     scheduler_stop(scheduler);
     make_old(in_folder(state, "catalog.db"), &catalog_schema);
@@ -152,7 +154,8 @@ static void test_an_older_program_left_a_run_in_the_middle(void **state)
     assert_ok(db_execute(db, "PRAGMA user_version = 77", &err)); /* of the future */
     cleanup_db(&db);
     assert_int_equal(
-        scheduler_start(&(struct scheduler_settings){.program = self, .data = *state, .workers = 1}, &scheduler, &err),
+        scheduler_start(&(struct scheduler_settings){.program = "/proc/self/exe", .data = *state, .workers = 1},
+                        &scheduler, &err),
         STATUS_CONFLICT);
     assert_says(err.text, "version 77");
     char known[32];

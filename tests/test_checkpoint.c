@@ -32,8 +32,8 @@ static const char *const optimisers[] = {
     "{\"optimiser\": {\"momentum\": 0.9, \"weight_decay\": 0.001}}",
     "{\"optimiser\": {\"momentum\": 0.9, \"nesterov\": true}, \"probe\": {\"schedule\": \"log\", \"watch\": [3, 20]}}",
     "{\"optimiser\": {\"name\": \"adam\", \"learning_rate\": 0.01, \"schedule\": \"cosine\", \"warmup_steps\": 3}}",
-    "{\"optimiser\": {\"name\": \"adamw\", \"learning_rate\": 0.01, \"weight_decay\": 0.1, \"schedule\": \"step\", "
-    "\"step_every\": 4}}",
+    ("{\"optimiser\": {\"name\": \"adamw\", \"learning_rate\": 0.01, \"weight_decay\": 0.1, \"schedule\": \"step\", "
+     "\"step_every\": 4}}"),
 };
 enum { OPTIMISERS = sizeof optimisers / sizeof *optimisers };
 

@@ -99,8 +99,9 @@ static void schedules_are_what_they_say(void **state)
         expect_rate(cosine, step, 21, 0.2 * (1 + cos(M_PI * (double)(step - 1) / 20)));
         expect_rate(warm_cosine, step, 21,
                     step <= 10 ? 0.04 * (double)step : 0.2 * (1 + cos(M_PI * (double)(step - 10) / 11)));
-        expect_rate(stepped, step, 21, 0.4 * pow(0.5, (double)((step - 1) / 5)));
-        expect_rate(warm_stepped, step, 21, step < 4 ? 0.1 * (double)step : 0.4 * pow(0.5, (double)((step - 4) / 5)));
+        expect_rate(stepped, step, 21, 0.4 * pow(0.5, floor((double)(step - 1) / 5)));
+        expect_rate(warm_stepped, step, 21,
+                    step < 4 ? 0.1 * (double)step : 0.4 * pow(0.5, floor((double)(step - 4) / 5)));
         expect_rate(warm, step, 21, step <= 8 ? 0.05 * (double)step : 0.4);
     }
     assert_true(rate_at(cosine, 21, 21) == 0); /* exactly */

@@ -5,7 +5,7 @@
  */
 #include "server/events.h"
 #include "server/run_job.h"
-#include "server/store.h"
+#include "tests/control_support.h"
 #include "tests/powercut.h"
 #include "tests/resume_support.h"
 

@@ -125,6 +125,9 @@ static void assert_has_only(const json_t *line, const char *keys)
 static void check_started(const json_t *line)
 {
     assert_has_only(line, "event step epoch results steps steps_per_epoch epochs parameters blas kernel");
+    assert_int_equal(json_integer_value(json_object_get(line, "step")), 0);
+    assert_int_equal(json_integer_value(json_object_get(line, "epoch")), 0);
+    assert_int_equal(json_object_size(json_object_get(line, "results")), 0);
     assert_int_equal(json_integer_value(json_object_get(line, "steps")), STEPS);
     assert_int_equal(json_integer_value(json_object_get(line, "steps_per_epoch")), STEPS_PER_EPOCH);
     assert_int_equal(json_integer_value(json_object_get(line, "epochs")), EPOCHS);
@@ -292,11 +295,11 @@ static void test_a_stop_comes_between_steps(void **state)
     assert_query(path, "SELECT state || (ended_at IS NULL) FROM run", "running1"); /* it will go on */
     assert_false(file_exists(in_folder(state, "run.db.lock")));
     forget(&ear, &end);
-    /* another attempt at the same run goes on, and comes to its end */
+    /* another attempt goes on from the checkpoint that was made at the stop, and comes to its end */
     ear.stop_after = 0;
     end = run_json(state, small_spec("", EPOCHS), path, &ear, (struct run_job){.attempt = 2});
     assert_end(&end, "finished", STEPS, "");
-    assert_int_equal(ear.asked, STEPS - 5); /* before its first step, and after each but the last */
+    assert_int_equal(ear.asked, STEPS - 5); /* before the first step, and after each but the last */
     assert_int_equal(query_integer(path, "SELECT count(*) FROM divergence"), STEPS * 2 * BATCH);
     assert_query(path, "SELECT attempt FROM run", "2");
     forget(&ear, &end);
@@ -438,7 +441,7 @@ static void test_a_full_disk(void **state)
         }
         if (json_array_size(ear.lines) > 0) {
             assert_query(path, "PRAGMA integrity_check", "ok");
-            assert_query(path, "SELECT state FROM run", finished ? "finished" : "running"); /* it will go on */
+            assert_query(path, "SELECT state FROM run", finished ? "finished" : "running");
         }
         forget(&ear, &end);
     }

@@ -99,12 +99,30 @@ static void test_workers_that_are_none(void **state)
     fails_as(state, "echo '{\"event\":\"dance\"}' >&3; exec sleep 1000", "a line of an unknown kind");
     fails_as(state, "echo '{\"event\":7}' >&3; exec sleep 1000", "a line of an unknown kind");
     fails_as(state, "exec head -c 3000000 /dev/zero >&3", "more than 1048576 bytes");
-    fails_as(state, "echo '{\"event\":\"end\",\"state\":\"stopped\"}' >&3", "exited with code 0"); /* nobody asked it */
     fails_as(state, "echo '{\"event\":\"end\",\"state\":\"paused\"}' >&3", "exited with code 0");
     /* words that are no text, or only until they are cut */
     fails_as(state, "printf 'caf\\351 closed' >&2; exit 1", ": caf? closed");
     fails_as(state, "for i in 1 2 3 4 5 6 7 8; do printf '…………………………………………………………………………………………' >&2; done; exit 1",
              "…………");
+}
+
+/* A SIGTERM that the scheduler did not send, however often, is no crash: the job goes on from where it stopped. */
+static void test_a_signal_of_someone_else(void **state)
+{
+    struct scheduler *s = start(state, self, 1, 5);
+    int64_t id = submit(s, ENDLESS, 0);
+    for (int attempt = 1; attempt <= JOB_MAX_CRASHES + 1; attempt++) {
+        await_progress(s, id);
+        hit(state, id, attempt, SIGTERM);
+        json_decref(await_attempt(s, id, "running", attempt + 1));
+    }
+    scheduler_stop(s);
+    assert_query(
+        in_folder(state, "catalog.db"),
+        "SELECT count(*) FROM job_state WHERE state = 'queued' AND reason LIKE 'interrupted by someone else''s "
+        "signal at step %'",
+        "4");
+    assert_query(in_folder(state, "catalog.db"), "SELECT crashes FROM job", "0");
 }
 
 static void test_a_program_that_is_not_there(void **state)
@@ -166,13 +184,12 @@ static void test_a_stop_right_after_a_cancel(void **state)
 static int be_a_daemon(const char *data)
 {
     const char *const folders[] = {NULL};
+    const struct scheduler_settings settings = {
+        .program = self, .data = data, .workers = 2, .grace_seconds = 3600, .dataset_folders = folders};
     struct scheduler *s = NULL;
     struct error err;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (scheduler_start(
-            &(struct scheduler_settings){
-                .program = self, .data = data, .workers = 2, .grace_seconds = 3600, .dataset_folders = folders},
-            &s, &err) != STATUS_OK)
+    if (scheduler_start(&settings, &s, &err) != STATUS_OK)
         return 1;
     int64_t first = submit(s, ENDLESS, 0), second = submit(s, ENDLESS, 0);
     await_end(s, first, "running");
@@ -212,16 +229,15 @@ static void test_a_daemon_that_was_killed(void **state)
     pid_t pid = spawn_daemon(*state, &output);
     if (!fgets(line, sizeof line, output) || strcmp(line, "ready\n") != 0)
         fail_msg("the daemon said \"%s\"", line);
-    pid_t hanging = worker_of(state, 2, 1);
-    assert_true(hanging > 0 && worker_of(state, 1, 1) > 0);
+    assert_true(worker_of(state, 1, 1) > 0 && worker_of(state, 2, 1) > 0);
     assert_int_equal(kill(pid, SIGKILL), 0);
     assert_int_equal(waitpid(pid, NULL, 0), pid);
     fclose(output);
     struct scheduler *s = start(state, self, 2, 5);
-    assert_int_equal(kill(hanging, SIGKILL), 0); /* only now does its run get free */
     json_decref(await_attempt(s, 1, "running", 2));
     await_progress(s, 1);
-    assert_int_equal(worker_of(state, 1, 1), 0); /* the earlier attempt ended with its daemon */
+    assert_int_equal(worker_of(state, 1, 1), 0); /* the earlier attempt ended with its daemon, */
+    assert_int_equal(worker_of(state, 2, 1), 0); /* and so did the one that could not hear it */
     assert_query(run_of(state, 1), "SELECT attempt FROM run", "2");
     assert_query(in_folder(state, "catalog.db"),
                  "SELECT reason LIKE 'interrupted by an unexpected end of the server at step %' FROM job_state WHERE "
@@ -266,10 +282,11 @@ int main(int argc, char **argv)
     if (argc > 2 && strcmp(argv[1], "daemon") == 0)
         return be_a_daemon(argv[2]);
     const struct CMUnitTest tests[] = {
-        IN_A_FOLDER(test_three_crashes_in_a_row),   IN_A_FOLDER(test_crashes_that_are_not_in_a_row),
-        IN_A_FOLDER(test_workers_that_are_none),    IN_A_FOLDER(test_a_program_that_is_not_there),
-        IN_A_FOLDER(test_a_stop_and_a_new_start),   IN_A_FOLDER(test_a_stop_right_after_a_cancel),
-        IN_A_FOLDER(test_a_daemon_that_was_killed), IN_A_FOLDER(test_settings_that_are_refused),
+        IN_A_FOLDER(test_three_crashes_in_a_row),      IN_A_FOLDER(test_crashes_that_are_not_in_a_row),
+        IN_A_FOLDER(test_workers_that_are_none),       IN_A_FOLDER(test_a_signal_of_someone_else),
+        IN_A_FOLDER(test_a_program_that_is_not_there), IN_A_FOLDER(test_a_stop_and_a_new_start),
+        IN_A_FOLDER(test_a_stop_right_after_a_cancel), IN_A_FOLDER(test_a_daemon_that_was_killed),
+        IN_A_FOLDER(test_settings_that_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,7 +13,7 @@ import { int, loss, num, plural } from "../format.js";
 import { title } from "../job.js";
 import { needPlots } from "../plots_loader.js";
 import { resource } from "../resource.js";
-import { param, query, setQuery, unknownKeys } from "../router.js";
+import { param, query, readable, setQuery, unknownKeys } from "../router.js";
 import { runData } from "../run_data.js";
 
 /**
@@ -77,7 +77,7 @@ export function open(text, number) {
     const addressOf = (other) => {
         const search = new URLSearchParams(query.value);
         search.delete("step");
-        const words = search.toString();
+        const words = readable(search.toString());
         return `/run/${id}/sample/${other}${words ? `?${words}` : ""}`;
     };
 
