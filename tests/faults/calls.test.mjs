@@ -96,7 +96,7 @@ describe("one call fails", () => {
         const tried = [];
         for (const [i, call] of CALLS.entries()) {
             let ended = 0;
-            const number = await every(total[i] ?? 0, trials(150, Infinity), async (at) => {
+            const number = await every(total[i] ?? 0, trials(40, Infinity), async (at) => {
                 const out = join(folder, `${call}-${at}.db`);
                 const said = `${call} ${at}`;
                 const { code, signal, text } = await run(["run", spec, "--out", out, "--json"], { call, at });
@@ -130,7 +130,7 @@ describe("one call fails", () => {
         const tried = [];
         for (const [i, call] of CALLS.entries()) {
             let refused = 0;
-            const number = await every(total[i], trials(60, Infinity), async (at) => {
+            const number = await every(total[i], trials(25, Infinity), async (at) => {
                 const copy = join(folder, `data-${call}-${at}`);
                 const said = `${call} ${at}`;
                 cpSync(data, copy, { recursive: true });
