@@ -4,6 +4,13 @@
 
 #include "tests/store_support.h"
 
+/* How often a fault is tried: what every `make test` has time for, or with FAULTS=long the full figure. */
+static inline int fault_trials(int few, int many)
+{
+    const char *asked = getenv("FAULTS");
+    return asked && strcmp(asked, "long") == 0 ? many : few;
+}
+
 enum network_kind { KIND_MLP, KIND_CNN, KIND_VIT, KIND_COUNT };
 
 /* Networks with all that has a state: running statistics, velocity, positions, several sites. 8 steps an epoch. */

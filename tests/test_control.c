@@ -390,7 +390,10 @@ int main(int argc, char **argv)
         IN_A_FOLDER(test_what_is_kept_of_old_runs),
         IN_A_FOLDER(test_a_start_after_a_crash),
     };
-    setenv("ASAN_OPTIONS", "allocator_may_return_null=1:handle_segv=0", 0); /* for the workers */
+    char options[1024]; /* for the workers: memory that runs out and a signal from outside are no findings */
+    const char *given = getenv("ASAN_OPTIONS");
+    snprintf(options, sizeof options, "%.900s:allocator_may_return_null=1:handle_segv=0", given ? given : "");
+    setenv("ASAN_OPTIONS", options, 1);
     setenv("TSAN_OPTIONS", "allocator_may_return_null=1:handle_segv=0", 0);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -269,8 +269,7 @@ static bool run_killed(const char *data, const char *run, const json_t *spec, in
 static void test_killed_at_any_moment(void **state)
 {
     const char *data = *state;
-    const char *times = getenv("RESUME_KILLS"); /* a network; the long form of the fault tests asks for more */
-    int trials = times ? atoi(times) : 3, interrupted = 0;
+    int trials = fault_trials(3, 34), interrupted = 0; /* of each network */
     struct rng rng;
     rng_seed(&rng, 11, 0);
     write_pictures(data);
