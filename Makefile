@@ -26,7 +26,7 @@ HARDEN := -pie -Wl,-z,relro,-z,now
 CORE := $(sort $(wildcard core/*.c))
 SERVER := $(sort $(filter-out server/main.c,$(wildcard server/*.c)))
 GENERATED := $(BUILD)/migrations.c $(BUILD)/openapi_text.c $(BUILD)/web_assets.c
-SOURCES := $(CORE) $(sort $(wildcard server/*.c tests/*.c))
+SOURCES := $(CORE) $(sort $(wildcard server/*.c tests/*.c tests/bench/*.c))
 HEADERS := $(sort $(wildcard core/*.h server/*.h tests/*.h))
 
 TESTS := $(patsubst tests/%.c,%,$(sort $(wildcard tests/test_*.c)))
