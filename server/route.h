@@ -17,10 +17,16 @@ struct route {
     const struct option *parameters; /* of the query; NULL for none */
     const char *body;                /* the schema of the JSON body; NULL where there is none */
     const char *answer;              /* the schema of the answer; NULL for other media */
-    const char *media;               /* of the answer; NULL is application/json */
+    const char *media;               /* of the answer, by commas; NULL is application/json */
     const char *summary;
     bool open;   /* needs no token */
     bool upload; /* the body is a run file */
+
+    /* What else the document tells. */
+    int success;                  /* 0 is 200 */
+    const char *unmade;           /* the schema of a 200 beside a success of 201: nothing was made */
+    const struct option *headers; /* that the handler reads, by their names */
+    int refusals[2];              /* besides those that follow from the rest (openapi.c) */
 };
 
 /* Ends with a row without a method. */

@@ -66,7 +66,7 @@ static enum status submit(struct request *request, struct answer *answer, const 
                           struct error *err)
 {
     const char *given = request->idempotency_key;
-    char key[KEY_MOST + 32];
+    char key[KEY_MOST + 32], request_digest[JSON_DIGEST_SIZE] = "";
     bool again = false;
     answer->http = 201;
     if (!given)
@@ -76,7 +76,9 @@ static enum status submit(struct request *request, struct answer *answer, const 
         return error_set(err, STATUS_INVALID,
                          "Idempotency-Key must be 1 to %d letters, digits and -_.:~ (a UUID for instance)", KEY_MOST);
     snprintf(key, sizeof key, "%" PRId64 ":%s", request->token, given);
-    enum status status = scheduler_submit_once(request->service->scheduler, spec, key, spec->hash, ret_id, &again, err);
+    enum status status = json_digest(spec->expanded, request_digest, err); /* the spec's hash leaves out its name */
+    if (status == STATUS_OK)
+        status = scheduler_submit_once(request->service->scheduler, spec, key, request_digest, ret_id, &again, err);
     if (status == STATUS_OK && again)
         answer->http = 200;
     return status == STATUS_CONFLICT ? answer_refuse(answer, 409, "key_used_otherwise", status) : status;

@@ -109,7 +109,8 @@ enum status run_reader_run(struct run_reader *reader, json_t **ret_json, struct 
 enum status run_reader_metrics(struct run_reader *reader, const char *const *keys, size_t max_points, json_t **ret_json,
                                struct error *err);
 
-/* {"sites": […], "steps": [probed steps], "samples": rows a step} */
+/* {"sites": […], "steps": [probed steps], "samples": rows a step, "columns": […]}; of a run that has not begun (NULL)
+ * there are no sites yet. */
 enum status run_reader_sites(struct run_reader *reader, json_t **ret_json, struct error *err);
 
 /* What a query of divergence data asks for. Zero and NULL mean "any". */
@@ -136,7 +137,8 @@ enum status run_reader_rows(struct run_reader *reader, const struct divergence_q
 enum status run_reader_summaries(struct run_reader *reader, const struct divergence_query *query, json_t **ret_json,
                                  struct error *err);
 
-/* {"site", "x", "y", "steps", "count", "undefined", "x_bins", "y_bins", "cells": [[x, y, count], …]} */
+/* {"site", "x", "y", "steps", "count", "undefined", "y_nonpositive", "cells": [[x, y, count], …], "bins", "x_bins"}; of a
+ * run that has not begun (NULL) there are no cells. */
 enum status run_reader_density(struct run_reader *reader, const struct divergence_query *query, const char *x,
                                const char *y, json_t **ret_json, struct error *err);
 
