@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include "core/file_util.h"
-#include "server/arguments.h"
 #include "server/commands.h"
 #include "server/data_lock.h"
 #include "server/data_paths.h"
@@ -12,20 +11,16 @@
 #include "server/sqlite_util.h"
 #include "server/store.h"
 
-static const char help[] =
-    "Usage: plumbline migrate [--data DIR] [--json]\n"
-    "\n"
-    "Brings the catalog and the run files of a data directory to this version's schema, as the server does by itself\n"
-    "when it starts. No server may run. An older program cannot read the files afterwards: make a backup first.\n"
-    "\n"
-    "  --data DIR  the data directory (default: $PLUMBLINE_DATA, $XDG_DATA_HOME/plumbline or "
-    "~/.local/share/plumbline)\n"
-    "  --json      print one line of JSON: files, migrated, busy, failed\n"
-    "  --help      this text\n";
-
 struct options {
     const char *data;
-    bool json, help;
+    bool json;
+};
+
+static const struct argument arguments[] = {
+    DATA_ARGUMENT(struct options, data),
+    {"json", ARGUMENT_SWITCH, offsetof(struct options, json),
+     .help = "print one line of JSON: files, migrated, busy, failed"},
+    {0},
 };
 
 /* Opening the catalog migrates it. */
@@ -67,22 +62,21 @@ static int migrate_data(const struct options *o)
     return 1;
 }
 
-int command_migrate(int argc, char **argv)
+static int run(const void *options, const struct text_list *operands)
 {
-    struct options o = {0};
-    struct text_list operands = {0};
-    struct error err;
-    const struct argument table[] = {
-        {"data", ARGUMENT_TEXT, &o.data}, {"json", ARGUMENT_SWITCH, &o.json}, {"help", ARGUMENT_SWITCH, &o.help}, {0}};
-    int code = 2;
-    if (arguments_read(argc, argv, table, &operands, &err) != STATUS_OK)
-        fprintf(stderr, "plumbline migrate: %s (see plumbline migrate --help)\n", err.text);
-    else if (o.help)
-        code = fputs(help, stdout) < 0;
-    else if (operands.count > 0)
-        fprintf(stderr, "plumbline migrate: takes options only\n\n%s", help);
-    else
-        code = migrate_data(&o);
-    text_list_clear(&operands);
-    return code;
+    (void)operands;
+    return migrate_data(options);
 }
+
+const struct command migrate_command = {
+    .name = "migrate",
+    .summary = "bring a data directory to this version's schema",
+    .description =
+        "Brings the catalog and the run files of a data directory to this version's schema, as the server does by "
+        "itself when it starts. No server may run. An older program cannot read the files afterwards: make a backup "
+        "first.",
+    .failure = "a file could not be brought up",
+    .arguments = arguments,
+    .options_size = sizeof(struct options),
+    .run = run,
+};
