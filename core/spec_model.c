@@ -142,7 +142,10 @@ static json_t *expand_preset(const json_t *model, const struct dataset_spec *dat
     size_t classes = keys && dataset ? preset_classes(dataset, problems) : 0;
     if (classes > 0) {
         layers = preset->expand(keys, classes);
-        expanded = expand_layers(layers, "/model/layers", problems);
+        if (layers)
+            expanded = expand_layers(layers, "/model/layers", problems);
+        else
+            problem_add(problems, "/model/preset", "Out of memory while writing out its layers.");
     }
     json_decref(given);
     json_decref(keys);

@@ -122,9 +122,11 @@ static enum status train(const struct run_options *o, const struct spec *spec, c
 
 static int print_json(json_t *end, const char *out)
 {
-    json_object_set_new(end, "run", json_string(out));
+    bool good = json_object_set_new(end, "run", json_string(out)) == 0;
     json_object_del(end, "event");
-    bool good = json_dumpf(end, stdout, JSON_COMPACT) == 0 && fputc('\n', stdout) != EOF && fflush(stdout) == 0;
+    good = good && json_dumpf(end, stdout, JSON_COMPACT) == 0 && fputc('\n', stdout) != EOF && fflush(stdout) == 0;
+    if (!good)
+        fprintf(stderr, "plumbline run: cannot write the end to standard output\n");
     return good ? end_code(end) : 1;
 }
 

@@ -153,10 +153,10 @@ static int run_work(const struct work_options *o)
 static int run_seal(const struct work_options *o)
 {
     struct error err;
+    const char *reason = o->reason && *o->reason ? o->reason : NULL;
     enum status status;
     double start = clock_seconds();
-    while ((status = run_file_seal(o->run, o->state, o->reason && *o->reason ? o->reason : NULL, &err)) ==
-               STATUS_BUSY &&
+    while ((status = run_file_seal(o->run, o->state, reason, &err)) == STATUS_BUSY &&
            clock_seconds() - start < SEAL_SECONDS)
         clock_pause(0.1);
     if (status == STATUS_OK)

@@ -59,7 +59,7 @@ static bool powered(void)
 
 static void grow(struct content *content, size_t to)
 {
-    if (to > content->capacity) {
+    if (!content->bytes || to > content->capacity) {
         content->capacity = to < 4096 ? 8192 : 2 * to;
         content->bytes = realloc(content->bytes, content->capacity);
         assert_non_null(content->bytes);

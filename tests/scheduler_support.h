@@ -74,7 +74,7 @@ static inline json_t *job_of(struct scheduler *s, int64_t id)
     return job;
 }
 
-static const char *text_of(const json_t *json, const char *key)
+static inline const char *text_of(const json_t *json, const char *key)
 {
     const char *text = json_string_value(json_object_get(json, key));
     return text ? text : "";
@@ -133,7 +133,7 @@ static inline void await_progress(struct scheduler *s, int64_t id)
 /* --- run files --------------------------------------------------------------------------------------------------- */
 
 #define run_of(state, id) run_path(*(state), id, (char[PATH_SIZE]){0})
-static const char *run_path(const char *data, int64_t id, char *path)
+static inline const char *run_path(const char *data, int64_t id, char *path)
 {
     snprintf(path, PATH_SIZE, "%s/runs/%lld.db", data, (long long)id);
     return path;
@@ -243,7 +243,7 @@ static inline json_t *all_events(struct scheduler *s)
 }
 
 /* The states that the job went through, "queued running finished". */
-static const char *states_of(const json_t *events, int64_t job, char text[256])
+static inline const char *states_of(const json_t *events, int64_t job, char text[256])
 {
     size_t index, used = 0;
     json_t *event;

@@ -6,8 +6,8 @@
 #include "server/migrate.h"
 #include "server/run_migrate.h"
 #include "server/worker.h"
-#include "tests/resume_support.h"
 #include "tests/control_support.h"
+#include "tests/resume_support.h"
 
 #define IN_A_FOLDER(test) cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
 

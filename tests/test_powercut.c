@@ -5,9 +5,9 @@
  */
 #include "server/events.h"
 #include "server/run_job.h"
+#include "tests/control_support.h"
 #include "tests/powercut.h"
 #include "tests/resume_support.h"
-#include "tests/control_support.h"
 
 #define IN_A_FOLDER(test) cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
 

@@ -159,6 +159,9 @@ function collect(meta, folder) {
     const served = (entry) => "/" + relative(folder, resolve(here, entryOutputs(meta, entry)[0]));
     /** @type {Record<string, string>} */
     const places = { app: served("src/main.js"), style: served("src/style.css"), mark: markPath };
+    // The first page's scripts are asked for at once, not one after the other as they name each other.
+    const [, ...chunks] = entryOutputs(meta, "src/main.js").map((path) => "/" + relative(folder, resolve(here, path)));
+    places.chunks = chunks.map((path) => `<link rel="modulepreload" href="${path}" />`).join("\n        ");
     const page = readFileSync(join(here, "index.html"), "utf8").replace(/\{(\w+)\}/g, (_, name) => places[name]);
     assets.push({ path: "/index.html", type: TYPES[".html"], immutable: false, bytes: Buffer.from(page) });
     for (const asset of assets) if (!asset.type) throw new Error(`no content type for ${asset.path}`);

@@ -77,6 +77,7 @@ export async function request(path, options = {}) {
         if (error instanceof DOMException && error.name === "AbortError") throw error;
         throw new Problem("The server did not answer.");
     }
+    if (answer.status === 204) return null;
     const type = answer.headers.get("content-type") ?? "";
     if (!type.includes("json")) {
         throw new Problem(`The server answered ${answer.status} with ${type || "no content type"} instead of JSON.`, {

@@ -27,6 +27,7 @@ const ROUTES = [
     { pattern: /^\/studies\/([\w-]+)$/, nav: "Studies", load: () => import("./pages/study.js") },
     { pattern: /^\/claims$/, nav: "Claims", load: () => import("./pages/claims.js") },
     { pattern: /^\/theory$/, nav: "Theory", load: () => import("./pages/theory.js") },
+    { pattern: /^\/view\/([\w-]+)$/, nav: "Compare", load: () => import("./pages/view.js") },
     { pattern: /^\/compare$/, nav: "Compare", load: () => import("./pages/compare.js") },
 ];
 /** @type {Route} */

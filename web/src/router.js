@@ -34,12 +34,14 @@ export function setQuery(changes) {
 /**
  * Goes to a page of this site.
  * @param {string} target
+ * @param {boolean} [instead] of this page, in the history as well
  */
-export function go(target) {
+export function go(target, instead = false) {
     const url = new URL(target, location.href);
     const theme = query.value.get("theme");
     if (theme && !url.searchParams.has("theme")) url.searchParams.set("theme", theme);
-    history.pushState(null, "", url);
+    if (instead) history.replaceState(null, "", url);
+    else history.pushState(null, "", url);
     here.value = url;
     scrollTo(0, 0);
 }

@@ -18,6 +18,7 @@ import { isFinal, title } from "../job.js";
 import { needPlots } from "../plots_loader.js";
 import { go, param, setQuery, unknownKeys } from "../router.js";
 import { chosenSite, runData } from "../run_data.js";
+import { readViews, removeView, saveView } from "../views.js";
 import { datasetText, differences, mainVariant, networkText } from "../spec_summary.js";
 
 /** @typedef {import("../api.js").Job} Job @typedef {import("../figures/common.js").Run} Run */
@@ -43,6 +44,14 @@ export function open() {
     /** @type {import("@preact/signals-core").Signal<Job[]>} */
     const others = signal([]);
     const abort = new AbortController();
+    /** @type {import("@preact/signals-core").Signal<import("../views.js").View[]>} */
+    const views = signal([]);
+    const readAllViews = () =>
+        readViews(abort.signal).then(
+            (found) => (views.value = found),
+            () => {},
+        );
+    if (!param("jobs")) readAllViews();
     needPlots();
     request("/jobs?max_results=50", { signal: abort.signal }).then(
         ({ items }) => (others.value = items),
@@ -92,7 +101,31 @@ export function open() {
                               Go to the jobs
                           </button>`
                 }
-            </div>`;
+            </div>
+            ${
+                views.value.length
+                    ? html`<section class="sect" aria-label="Saved views">
+                          <h2>Saved views</h2>
+                          <ul class="views" role="list">
+                              ${views.value.map(
+                                  (view) =>
+                                      html`<li>
+                                          <a href=${view.path}>${view.name || view.path}</a>
+                                          <code>/view/${view.id}</code>
+                                          <button
+                                              class="tool"
+                                              type="button"
+                                              aria-label=${`Remove the view ${view.name}`}
+                                              @click=${() => removeView(view).then(readAllViews, readAllViews)}
+                                          >
+                                              Remove
+                                          </button>
+                                      </li>`,
+                              )}
+                          </ul>
+                      </section>`
+                    : nothing
+            }`;
     }
 
     return {
@@ -266,6 +299,7 @@ function openRuns(ids) {
                     </div>
                     <div class="actions">
                         ${picker(ids)} ${guideButton()}
+                        <button class="btn" type="button" @click=${() => saveView(heading())}>Save view</button>
                         <button class="btn" type="button" @click=${copyPage}>Copy link</button>
                     </div>
                 </div>

@@ -1,7 +1,7 @@
 /**
  * Jobs: the list of all jobs, live.
  */
-import { computed, signal } from "@preact/signals-core";
+import { computed, effect, signal, untracked } from "@preact/signals-core";
 import { html, nothing, svg } from "lit-html";
 import { repeat } from "lit-html/directives/repeat.js";
 import { ACTIONS, act } from "../actions.js";
@@ -48,6 +48,12 @@ export function open() {
     const submitFailed = signal(null);
     const now = signal(Date.now());
     const abort = new AbortController();
+    /** The filter's jobs, in the order of the list; null where there is no filter. */
+    /** @type {import("@preact/signals-core").Signal<{ ids: Set<number>, token: string | null } | null>} */
+    const found = signal(null);
+    /** @type {import("@preact/signals-core").Signal<unknown>} */
+    const filterFailed = signal(null);
+    const filter = computed(() => (param("filter") ?? "").trim());
 
     const tab = computed(() => TABS.find(({ key }) => key === param("state")) ?? TABS[0]);
 
@@ -96,8 +102,49 @@ export function open() {
         }
     }
 
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    let typing;
+    let search = 0;
+    /**
+     * Reads the first jobs that the filter wants, or the next.
+     * @param {boolean} further
+     */
+    async function readFound(further) {
+        const mine = ++search;
+        const text = filter.value;
+        if (!text) {
+            found.value = filterFailed.value = null;
+            return;
+        }
+        const before = further ? found.value : null;
+        try {
+            const { states } = tab.value;
+            const page = await request(
+                withQuery("/jobs", {
+                    filter: `(${filterOf(text)}) AND state IN (${states.map((state) => `'${state}'`).join(", ")})`,
+                    max_results: PAGE_SIZE,
+                    order_by: "created_at desc",
+                    page_token: before?.token,
+                }),
+                { signal: abort.signal },
+            );
+            if (mine !== search) return;
+            keep(page.items);
+            const ids = page.items.map((/** @type {Job} */ job) => job.id);
+            found.value = { ids: new Set([...(before?.ids ?? []), ...ids]), token: page.next_page_token ?? null };
+            filterFailed.value = null;
+        } catch (error) {
+            if (mine === search && !abort.signal.aborted) filterFailed.value = error;
+        }
+    }
+
+    /** Jobs whose answer is awaited. */
+    /** @type {Set<number>} */
+    const asked = new Set();
     /** @param {number} id */
     async function readOne(id) {
+        if (asked.has(id)) return;
+        asked.add(id);
         try {
             keep([await request(`/jobs/${id}`, { signal: abort.signal })]);
         } catch (error) {
@@ -106,6 +153,7 @@ export function open() {
             if (!(error instanceof Problem) || error.status !== 404) failed.value = error;
             else jobs.value = new Map([...jobs.value].filter(([other]) => other !== id));
         }
+        asked.delete(id);
     }
 
     const stream = openStream({
@@ -127,17 +175,27 @@ export function open() {
             jobs.value = next;
             now.value = Date.now();
             stale.forEach(readOne);
-            if (stale.size) request("/queue", { signal: abort.signal }).then((q) => (queue.value = q), ignore);
+            if (stale.size && filter.value) readFound(false);
+            if (events.some((event) => event.type === "job.state"))
+                request("/queue", { signal: abort.signal }).then((q) => (queue.value = q), ignore);
         },
     });
     stream.ready.then(() => read(false));
     const stopReading = tab.subscribe(({ key }) => {
         if (depth.peek().all && !depth.peek()[key]) read(false);
     });
+    const stopFinding = effect(() => {
+        void filter.value;
+        void tab.value;
+        untracked(() => readFound(false));
+    });
     const ticking = setInterval(() => (now.value = Date.now()), 15000);
 
     const rows = computed(() => {
         const { key, states } = tab.value;
+        const wanted = filter.value ? found.value?.ids : null;
+        if (filter.value)
+            return [...jobs.value.values()].filter((job) => wanted?.has(job.id)).sort((a, b) => b.id - a.id);
         const low = (depth.value[key] ?? depth.value.all)?.low ?? 0;
         return [...jobs.value.values()]
             .filter((job) => states.includes(job.state) && job.id >= low)
@@ -220,6 +278,23 @@ export function open() {
                         </button>`,
                 )}
             </div>
+            <input
+                class="input filter"
+                type="search"
+                aria-label="Filter"
+                aria-describedby="filter-about"
+                placeholder="filter, or words"
+                title="Words of the name, a tag or the data set; or an expression such as: spec./batch_size = 64 AND result.test/accuracy > 0.85"
+                .value=${param("filter") ?? ""}
+                @input=${(/** @type {Event} */ event) => {
+                    const { value } = /** @type {HTMLInputElement} */ (event.target);
+                    clearTimeout(typing);
+                    typing = setTimeout(() => setQuery({ filter: value.trim() ? value : null }), 250);
+                }}
+            />
+            <span id="filter-about" class="small bad"
+                >${filterFailed.value ? /** @type {Error} */ (filterFailed.value).message : nothing}</span
+            >
         </div>`;
 
     function bulk() {
@@ -262,6 +337,15 @@ export function open() {
         </div>`;
 
     function table() {
+        if (filter.value && !rows.value.length)
+            return found.value || filterFailed.value
+                ? html`<div class="empty small-empty">
+                      <p><b>${filterFailed.value ? "The filter cannot be used." : "No job fits the filter."}</b></p>
+                      <button class="btn" type="button" @click=${() => setQuery({ filter: null })}>
+                          Without a filter
+                      </button>
+                  </div>`
+                : html`<div class="skeleton" aria-busy="true"></div>`;
         // What is known of another tab is shown while a tab's own first page is being read.
         if (!depth.value[tab.value.key] && !rows.value.length)
             return failed.value ? nothing : html`<div class="skeleton" aria-busy="true"></div>`;
@@ -288,9 +372,15 @@ export function open() {
                 </tbody>
             </table>
             ${
-                Object.keys(depth.value[tab.value.key]?.tokens ?? {}).length
+                (filter.value ? found.value?.token : Object.keys(depth.value[tab.value.key]?.tokens ?? {}).length)
                     ? html`<p class="more">
-                          <button class="btn" type="button" @click=${() => read(true)}>Show older jobs</button>
+                          <button
+                              class="btn"
+                              type="button"
+                              @click=${() => (filter.value ? readFound(true) : read(true))}
+                          >
+                              Show older jobs
+                          </button>
                       </p>`
                     : nothing
             }`;
@@ -355,7 +445,7 @@ export function open() {
                     >
                 </div>
             </div>
-            ${unknownKeysNotice(unknownKeys(["state"]))}
+            ${unknownKeysNotice(unknownKeys(["state", "filter"]))}
             ${submitFailed.value ? errorNotice("That was refused.", submitFailed.value) : nothing}
             ${
                 failed.value
@@ -372,12 +462,27 @@ export function open() {
             abort.abort();
             stream.close();
             stopReading();
+            stopFinding();
+            clearTimeout(typing);
             clearInterval(ticking);
         },
     };
 }
 
 const ignore = () => {};
+
+/**
+ * What is typed as an expression of the server's: one as it is, or words that name, tags or the data set have.
+ * @param {string} text
+ */
+const filterOf = (text) =>
+    /[=<>]|\b(LIKE|IN|NOT)\b/i.test(text)
+        ? text
+        : text
+              .split(/\s+/)
+              .map((word) => word.replaceAll("'", "''"))
+              .map((word) => `(name LIKE '%${word}%' OR tags = '${word}' OR spec./dataset/name LIKE '%${word}%')`)
+              .join(" AND ");
 
 /** Accuracy over the epochs; the line of a job that stands or runs is as long as what is done. @param {Job} job */
 function sparkline(job) {
