@@ -11,7 +11,7 @@ SHELL := /bin/bash
 Q := $(if $(V),,@)
 say = $(if $(V),@:,@echo '  $(1)  '$@)
 
-LIBRARIES := libmicrohttpd jansson sqlite3 openblas libsodium zlib libpng
+LIBRARIES := libmicrohttpd jansson sqlite3 openblas libsodium zlib libpng libcurl
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wwrite-strings \
     -Wformat=2 -Wundef -Wvla -Wno-overlength-strings
 # -fno-trapping-math and -fno-math-errno keep every value; they only let loops of compares and square roots vectorise.
