@@ -14,9 +14,11 @@
 
 static const char help[] =
     "Usage: plumbline migrate [--data DIR] [--json]\n"
+    "       plumbline migrate [--json] RUN.db...\n"
     "\n"
     "Brings the catalog and the run files of a data directory to this version's schema, as the server does by itself\n"
     "when it starts. No server may run. An older program cannot read the files afterwards: make a backup first.\n"
+    "With RUN.db, the run files that are named, wherever they are.\n"
     "\n"
     "  --data DIR  the data directory (default: $PLUMBLINE_DATA, $XDG_DATA_HOME/plumbline or "
     "~/.local/share/plumbline)\n"
@@ -26,6 +28,7 @@ static const char help[] =
 struct options {
     const char *data;
     bool json, help;
+    bool named; /* run files */
 };
 
 /* Opening the catalog migrates it. */
@@ -44,22 +47,32 @@ static enum status migrate_all(const char *data, struct migration_report *ret_re
     return status == STATUS_OK ? run_files_migrate(data, ret_report, err) : status;
 }
 
+static void migrate_named(const struct text_list *paths, struct migration_report *ret_report)
+{
+    for (size_t i = 0; i < paths->count; i++)
+        run_file_bring_up(paths->items[i], ret_report);
+}
+
 static int print_report(const struct options *o, const struct migration_report *r)
 {
+    const char *what = o->named ? "" : "the catalog, and ";
     int written = o->json ? printf("{\"files\":%zu,\"migrated\":%zu,\"busy\":%zu,\"failed\":%zu}\n", r->files,
                                    r->migrated, r->busy, r->failed)
-                          : printf("the catalog, and %zu of %zu run files, are now of this version; %zu failed\n",
+                          : printf("%s%zu of %zu run files were brought to this version; %zu failed\n", what,
                                    r->migrated, r->files, r->failed);
     return written < 0 || fflush(stdout) != 0 || r->failed > 0 ? 1 : 0;
 }
 
-static int migrate_data(const struct options *o)
+static int migrate_asked(struct options *o, const struct text_list *paths)
 {
     attribute_cleanup(cleanup_free) char *fallback = NULL;
     struct migration_report report = {0};
     struct error err = {""};
-    enum status status = o->data ? STATUS_OK : data_default(&fallback, &err);
-    if (status == STATUS_OK)
+    o->named = paths->count > 0;
+    enum status status = o->data || o->named ? STATUS_OK : data_default(&fallback, &err);
+    if (o->named)
+        migrate_named(paths, &report);
+    else if (status == STATUS_OK)
         status = migrate_all(o->data ? o->data : fallback, &report, &err);
     if (status == STATUS_OK)
         return print_report(o, &report);
@@ -79,10 +92,10 @@ int command_migrate(int argc, char **argv)
         fprintf(stderr, "plumbline migrate: %s (see plumbline migrate --help)\n", err.text);
     else if (o.help)
         code = fputs(help, stdout) < 0;
-    else if (operands.count > 0)
-        fprintf(stderr, "plumbline migrate: takes options only\n\n%s", help);
+    else if (operands.count > 0 && o.data)
+        fprintf(stderr, "plumbline migrate: takes a data directory or run files, not both\n\n%s", help);
     else
-        code = migrate_data(&o);
+        code = migrate_asked(&o, &operands);
     text_list_clear(&operands);
     return code;
 }

@@ -14,7 +14,8 @@ int command_check(int argc, char **argv);
 /* `plumbline backup DIR [--data DIR] [--json]`: copies the data directory, the server running or not. */
 int command_backup(int argc, char **argv);
 
-/* `plumbline migrate [--data DIR] [--json]`: catalog and run files to this version's schema; no server may run. */
+/* `plumbline migrate [--data DIR] [--json] [RUN.db…]`: catalog and run files to this version's schema, no server
+ * running; or the run files that are named. */
 int command_migrate(int argc, char **argv);
 
 /* `plumbline version [--json]`. */

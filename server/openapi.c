@@ -21,7 +21,7 @@ static void operation_id(const struct route *route, char text[128])
     for (const char *at = pattern; *at && used < 127; at++) {
         if (isalnum((unsigned char)*at))
             text[used++] = *at;
-        else if (text[used - 1] != '_' && *at != '}')
+        else if (used > 0 && text[used - 1] != '_' && *at != '}')
             text[used++] = '_';
     }
     text[used] = '\0';

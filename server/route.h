@@ -38,6 +38,29 @@ enum { ALLOWED_SIZE = 64 };
 const struct route *route_find(const char *method, const char *path, char captures[][CAPTURE_SIZE],
                                char ret_allowed[ALLOWED_SIZE]);
 
+/* What every list takes; `order` is the JSON of its default order, "null" for the list's own. */
+#define LIST_PARAMETERS(order)                                                                                         \
+    {.name = "filter",                                                                                                 \
+     .kind = OPTION_STRING,                                                                                            \
+     .fallback = "null",                                                                                               \
+     .nullable = true,                                                                                                 \
+     .help = "which items: name LIKE '%x%' AND created_at >= '2026-01-01'"},                                           \
+        {.name = "order_by",                                                                                           \
+         .kind = OPTION_STRING,                                                                                        \
+         .fallback = order,                                                                                            \
+         .nullable = true,                                                                                             \
+         .help = "fields, each with ASC or DESC, by commas"},                                                          \
+        {.name = "max_results",                                                                                        \
+         .kind = OPTION_INTEGER,                                                                                       \
+         .fallback = "100",                                                                                            \
+         .minimum = 1,                                                                                                 \
+         .maximum = 1000,                                                                                              \
+         .help = "items of a page"},                                                                                   \
+    {                                                                                                                  \
+        .name = "page_token", .kind = OPTION_STRING, .fallback = "null", .nullable = true,                             \
+        .help = "next_page_token of the page before"                                                                   \
+    }
+
 /* A page of one of the catalog's lists, by the parameters catalog_list_parameters (route_study.c). */
 struct list;
 enum status answer_list(struct request *request, const struct list *list, struct answer *answer, struct error *err);

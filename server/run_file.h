@@ -79,7 +79,8 @@ enum status run_writer_close(struct run_writer *writer, struct error *err);
 /* Closes without committing what is open: the run goes on from what it holds. The writer is freed. */
 void run_writer_abandon(struct run_writer *writer);
 
-/* Whether the file at `path` alone is the whole run: sealed, with no write-ahead log beside it. */
+/* Whether the file at `path` alone is the whole run: sealed (bytes 18 and 19 of SQLite's header say that there is no
+ * write-ahead log), with nothing beside it that is still to be folded in. Such a file is never written again. */
 bool run_file_is_sealed(const char *path);
 
 /* Brings a run file to the present schema and leaves it sealed if it was; STATUS_BUSY while it is being written. */
