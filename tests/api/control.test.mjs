@@ -261,6 +261,15 @@ describe("Idempotency-Key", () => {
             assert.equal((await post("/jobs", spec(), key(wrong))).status, 400, wrong);
     });
 
+    test("makes another job once the first was purged", async () => {
+        const { id } = (await post("/jobs", spec(), key("purged"))).json;
+        await ended(daemon.base, id);
+        assert.equal((await ask(daemon.base, `/jobs/${id}?purge=true`, { method: "DELETE" })).status, 200);
+        const { status, json } = await post("/jobs", spec(), key("purged"));
+        assert.equal(status, 201);
+        assert.ok(json.id > id);
+    });
+
     test("tells apart what changes no result, too", async () => {
         await post("/jobs", spec(), key("named"));
         assert.equal((await post("/jobs", { ...spec(), name: "renamed" }, key("named"))).status, 409);
