@@ -205,6 +205,7 @@ enum status store_first_waiting(sqlite3 *db, int64_t *ret_id, struct error *err)
 #define JOB_COLUMNS                                                                                                    \
     "id, name, tags, note, state, reason, attempt, priority, spec, spec_hash, created_at, started_at, ended_at, "      \
     "progress, results, retry_of, trashed_at"
+enum { JOB_COLUMN_COUNT = 17 }; /* a list has more behind them: what it is ordered by */
 
 /* The columns that hold JSON text. */
 static bool is_json_column(const char *name)
@@ -220,7 +221,7 @@ static enum status job_json(sqlite3_stmt *statement, json_t **ret_job, struct er
 {
     attribute_cleanup(cleanup_json) json_t *job = json_object();
     enum status status = job ? STATUS_OK : error_no_memory(err);
-    for (int i = 0; i < sqlite3_column_count(statement) && status == STATUS_OK; i++) {
+    for (int i = 0; i < JOB_COLUMN_COUNT && status == STATUS_OK; i++) {
         const char *name = sqlite3_column_name(statement, i);
         json_t *value = NULL;
         if (is_json_column(name))
