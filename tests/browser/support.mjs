@@ -2,12 +2,15 @@
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
-import { root } from "../daemon.mjs";
+import { after, before } from "node:test";
+import { finishedJob, root, smallSpec, startDaemon } from "../daemon.mjs";
 
 const fromWeb = createRequire(join(root, "web/package.json"));
 const { chromium } = fromWeb("playwright-core");
 const AXE = readFileSync(fromWeb.resolve("axe-core/axe.min.js"), "utf8");
 const AXE_RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
+/** How long anything may take before a test fails, in milliseconds: the machine may have much else to do. */
+const DEADLINE = 90_000;
 const FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -51,6 +54,7 @@ export async function watchedPage(browser, base, { theme = "light", width = 1440
  */
 export async function anotherPage(context, base, faults, refused) {
     const page = await context.newPage();
+    page.setDefaultTimeout(DEADLINE);
     page.on("pageerror", (error) => faults.push(`error: ${error.message}`));
     page.on("console", (message) => {
         if (!["error", "warning"].includes(message.type())) return;
@@ -102,3 +106,43 @@ export async function accessibilityFaults(page) {
 /** How far the page scrolls sideways, in px. @param {import("playwright-core").Page} page */
 export const sidewaysScroll = (page) =>
     page.evaluate(() => Math.max(0, document.documentElement.scrollWidth - innerWidth));
+
+/** What a spec that is being written is refused for is no fault of the page. */
+export const VALIDATING = /validate_only/;
+
+/** "1,284" as a number. @param {string | null | undefined} text */
+export const number = (text) => Number((text ?? "").replaceAll(",", "").replace("−", "-"));
+
+/**
+ * The cells of a figure's table, which is opened.
+ * @param {import("playwright-core").Page} page
+ * @param {string} figure
+ */
+export async function tableRows(page, figure) {
+    await page.locator(`#${figure}`).getByRole("button", { name: "Table" }).click();
+    await page.locator(`#${figure} .fig-table tbody tr`).first().waitFor();
+    const rows = await page.locator(`#${figure} .fig-table tbody tr`).all();
+    return Promise.all(rows.map((row) => row.locator("td").allTextContents()));
+}
+
+/**
+ * A browser, a daemon, and in it two runs that have finished: plain, and corrected. They are there when the tests of a
+ * file begin, and gone when these have ended.
+ */
+export function twoRuns() {
+    /** @type {{ browser: import("playwright-core").Browser, daemon: Awaited<ReturnType<typeof startDaemon>>, affine: any,
+     *     like: any }} */
+    const world = /** @type {any} */ ({});
+    before(async () => {
+        world.browser = await openBrowser();
+        world.daemon = await startDaemon();
+        world.affine = await finishedJob(world.daemon.base, smallSpec("plain", "affine", 0.02));
+        world.like = await finishedJob(world.daemon.base, smallSpec("corrected", "affine-like", 0.3));
+    });
+    after(async () => {
+        await world.browser?.close();
+        await world.daemon?.stop();
+        world.daemon?.remove();
+    });
+    return world;
+}

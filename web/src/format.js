@@ -49,6 +49,7 @@ function exponential(size) {
 export function tick(value) {
     const sign = value < 0 ? MINUS : "";
     const size = Math.abs(value);
+    if (size >= 1e12) return sign + exponential(size);
     if (size >= 1e9) return `${sign}${size / 1e9}G`;
     if (size >= 1e6) return `${sign}${size / 1e6}M`;
     if (size >= 1e3) return `${sign}${size / 1e3}k`;

@@ -1,7 +1,7 @@
 /** Loss and accuracy as figures: live lines. */
 import { html } from "lit-html";
 import { figure, placeholder } from "../figure.js";
-import { int, loss, percent, plural } from "../format.js";
+import { int, loss, percent, plural, tick } from "../format.js";
 import { liveReady, needPlots, plots, plotsFailed } from "../plots_loader.js";
 import { fitButton } from "./common.js";
 
@@ -23,11 +23,17 @@ const KINDS = {
     accuracy: { title: "Accuracy", key: "accuracy", format: percent, what: "Share of samples classified correctly." },
 };
 
+/** A loss so many times its first has left the axis. */
+const BLOWN = 20;
+
 /** The greatest loss that the axis holds: nearly all of what is known when the figure opens. @param {Line[]} lines */
 function lossRange(lines) {
     const values = /** @type {number[]} */ (lines.flatMap((line) => line.values.filter((v) => v != null)));
     values.sort((a, b) => a - b);
-    const high = values.length ? values[Math.floor(0.99 * (values.length - 1))] : 2.4;
+    // Of a run that diverges the axis holds what came before.
+    const first = lines.find((line) => line.values.length)?.values[0] ?? values[0];
+    const most = values[Math.floor(0.99 * (values.length - 1))];
+    const high = values.length ? Math.min(most, BLOWN * Math.max(first, values[0])) : 2.4;
     const unit = 10 ** Math.floor(Math.log10(Math.max(1e-3, high)));
     return /** @type {[number, number]} */ ([0, Math.ceil((high * 1.05) / (unit / 2)) * (unit / 2)]);
 }
@@ -71,8 +77,7 @@ export function linesFigure(kind, run, { metrics, error, retry, cls, axes, empty
     const range =
         kind === "loss" ? axes.get("loss", () => lossRange([train, test])) : /** @type {[number, number]} */ ([0, 1]);
     const above = [...train.values, ...test.values].filter((v) => v != null && v > range[1]).length;
-    const tickFormat = (/** @type {number} */ v) =>
-        kind === "loss" ? String(Number(v.toPrecision(6))) : `${Math.round(100 * v)}\u00a0%`;
+    const tickFormat = (/** @type {number} */ v) => (kind === "loss" ? tick(v) : `${Math.round(100 * v)}\u00a0%`);
     /** @type {import("../live.js").LiveSeries[]} */
     const series = [
         {

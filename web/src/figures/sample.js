@@ -195,7 +195,7 @@ export function moversFigure(o) {
 }
 
 /** Steps side by side on the page; the others are in the table. */
-const COLUMNS = 8;
+const COLUMNS = 6;
 
 /** @param {SampleView} o */
 export function tableFigure(o) {

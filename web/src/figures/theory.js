@@ -84,7 +84,13 @@ function caption(panels, selfPart) {
     const steps = [
         ...new Set(panels.map(({ run }) => stepsText(run.data.cloud.state.value.data?.density.steps ?? []))),
     ];
-    parts.push(`${steps.join("; ")}; layer view.`);
+    const network = panels.some(({ run }) => run.data.cloud.state.value.data?.network);
+    parts.push(
+        `${steps.join("; ")}; ${network ? "network view, which holds what all earlier layers did" : "layer view"}.`,
+    );
+    const { of = 0 } = panels[0].run.data.cloud.state.value.data ?? {};
+    if (network && panels[0].cloud.total < of)
+        parts.push(`The first ${int(panels[0].cloud.total)} of ${int(of)} samples.`);
     return parts.join(" ");
 }
 

@@ -273,7 +273,11 @@ export function open(text) {
         if (!needsLook(job.state)) return nothing;
         const rate = Number(job.spec.optimiser?.learning_rate);
         const last = data.sites.state.value.data?.steps.slice(-1)[0];
-        const logged = last ? ` The divergence is logged until step ${int(last)}.` : " No divergence was logged.";
+        const logged = /logged until/i.test(job.reason ?? "")
+            ? ""
+            : last
+              ? ` The divergence is logged until step ${int(last)}.`
+              : " No divergence was logged.";
         const diverged = job.state === "diverged" && rate > 0;
         const slower = Number((rate / 10).toPrecision(6));
         const spec = diverged ? { ...job.spec, optimiser: { ...job.spec.optimiser, learning_rate: slower } } : job.spec;

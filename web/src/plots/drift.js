@@ -144,7 +144,7 @@ export function driftPlot(series, o, width) {
                 strokeWidth: 3,
             }),
         );
-    const xTicks = o.logStep ? kit.decades(0, Math.log10(o.x[1])) : undefined;
+    const xTicks = kit.stepTicks(o.x[1], o.logStep, narrow);
     marks.push(
         text([1], {
             y: (d) => d,
@@ -156,7 +156,7 @@ export function driftPlot(series, o, width) {
             fontWeight: 500,
         }),
         kit.leftAxis(ticks, { tickFormat: tick }),
-        kit.bottomAxis(xTicks, { tickFormat: (/** @type {number} */ d) => int(d), ticks: xTicks ?? (narrow ? 3 : 6) }),
+        kit.bottomAxis(xTicks, { tickFormat: (/** @type {number} */ d) => int(d) }),
         kit.note("scale, signed log", { frameAnchor: "top-left", dx: -LEFT, dy: -28, textAnchor: "start" }),
         kit.note(o.logStep ? "step, log" : "step", {
             frameAnchor: "bottom-right",

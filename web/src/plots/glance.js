@@ -61,7 +61,7 @@ export function glancePlot(rows, o, width) {
     const pitch = pitchOf(rows);
     const typeWidth = narrow ? 0 : 128;
     const left = typeWidth + (narrow ? 96 : 136) + 56;
-    const right = 60;
+    const right = Math.max(60, 16 + Math.max(...rows.map((row) => kit.textWidth(num(row.quantiles["50"])))));
     const [low, high] = o.domain.map((d) => 10 ** d);
     /** @param {number | null | undefined} v */
     const clip = (v) => Math.min(high, Math.max(low, v ?? low));
@@ -94,7 +94,7 @@ export function glancePlot(rows, o, width) {
                     { clip, low, high, dy: shift(run), self: o.self, pitch },
                 ),
             );
-        marks.push(...numbers(mine, shift(run)));
+        marks.push(...numbers(mine, shift(run), right - 8));
     }
     if (!narrow) {
         marks.push(...endLabels(rows, o, { width: width - left - right, clip, shift }));
@@ -209,12 +209,12 @@ function intervals(rows, variant, { clip, low, high, dy, self, pitch }) {
     ];
 }
 
-/** The columns at the plot's two sides. @param {GlanceRow[]} rows @param {number} dy */
-const numbers = (rows, dy) => [
+/** The columns at the plot's two sides. @param {GlanceRow[]} rows @param {number} dy @param {number} end */
+const numbers = (rows, dy, end) => [
     text(rows, {
         y: "site",
         frameAnchor: "right",
-        dx: 52,
+        dx: end,
         dy,
         textAnchor: "end",
         text: (row) => num(row.quantiles["50"]),

@@ -111,7 +111,8 @@ export function heat(data, o, width) {
     const block = (/** @type {string} */ site) => site.split(".")[0];
     const begins = sites.filter((site, i) => i && block(site) !== block(sites[i - 1]));
     // The axis's name stands at its end.
-    const xTicks = o.logStep ? kit.decades(0, Math.log10(end)).filter((step) => at(step) < frame - 72) : narrow ? 3 : 6;
+    const ticks = kit.stepTicks(end, o.logStep, narrow);
+    const xTicks = Array.isArray(ticks) ? ticks.filter((step) => at(step) < frame - 72) : ticks;
     const svg = kit.draw(
         {
             width,
@@ -151,7 +152,7 @@ export function heat(data, o, width) {
                           fill: kit.INK,
                       })
                     : null,
-                kit.bottomAxis(/** @type {any} */ (xTicks), { tickFormat: (/** @type {number} */ d) => int(d) }),
+                kit.bottomAxis(xTicks, { tickFormat: (/** @type {number} */ d) => int(d) }),
                 kit.note(o.logStep ? "step, log" : "step", {
                     frameAnchor: "bottom-right",
                     dy: 18,

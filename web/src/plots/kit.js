@@ -24,6 +24,19 @@ export const RULE = { stroke: INK, strokeWidth: 1 };
 export const decades = (low, high) =>
     Array.from({ length: Math.max(0, Math.floor(high) - Math.ceil(low) + 1) }, (_, i) => 10 ** (Math.ceil(low) + i));
 
+/**
+ * Ticks of an axis of steps; a short logarithmic one has those within its decades as well.
+ * @param {number} end
+ * @param {boolean} log
+ * @param {boolean} narrow
+ * @returns {number[] | number}
+ */
+export function stepTicks(end, log, narrow) {
+    if (!log) return narrow ? 3 : 6;
+    const within = end < 100 ? [1, 2, 5] : [1];
+    return decades(0, Math.log10(end)).flatMap((d) => within.map((m) => m * d).filter((step) => step <= end));
+}
+
 /** Every second decade, with 1. @param {number[]} values */
 export const thinned = (values) => values.filter((v) => Math.round(Math.log10(Math.abs(v))) % 2 === 0);
 
@@ -56,7 +69,7 @@ export function draw(options, name) {
 export const note = (words, options) => text([words], { text: (d) => d, fill: INK_2, ...options });
 
 const TICK = { tickSize: 4, label: null, stroke: AXIS, fill: INK_2 };
-/** @param {number[] | undefined} ticks @param {object} [more] */
+/** @param {number[] | number | undefined} ticks @param {object} [more] */
 export const bottomAxis = (ticks, more) => axisX({ ...TICK, ticks, tickFormat: tick, tickPadding: 4, ...more });
 /** @param {number[]} ticks @param {object} [more] */
 export const leftAxis = (ticks, more) => axisY({ ...TICK, ticks, tickFormat: tick, ...more });

@@ -95,7 +95,7 @@ export function movers(rows, o, width) {
                     insetTop: 6,
                     insetBottom: 6,
                 }),
-                ruleY(rows.slice(1, 2), {
+                ruleY(rows[0].kind === "self" ? rows.slice(1, 2) : [], {
                     y: "key",
                     dy: -PITCH / 2,
                     stroke: "var(--line)",

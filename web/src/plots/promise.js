@@ -58,7 +58,14 @@ export function promise(data, o, width) {
         const to = below;
         return areaY(
             steps.map((step, i) => ({ step: step.step, y1: clip(from[i]), y2: clip(to[i]) })),
-            { x: "step", y1: "y1", y2: "y2", fill: o.fill(site), stroke: kit.SURFACE, strokeWidth: 0.5 },
+            {
+                x: "step",
+                y1: "y1",
+                y2: "y2",
+                fill: o.fill(site),
+                stroke: kit.SURFACE,
+                strokeWidth: sites.length > 8 ? 0.2 : 0.5,
+            },
         );
     });
     const ends = [
@@ -70,7 +77,7 @@ export function promise(data, o, width) {
     const close = ends.length > 1 && Math.abs(place(ends[0].v) - place(ends[1].v)) < 16;
     const shift = (/** @type {number} */ i) =>
         close ? (ends[i].v >= ends[1 - i].v && (ends[i].v > ends[1 - i].v || i === 0) ? -8 : 8) : 0;
-    const xTicks = o.logStep ? kit.decades(0, Math.log10(o.end)) : 5;
+    const xTicks = kit.stepTicks(o.end, o.logStep, width < kit.NARROW);
     const svg = kit.draw(
         {
             width,
@@ -100,7 +107,7 @@ export function promise(data, o, width) {
                     }),
                 ),
                 kit.leftAxis(/** @type {any} */ (5), { tickFormat: (/** @type {number} */ d) => num(d) }),
-                kit.bottomAxis(/** @type {any} */ (xTicks), { tickFormat: (/** @type {number} */ d) => int(d) }),
+                kit.bottomAxis(xTicks, { tickFormat: (/** @type {number} */ d) => int(d) }),
                 kit.note("fall of the loss", { frameAnchor: "top-left", dx: -LEFT, dy: -24, textAnchor: "start" }),
                 kit.note(o.logStep ? "step, log" : "step", {
                     frameAnchor: "bottom-right",
