@@ -28,7 +28,7 @@
  * @typedef {{ key: string, shown: number, of: number, steps: number[], values: (number | string | null)[] }} Series
  * @typedef {{ at: string, level: string, text: string }} LogLine
  * @typedef {{ step: number, site: string, sample: number, scale: number | null, self_factor: number | null,
- *     network_scale: number | null, input_norm: number | null, loss: number | null, label: number | null,
+ *     network_scale: number | null, scale_within: number | null, input_norm: number | null, loss: number | null, label: number | null,
  *     predicted: number | null }} Row
  */
 

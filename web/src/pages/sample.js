@@ -18,10 +18,10 @@ import { runData } from "../run_data.js";
 
 /**
  * @typedef {import("../api.js").Job} Job @typedef {import("../api.js").Row} Row
- * @typedef {{ step: number, loss: number | null, label: number | null, predicted: number | null, in_batch: boolean }} SampleStep
+ * @typedef {{ step: number, loss: number | null, label: number | null, predicted: number | null, in_batch: 0 | 1 }} SampleStep
  * @typedef {{ sample: number, steps: SampleStep[], rows: Row[] }} Sample
  * @typedef {{ site: string, step: number, sample: number, items: { sample: number, part: number, label: number }[],
- *     rest: { count: number, part: number } }} Contributors
+ *     rest: { part: number } }} Contributors
  */
 
 /** So many steps are a switch; more are a list. */
