@@ -14,6 +14,7 @@
 #include "server/clock.h"
 #include "server/data_paths.h"
 #include "server/json_util.h"
+#include "server/run_file.h"
 #include "server/run_migrate.h"
 #include "server/scheduler_internal.h"
 
@@ -398,19 +399,20 @@ void record_ends(struct scheduler *s)
     }
 }
 
-/* A run whose job has ended, but whose file was not closed for good when the server ended. */
+/* A run whose job has ended, but whose file was not sealed when the server ended: a worker that had closed it has left
+ * no write-ahead log to tell by. */
 static void seal_leftover(struct scheduler *s, const char *name)
 {
-    struct job_row row;
+    attribute_cleanup(cleanup_free) char *run = NULL;
+    attribute_cleanup(cleanup_json) json_t *job = NULL;
     char *end = NULL;
-    long long job = strtoll(name, &end, 10);
-    if (job <= 0 || strcmp(end, ".db-wal") != 0 || store_job_row(s->db, job, &row, NULL) != STATUS_OK)
+    long long id = strtoll(name, &end, 10);
+    if (id <= 0 || strcmp(end, ".db") != 0 || scheduler_run_path(s, id, &run, NULL) != STATUS_OK ||
+        run_file_is_sealed(run) || store_job_json(s->db, id, &job, NULL) != STATUS_OK)
         return;
-    bool ended = job_state_is_final(row.state);
-    enum job_state state = row.state;
-    job_row_clear(&row);
-    if (ended)
-        seal_run(s, job, job_state_name(state), NULL);
+    const char *state = json_string_value(json_object_get(job, "state"));
+    if (job_state_is_final(job_state_parse(state)))
+        seal_run(s, id, state, json_string_value(json_object_get(job, "reason")));
 }
 
 void tidy_runs(struct scheduler *s)

@@ -124,7 +124,9 @@ static void assert_has_only(const json_t *line, const char *keys)
 
 static void check_started(const json_t *line)
 {
-    assert_has_only(line, "event steps steps_per_epoch epochs parameters blas kernel");
+    assert_has_only(line, "event step epoch results steps steps_per_epoch epochs parameters blas kernel");
+    assert_int_equal(json_integer_value(json_object_get(line, "step")), 0);
+    assert_int_equal(json_object_size(json_object_get(line, "results")), 0);
     assert_int_equal(json_integer_value(json_object_get(line, "steps")), STEPS);
     assert_int_equal(json_integer_value(json_object_get(line, "steps_per_epoch")), STEPS_PER_EPOCH);
     assert_int_equal(json_integer_value(json_object_get(line, "epochs")), EPOCHS);
@@ -292,14 +294,27 @@ static void test_a_stop_comes_between_steps(void **state)
     assert_query(path, "SELECT state || (ended_at IS NULL) FROM run", "running1"); /* it will go on */
     assert_false(file_exists(in_folder(state, "run.db.lock")));
     forget(&ear, &end);
-    /* another attempt at the same run starts over, and comes to its end */
+    /* another attempt at the same run goes on, or starts over where it is told to, and comes to its end */
     ear.stop_after = 0;
-    end = run_json(state, small_spec("", EPOCHS), path, &ear, (struct run_job){.attempt = 2});
-    assert_end(&end, "finished", STEPS, "");
-    assert_int_equal(ear.asked, STEPS); /* before the first step, and after each but the last */
-    assert_int_equal(query_integer(path, "SELECT count(*) FROM divergence"), STEPS * 2 * BATCH);
-    assert_query(path, "SELECT attempt FROM run", "2");
-    forget(&ear, &end);
+    for (int anew = 0; anew < 2; anew++) {
+        end = run_json(state, small_spec("", EPOCHS), path, &ear, (struct run_job){.attempt = 2 + anew, .anew = anew});
+        assert_end(&end, "finished", STEPS, "");
+        int64_t first = anew ? 0 : 5;
+        assert_int_equal(ear.asked, STEPS - first); /* before its first step, and after each but the last */
+        size_t index;
+        json_t *line;
+        json_array_foreach(ear.lines, index, line)
+        {
+            int64_t step = json_integer_value(json_object_get(line, "step"));
+            assert_true(strcmp(event_of(line), "started") == 0 ? step == first
+                                                               : step > first || strcmp(event_of(line), "log") == 0);
+        }
+        assert_int_equal(query_integer(path, "SELECT count(*) FROM divergence"), STEPS * 2 * BATCH);
+        assert_int_equal(query_integer(path, "SELECT attempt FROM run"), 2 + anew);
+        assert_int_equal(query_integer(path, "SELECT count(*) FROM log WHERE text = 'attempt 2 goes on from step 5'"),
+                         !anew);
+        forget(&ear, &end);
+    }
 }
 
 static void test_a_stop_for_good(void **state)
@@ -433,13 +448,19 @@ static void test_a_full_disk(void **state)
         early |= json_array_size(ear.lines) == 0;
         late |= json_array_size(ear.lines) > 3 && !finished;
         if (!finished) {
-            assert_string_equal(end.state, "failed");
+            assert_string_equal(end.state, "full");
             assert_says(end.reason, "full");
         }
         if (json_array_size(ear.lines) > 0) {
             assert_query(path, "PRAGMA integrity_check", "ok");
-            assert_query(path, "SELECT state FROM run", end.state);
+            assert_query(path, "SELECT state FROM run", finished ? "finished" : "running");
         }
+        forget(&ear, &end);
+        if (finished)
+            continue;
+        end = run_json(state, small_spec("", EPOCHS), path, &ear, (struct run_job){.attempt = 2}); /* space again */
+        assert_end(&end, "finished", STEPS, "");
+        assert_int_equal(query_integer(path, "SELECT count(*) FROM divergence"), STEPS * 2 * BATCH);
         forget(&ear, &end);
     }
     assert_true(early && late);

@@ -88,7 +88,7 @@ static const char *const names[JOB_STATE_COUNT] = {"queued", "running",  "paused
 /* The picture in job.h, a line a state: 'x' where there is an arrow to the state of that column. */
 static const char *const arrows[JOB_STATE_COUNT] = {
     /* qrpffdc */
-    ".x....x", /* queued */
+    ".xx...x", /* queued */
     "x.xxxxx", /* running */
     "x.....x", /* paused */
     ".......", ".......", ".......", ".......",
@@ -201,6 +201,22 @@ static void test_attempts_and_crashes(void **state)
     cleanup_db(&db);
 }
 
+/* What was paused before it ever began begins with its first attempt. */
+static void test_an_attempt_that_never_began(void **state)
+{
+    sqlite3 *db = open_catalog(state);
+    int64_t id = insert(db, "one", 0);
+    static const enum job_state ways[] = {JOB_PAUSED, JOB_QUEUED, JOB_RUNNING, JOB_QUEUED, JOB_PAUSED, JOB_QUEUED};
+    static const int attempts[] = {1, 1, 1, 2, 2, 2};
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        change(db, id, ways[i]);
+        struct job_row row = row_of(db, id);
+        assert_int_equal(row.attempt, attempts[i]);
+        job_row_clear(&row);
+    }
+    cleanup_db(&db);
+}
+
 /* --- jobs -------------------------------------------------------------------------------------------------------- */
 
 static void test_ids_are_never_reused(void **state)
@@ -287,7 +303,7 @@ static void test_json_of_a_job(void **state)
 {
     static const char *const keys[] = {"id",       "name",     "tags",    "note",      "state",      "reason",
                                        "attempt",  "priority", "spec",    "spec_hash", "created_at", "started_at",
-                                       "ended_at", "progress", "results", "retry_of"};
+                                       "ended_at", "progress", "results", "retry_of",  "trashed_at"};
     sqlite3 *db = open_catalog(state);
     json_t *json = small_spec("größe \"1\"", 3);
     json_object_set_new(json, "tags", json_pack("[s, s]", "demo", "é"));
@@ -311,6 +327,7 @@ static void test_json_of_a_job(void **state)
     assert_text(job, "progress", "{}");
     assert_text(job, "results", "{}");
     assert_text(job, "retry_of", "null");
+    assert_text(job, "trashed_at", "null");
     assert_true(json_equal(json_object_get(job, "spec"), spec->expanded));
     assert_string_equal(json_string_value(json_object_get(job, "spec_hash")), spec->hash);
     json_decref(job);
@@ -652,6 +669,7 @@ int main(void)
         IN_A_FOLDER(test_every_arrow_and_no_other),
         IN_A_FOLDER(test_times_and_history),
         IN_A_FOLDER(test_attempts_and_crashes),
+        IN_A_FOLDER(test_an_attempt_that_never_began),
         IN_A_FOLDER(test_ids_are_never_reused),
         IN_A_FOLDER(test_what_is_rolled_back_was_never_there),
         IN_A_FOLDER(test_queue_order),
