@@ -26,7 +26,7 @@ HARDEN := -pie -Wl,-z,relro,-z,now
 CORE := $(sort $(wildcard core/*.c))
 SERVER := $(sort $(filter-out server/main.c,$(wildcard server/*.c)))
 GENERATED := $(BUILD)/migrations.c $(BUILD)/openapi_text.c $(BUILD)/web_assets.c
-SOURCES := $(CORE) $(sort $(wildcard server/*.c tests/*.c))
+SOURCES := $(CORE) $(sort $(wildcard server/*.c tests/*.c tests/bench/*.c))
 HEADERS := $(sort $(wildcard core/*.h server/*.h tests/*.h))
 
 TESTS := $(patsubst tests/%.c,%,$(sort $(wildcard tests/test_*.c)))
@@ -46,6 +46,7 @@ help:
 	@echo 'make run           install what is missing, build, start the server, measure Fashion-MNIST, print the table'
 	@echo 'make test          install what is missing, lint, run all tests'
 	@echo 'make bench         time training steps beside the peer of ../shared, where it is, and print the ratios'
+	@echo 'make test-faults   interruptions, crashes, power cuts, full disks; FAULTS=long for the full figures'
 	@echo 'make lint          formatter, clang-tidy, cppcheck, types of the dashboard, rules of the house'
 	@echo 'make format        let clang-format and prettier write'
 	@echo 'make install       to PREFIX ($(PREFIX)), below DESTDIR; make uninstall takes it away'
@@ -93,6 +94,11 @@ $(BUILD)/tests/%-tsan: $(BUILD)/tsan/tests/%.o $(BUILD)/tsan/tests/support.o $(c
 	@mkdir -p $(@D)
 	$(call say,LD)
 	$(Q)$(CC) $(THREAD_SANITIZE) -o $@ $^ $(LIBS) -lcmocka
+# Preloaded into the program as it is released.
+$(BUILD)/tests/failing_calls.so: tests/failing_calls.c
+	@mkdir -p $(@D)
+	$(call say,LD)
+	$(Q)$(CC) $(CFLAGS_ALL) -O1 -g -fPIC -shared -o $@ $<
 $(BUILD)/tests/test_powercut: $(BUILD)/asan/tests/powercut_vfs.o
 $(BUILD)/tests/%: $(BUILD)/asan/tests/%.o $(BUILD)/asan/tests/support.o $(call objects,asan)
 	@mkdir -p $(@D)
@@ -129,7 +135,13 @@ test: dependencies
 	@$(MAKE) --no-print-directory lint
 	@$(MAKE) --no-print-directory test-programs $(BUILD)/plumbline $(BUILD)/plumbline-asan
 	@bash tests/run.sh $(TEST_PROGRAMS)
-test-programs: $(TEST_PROGRAMS)
+test-programs: $(TEST_PROGRAMS) $(BUILD)/tests/failing_calls.so
+
+# Interruptions, crashes, power cuts, full disks, failing calls: those of `make test`, or by FAULTS=long the full figures.
+FAULT_PROGRAMS := $(addprefix $(BUILD)/tests/,test_resume test_control test_backup test_powercut)
+test-faults: dependencies
+	@$(MAKE) --no-print-directory $(FAULT_PROGRAMS) $(BUILD)/tests/failing_calls.so $(BUILD)/plumbline $(BUILD)/plumbline-asan
+	@SUITES=faults FAULTS=$(FAULTS) bash tests/run.sh $(FAULT_PROGRAMS)
 
 bench: dependencies
 	@$(MAKE) --no-print-directory $(BUILD)/bench_plumbline

@@ -20,8 +20,11 @@ static void problem_layer_type(struct problem_list *problems, const char *pointe
 static json_t *without(const json_t *object, const char *key)
 {
     json_t *copy = json_copy((json_t *)object);
-    if (copy)
-        json_object_del(copy, key);
+    if (json_object_size(copy) != json_object_size(object)) { /* a copy that lacks memory lacks members */
+        json_decref(copy);
+        return NULL;
+    }
+    json_object_del(copy, key);
     return copy;
 }
 

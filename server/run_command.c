@@ -12,6 +12,7 @@
 #include "server/memory_limit.h"
 #include "server/run_file.h"
 #include "server/run_job.h"
+#include "server/run_migrate.h"
 #include "server/run_report.h"
 #include "server/spec_load.h"
 #include "server/worker.h"
@@ -70,6 +71,8 @@ static enum status check_out(const char *path, bool overwrite, struct error *err
         return STATUS_OK;
     attribute_cleanup(cleanup_run_reader) struct run_reader *reader = NULL;
     attribute_cleanup(cleanup_json) json_t *run = NULL;
+    struct migration_report migration = {0};
+    run_file_bring_up(path, &migration);
     enum status status = run_reader_open(path, &reader, err);
     if (status == STATUS_NOT_FOUND) /* an empty file, or one whose first attempt got no further */
         return STATUS_OK;

@@ -86,6 +86,8 @@ static enum status read_spec(struct spec **ret_spec, struct error *err)
 {
     json_error_t fault;
     attribute_cleanup(cleanup_json) json_t *json = json_loadf(stdin, JSON_REJECT_DUPLICATES, &fault);
+    if (!json && fault.line < 0)
+        return error_no_memory(err);
     if (!json)
         return error_set(err, STATUS_INVALID, "the spec on standard input, line %d column %d: %s", fault.line,
                          fault.column, fault.text);

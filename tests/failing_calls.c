@@ -1,7 +1,7 @@
 /*
  * A library to preload (LD_PRELOAD) that makes one call of the system or the allocator fail: the n-th of a kind.
  *
- *   FAIL_CALL    "malloc" (with calloc, realloc, …), "write" (with pwrite, writev), "sync" (fsync, fdatasync) or "open"
+ *   FAIL_CALL    "malloc" (with calloc, realloc, …), "write" (with pwrite, writev; to files), "sync" (fsync, fdatasync) or "open"
  *   FAIL_AT      which one, from 1; 0 counts only
  *   FAIL_COUNTS  a file into which the number of calls of the four kinds is written at the end of the process
  *   FAIL_ONLY    a text that the process's arguments must contain, so that of several processes one is meant
@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -143,6 +144,13 @@ int posix_memalign(void **memory, size_t alignment, size_t size)
 
 /* --- the system -------------------------------------------------------------------------------------------------- */
 
+/* What a full or broken disk does not take; pipes, sockets and eventfds are not meant. */
+static bool write_fails(int fd, const void *caller)
+{
+    struct stat info;
+    return fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && fails(KIND_WRITE, caller);
+}
+
 static int system_fails(void)
 {
     errno = EIO;
@@ -151,22 +159,22 @@ static int system_fails(void)
 
 ssize_t write(int fd, const void *bytes, size_t size)
 {
-    return fails(KIND_WRITE, CALLER) ? system_fails() : syscall(SYS_write, fd, bytes, size);
+    return write_fails(fd, CALLER) ? system_fails() : syscall(SYS_write, fd, bytes, size);
 }
 
 ssize_t pwrite(int fd, const void *bytes, size_t size, off_t offset)
 {
-    return fails(KIND_WRITE, CALLER) ? system_fails() : syscall(SYS_pwrite64, fd, bytes, size, offset);
+    return write_fails(fd, CALLER) ? system_fails() : syscall(SYS_pwrite64, fd, bytes, size, offset);
 }
 
 ssize_t pwrite64(int fd, const void *bytes, size_t size, off64_t offset)
 {
-    return fails(KIND_WRITE, CALLER) ? system_fails() : syscall(SYS_pwrite64, fd, bytes, size, offset);
+    return write_fails(fd, CALLER) ? system_fails() : syscall(SYS_pwrite64, fd, bytes, size, offset);
 }
 
 ssize_t writev(int fd, const struct iovec *parts, int count)
 {
-    return fails(KIND_WRITE, CALLER) ? system_fails() : syscall(SYS_writev, fd, parts, count);
+    return write_fails(fd, CALLER) ? system_fails() : syscall(SYS_writev, fd, parts, count);
 }
 
 int fsync(int fd)
