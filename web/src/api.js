@@ -1,6 +1,10 @@
 /**
  * The one client of the REST API.
  */
+import { signal } from "@preact/signals-core";
+
+/** The server wants to know who asks. */
+export const locked = signal(false);
 
 /**
  * @typedef {"queued" | "running" | "paused" | "finished" | "failed" | "diverged" | "cancelled"} State
@@ -92,6 +96,7 @@ export async function request(path, options = {}) {
         if (error instanceof DOMException && error.name === "AbortError") throw error;
         throw new Problem("The server’s answer broke off.", { status: answer.status });
     }
+    if (answer.status === 401 && path !== "/login") locked.value = true;
     if (!answer.ok) throw new Problem(json.detail || json.title || answer.statusText, json);
     return json;
 }
