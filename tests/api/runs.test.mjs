@@ -192,7 +192,7 @@ describe("what was measured", () => {
             0,
         );
         assert.deepEqual([cells, density.count], [4 * 32, 4 * 32]);
-        const cosine = await api(daemon.base, `${path}/density?site=3.dense&x=cosine&y=interference&step=1`);
+        const cosine = await api(daemon.base, `${path}/density?site=3.dense&x=cosine&y=relative_interference&step=1`);
         assert.deepEqual([cosine.x_bins.kind, cosine.count], ["linear", 32]);
         assert.equal((await ask(daemon.base, `${path}/density?site=1.dense&x=scale&y=scale`)).status, 400);
         const batch = await pages(`${path}/batch?site=1.dense`);
@@ -515,6 +515,18 @@ describe("a run's file", () => {
         const tmp = join(other.data, "tmp");
         assert.deepEqual(existsSync(tmp) ? readdirSync(tmp) : [], []);
         rmSync(folder, { recursive: true, force: true });
+    });
+
+    test("that waits for its migration is not read: try again, says the answer", async () => {
+        const { id } = await finishedJob(daemon.base, vectorSpec({ epochs: 1 }));
+        const path = join(daemon.data, "runs", `${id}.db`);
+        const version = sqlite(path, "PRAGMA user_version");
+        execFileSync("sqlite3", [path, "PRAGMA user_version = 1"]);
+        const { status, headers, json } = await ask(daemon.base, `/jobs/${id}/metrics`);
+        assert.deepEqual([status, json.code, headers.get("retry-after")], [503, "busy", "1"]);
+        assert.match(json.detail, /migrate/);
+        execFileSync("sqlite3", [path, `PRAGMA user_version = ${version}`]);
+        assert.equal((await ask(daemon.base, `/jobs/${id}/metrics`)).status, 200);
     });
 
     test("that is larger than allowed is refused", async () => {
