@@ -64,12 +64,12 @@ except ImportError:
 matplotlib.use("Agg")  # leave this out in a notebook
 import matplotlib.pyplot as plt
 
-figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4))
+figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
 for v, variant in enumerate(VARIANTS):
     left.errorbar(BATCHES, mean[v], yerr=sd[v], marker="o", capsize=3, label=variant)
     one = of_first & (rows["job"] == ids.reshape(2, 2, 3)[v, 1, 0])  # batches of 64, seed 1
     right.plot(rows["step"][one], rows["q50"][one], label=variant)
-left.set(xlabel="batch size", ylabel="test accuracy (mean, sd)", xscale="log")
+left.set(xlabel="batch size", ylabel="test accuracy (mean, sd)", xticks=BATCHES)
 right.set(xlabel="step", ylabel="median scale at 1.dense", xscale="log", yscale="log")
 left.legend()
 figure.savefig("grid.png")
