@@ -7,11 +7,13 @@ BUILD := build
 CC := gcc
 NODE := node
 SHELL := /bin/bash
+# What people call builds on all cores, however it is called.
+JOBS := $(shell nproc)
 # `make V=1` shows the whole commands.
 Q := $(if $(V),,@)
 say = $(if $(V),@:,@echo '  $(1)  '$@)
 
-LIBRARIES := libmicrohttpd jansson sqlite3 openblas libsodium zlib libpng
+LIBRARIES := libmicrohttpd jansson sqlite3 openblas libsodium zlib libpng libcurl
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wwrite-strings \
     -Wformat=2 -Wundef -Wvla -Wno-overlength-strings
 # -fno-trapping-math and -fno-math-errno keep every value; they only let loops of compares and square roots vectorise.
@@ -26,7 +28,7 @@ HARDEN := -pie -Wl,-z,relro,-z,now
 CORE := $(sort $(wildcard core/*.c))
 SERVER := $(sort $(filter-out server/main.c,$(wildcard server/*.c)))
 GENERATED := $(BUILD)/migrations.c $(BUILD)/openapi_text.c $(BUILD)/web_assets.c
-SOURCES := $(CORE) $(sort $(wildcard server/*.c tests/*.c))
+SOURCES := $(CORE) $(sort $(wildcard server/*.c tests/*.c tests/bench/*.c))
 HEADERS := $(sort $(wildcard core/*.h server/*.h tests/*.h))
 
 TESTS := $(patsubst tests/%.c,%,$(sort $(wildcard tests/test_*.c)))
@@ -128,23 +130,23 @@ web/node_modules/.package-lock.json: web/package-lock.json
 # ---------------------------------------------------------------- what people do
 
 run: dependencies
-	@$(MAKE) --no-print-directory $(BUILD)/plumbline
+	@$(MAKE) -j$(JOBS) --no-print-directory $(BUILD)/plumbline
 	@$(NODE) web/demo.mjs $(BUILD)/plumbline
 
 test: dependencies
-	@$(MAKE) --no-print-directory lint
-	@$(MAKE) --no-print-directory test-programs $(BUILD)/plumbline $(BUILD)/plumbline-asan
+	@$(MAKE) -j$(JOBS) --no-print-directory lint
+	@$(MAKE) -j$(JOBS) --no-print-directory test-programs $(BUILD)/plumbline $(BUILD)/plumbline-asan
 	@bash tests/run.sh $(TEST_PROGRAMS)
 test-programs: $(TEST_PROGRAMS) $(BUILD)/tests/failing_calls.so
 
 # Interruptions, crashes, power cuts, full disks, failing calls: those of `make test`, or by FAULTS=long the full figures.
 FAULT_PROGRAMS := $(addprefix $(BUILD)/tests/,test_resume test_control test_backup test_powercut)
 test-faults: dependencies
-	@$(MAKE) --no-print-directory $(FAULT_PROGRAMS) $(BUILD)/tests/failing_calls.so $(BUILD)/plumbline $(BUILD)/plumbline-asan
+	@$(MAKE) -j$(JOBS) --no-print-directory $(FAULT_PROGRAMS) $(BUILD)/tests/failing_calls.so $(BUILD)/plumbline $(BUILD)/plumbline-asan
 	@SUITES=faults FAULTS=$(FAULTS) bash tests/run.sh $(FAULT_PROGRAMS)
 
 bench: dependencies
-	@$(MAKE) --no-print-directory $(BUILD)/bench_plumbline
+	@$(MAKE) -j$(JOBS) --no-print-directory $(BUILD)/bench_plumbline
 	@$(NODE) tests/bench/bench.mjs $(BUILD)/bench_plumbline
 
 lint: $(GENERATED)

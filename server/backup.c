@@ -121,10 +121,10 @@ static enum status copy_run(struct backup *b, int64_t job, struct error *err)
         b->report.sealed += sealed;
         b->report.live += !sealed;
         b->report.bytes += size_of(to);
+        return STATUS_OK;
     }
     if (status != STATUS_NOT_FOUND && status != STATUS_CORRUPT)
         return error_prefix(err, status, "job %" PRId64 ": ", job);
-    unlink(to);
     b->report.missing++;
     return STATUS_OK;
 }

@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include "core/file_util.h"
-#include "server/arguments.h"
 #include "server/commands.h"
 #include "server/data_lock.h"
 #include "server/data_paths.h"
@@ -12,23 +11,16 @@
 #include "server/sqlite_util.h"
 #include "server/store.h"
 
-static const char help[] =
-    "Usage: plumbline migrate [--data DIR] [--json]\n"
-    "       plumbline migrate [--json] RUN.db...\n"
-    "\n"
-    "Brings the catalog and the run files of a data directory to this version's schema, as the server does by itself\n"
-    "when it starts. No server may run. An older program cannot read the files afterwards: make a backup first.\n"
-    "With RUN.db, the run files that are named, wherever they are.\n"
-    "\n"
-    "  --data DIR  the data directory (default: $PLUMBLINE_DATA, $XDG_DATA_HOME/plumbline or "
-    "~/.local/share/plumbline)\n"
-    "  --json      print one line of JSON: files, migrated, busy, failed\n"
-    "  --help      this text\n";
-
 struct options {
     const char *data;
-    bool json, help;
-    bool named; /* run files */
+    bool json;
+};
+
+static const struct argument arguments[] = {
+    DATA_ARGUMENT(struct options, data),
+    {"json", ARGUMENT_SWITCH, offsetof(struct options, json),
+     .help = "print one line of JSON: files, migrated, busy, failed"},
+    {0},
 };
 
 /* Opening the catalog migrates it. */
@@ -53,49 +45,53 @@ static void migrate_named(const struct text_list *paths, struct migration_report
         run_file_bring_up(paths->items[i], ret_report);
 }
 
-static int print_report(const struct options *o, const struct migration_report *r)
+static int print_report(bool json, bool named, const struct migration_report *r)
 {
-    const char *what = o->named ? "" : "the catalog, and ";
-    int written = o->json ? printf("{\"files\":%zu,\"migrated\":%zu,\"busy\":%zu,\"failed\":%zu}\n", r->files,
-                                   r->migrated, r->busy, r->failed)
-                          : printf("%s%zu of %zu run files were brought to this version; %zu failed\n", what,
-                                   r->migrated, r->files, r->failed);
+    const char *what = named ? "" : "the catalog, and ";
+    int written = json ? printf("{\"files\":%zu,\"migrated\":%zu,\"busy\":%zu,\"failed\":%zu}\n", r->files, r->migrated,
+                                r->busy, r->failed)
+                       : printf("%s%zu of %zu run files were brought to this version; %zu failed\n", what, r->migrated,
+                                r->files, r->failed);
     return written < 0 || fflush(stdout) != 0 || r->failed > 0 ? 1 : 0;
 }
 
-static int migrate_asked(struct options *o, const struct text_list *paths)
+static int migrate_asked(const struct options *o, const struct text_list *paths)
 {
     attribute_cleanup(cleanup_free) char *fallback = NULL;
     struct migration_report report = {0};
     struct error err = {""};
-    o->named = paths->count > 0;
-    enum status status = o->data || o->named ? STATUS_OK : data_default(&fallback, &err);
-    if (o->named)
+    bool named = paths->count > 0;
+    enum status status = o->data || named ? STATUS_OK : data_default(&fallback, &err);
+    if (named)
         migrate_named(paths, &report);
     else if (status == STATUS_OK)
         status = migrate_all(o->data ? o->data : fallback, &report, &err);
     if (status == STATUS_OK)
-        return print_report(o, &report);
+        return print_report(o->json, named, &report);
     fprintf(stderr, "plumbline migrate: %s\n", err.text);
     return 1;
 }
 
-int command_migrate(int argc, char **argv)
+static int run(const void *options, const struct text_list *operands)
 {
-    struct options o = {0};
-    struct text_list operands = {0};
-    struct error err;
-    const struct argument table[] = {
-        {"data", ARGUMENT_TEXT, &o.data}, {"json", ARGUMENT_SWITCH, &o.json}, {"help", ARGUMENT_SWITCH, &o.help}, {0}};
-    int code = 2;
-    if (arguments_read(argc, argv, table, &operands, &err) != STATUS_OK)
-        fprintf(stderr, "plumbline migrate: %s (see plumbline migrate --help)\n", err.text);
-    else if (o.help)
-        code = fputs(help, stdout) < 0;
-    else if (operands.count > 0 && o.data)
-        fprintf(stderr, "plumbline migrate: takes a data directory or run files, not both\n\n%s", help);
-    else
-        code = migrate_asked(&o, &operands);
-    text_list_clear(&operands);
-    return code;
+    const struct options *o = options;
+    if (operands->count > 0 && o->data)
+        return command_misused(&migrate_command, "takes a data directory or run files, not both");
+    return migrate_asked(o, operands);
 }
+
+const struct command migrate_command = {
+    .name = "migrate",
+    .operands = "[RUN.db...]",
+    .summary = "bring a data directory to this version's schema",
+    .description =
+        "Brings the catalog and the run files of a data directory to this version's schema, as the server does by "
+        "itself when it starts. No server may run. An older program cannot read the files afterwards: make a backup "
+        "first.\n\nWith RUN.db, the run files that are named, wherever they are.",
+    .failure = "a file could not be brought up",
+    .arguments = arguments,
+    .options_size = sizeof(struct options),
+    .most = SIZE_MAX,
+    .operand_kind = OPERAND_FILE,
+    .run = run,
+};

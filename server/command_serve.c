@@ -23,16 +23,6 @@
 #include "server/settings.h"
 #include "server/worker.h"
 
-static const char intro[] =
-    "Usage: plumbline serve [--listen 127.0.0.1:8420] [--data DIR] [--workers N] [--datasets DIR]...\n"
-    "\n"
-    "Starts the server: REST API and dashboard on one port, a pool of workers that train the jobs. It runs until "
-    "Ctrl-C\n"
-    "or SIGTERM; jobs that run then go on at the next start.\n"
-    "\n"
-    "Settings, from flags, then the environment, then a configuration file:\n"
-    "\n";
-
 /* What was started. */
 struct daemon {
     int lock;
@@ -171,17 +161,26 @@ static int serve(const struct settings *settings)
     return status == STATUS_OK ? 0 : 1;
 }
 
-int command_serve(int argc, char **argv)
+static int run(const void *options, const struct text_list *operands)
 {
     struct settings settings = {0};
     struct error err = {""};
-    if (settings_read(argc, argv, &settings, &err) != STATUS_OK) {
-        fprintf(stderr, "plumbline serve: %s (see plumbline serve --help)\n", err.text);
-        return 2;
-    }
-    if (settings.help)
-        return fputs(intro, stdout) < 0 || settings_print_help() != 0;
+    (void)operands;
+    if (settings_read(options, &settings, &err) != STATUS_OK)
+        return command_misused(&serve_command, "%s", err.text);
     int code = serve(&settings);
     settings_clear(&settings);
     return code;
 }
+
+const struct command serve_command = {
+    .name = "serve",
+    .summary = "start the server: REST API, dashboard, worker pool",
+    .description = "Starts the server: REST API and dashboard on one port, a pool of workers that train the jobs. It "
+                   "runs until Ctrl-C or SIGTERM; jobs that run then go on at the next start.\n\n"
+                   "Settings come from flags, then the environment, then the configuration file.",
+    .failure = "it could not start",
+    .make_arguments = settings_arguments,
+    .options_size = sizeof(struct setting_flags),
+    .run = run,
+};

@@ -21,7 +21,7 @@ static void operation_id(const struct route *route, char text[128])
     for (const char *at = pattern; *at && used < 127; at++) {
         if (isalnum((unsigned char)*at))
             text[used++] = *at;
-        else if (text[used - 1] != '_' && *at != '}')
+        else if (used > 0 && text[used - 1] != '_' && *at != '}')
             text[used++] = '_';
     }
     text[used] = '\0';
@@ -32,9 +32,29 @@ static json_t *schema_reference(const char *name)
     return json_pack("{s:s+}", "$ref", "#/components/schemas/", name);
 }
 
-static json_t *response(const char *description, const char *media, json_t *schema)
+static json_t *schema_of(const char *name)
 {
-    return json_pack("{s:s, s:{s:{s:o}}}", "description", description, "content", media, "schema", schema);
+    return name ? schema_reference(name) : json_pack("{s:s}", "type", "string");
+}
+
+/* `media` may be several, by commas. */
+static json_t *content_json(const char *media, const char *schema)
+{
+    json_t *content = json_object();
+    while (content && *media) {
+        size_t length = strcspn(media, ",");
+        if (json_object_setn_new(content, media, length, json_pack("{s:o}", "schema", schema_of(schema))) != 0) {
+            json_decref(content);
+            return NULL;
+        }
+        media += length + strspn(media + length, ", ");
+    }
+    return content;
+}
+
+static json_t *response(const char *description, const char *media, const char *schema)
+{
+    return json_pack("{s:s, s:o}", "description", description, "content", content_json(media, schema));
 }
 
 /* --- parameters ---------------------------------------------------------------------------------------------- */
@@ -91,14 +111,14 @@ static enum status parameter_schema(const struct option *option, json_t **ret_sc
     return status;
 }
 
-static enum status add_query(json_t *parameters, const struct option *option, struct error *err)
+static enum status add_parameter(json_t *parameters, const struct option *option, const char *in, struct error *err)
 {
     json_t *schema = NULL;
     enum status status = parameter_schema(option, &schema, err);
     if (status != STATUS_OK)
         return status;
     bool list = option->kind == OPTION_STRINGS || option->kind == OPTION_INTEGERS;
-    json_t *parameter = json_pack("{s:s, s:s, s:b, s:s, s:o}", "name", option->name, "in", "query", "required",
+    json_t *parameter = json_pack("{s:s, s:s, s:b, s:s, s:o}", "name", option->name, "in", in, "required",
                                   option->fallback == NULL, "description", option->help, "schema", schema);
     if (parameter && list)
         json_object_set_new(parameter, "explode", json_false());
@@ -123,29 +143,76 @@ static enum status add_path(json_t *parameters, const char *pattern, struct erro
 
 /* --- operations ---------------------------------------------------------------------------------------------- */
 
-static const char *good_status(const struct route *route)
+/*
+ * The refusals that the table implies. Of any request: one that is malformed or has a wrong parameter (400), that comes
+ * from another site's page (403), that comes while the server stops (503). Others are left to "default".
+ */
+static bool refuses(const struct route *route, int http)
 {
-    bool makes = strcmp(route->method, "POST") == 0 &&
-                 (route->handle == handle_jobs_submit || route->handle == handle_studies_submit ||
-                  route->handle == handle_views_save || route->handle == handle_token_create ||
-                  route->handle == handle_import || strstr(route->pattern, "/retry") != NULL);
-    return makes && strncmp(route->pattern, "/api/v1/jobs:", 13) != 0 ? "201" : "200";
+    bool reads = strcmp(route->method, "GET") == 0;
+    for (size_t i = 0; i < sizeof route->refusals / sizeof *route->refusals; i++)
+        if (route->refusals[i] == http)
+            return true;
+    switch (http) {
+    case 400:
+    case 403:
+    case 503:
+        return true;
+    case 401:
+        return !route->open;
+    case 404:
+        return strchr(route->pattern, '{') != NULL;
+    case 413:
+    case 415:
+        return !reads;
+    case 422:
+        return route->body || route->upload;
+    case 507:
+        return !reads && !route->open;
+    default:
+        return false;
+    }
+}
+
+static enum status add_refusals(json_t *responses, const struct route *route, struct error *err)
+{
+    static const int all[] = {400, 401, 403, 404, 409, 412, 413, 415, 422, 503, 507};
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < sizeof all / sizeof *all && status == STATUS_OK; i++) {
+        char code[16];
+        snprintf(code, sizeof code, "%d", all[i]);
+        if (refuses(route, all[i]))
+            status = json_put(responses, code, json_pack("{s:s+}", "$ref", "#/components/responses/", code), err);
+    }
+    return status == STATUS_OK
+               ? json_put(responses, "default", json_pack("{s:s}", "$ref", "#/components/responses/Problem"), err)
+               : status;
 }
 
 static enum status add_responses(json_t *operation, const struct route *route, struct error *err)
 {
-    json_t *schema = route->answer ? schema_reference(route->answer) : json_pack("{s:s}", "type", "string");
     const char *media = route->media ? route->media : "application/json";
-    json_t *responses = json_pack("{s:o, s:{s:s}}", good_status(route), response("What was asked for.", media, schema),
-                                  "default", "$ref", "#/components/responses/Problem");
+    json_t *responses = json_object();
+    char success[16];
+    snprintf(success, sizeof success, "%d", route->success ? route->success : 200);
     enum status status = json_put(operation, "responses", responses, err);
-    /* Of a spec that is only checked, and of a key that came before. */
-    if (status == STATUS_OK && (route->handle == handle_jobs_submit || route->handle == handle_studies_submit))
-        status = json_put(responses, "200",
-                          response("Nothing was started: the spec was only checked, or the same request came before.",
-                                   media, schema_reference("Checked")),
-                          err);
-    return status;
+    if (status == STATUS_OK && route->unmade)
+        status = json_put(
+            responses, "200",
+            response("Nothing was made: it was only checked, or the same request came before.", media, route->unmade),
+            err);
+    if (status == STATUS_OK)
+        status = json_put(
+            responses, success,
+            response(route->success == 201 ? "What was made." : "What was asked for.", media, route->answer), err);
+    return status == STATUS_OK ? add_refusals(responses, route, err) : status;
+}
+
+/* The role that a token must have, by either way to show it; where the server asks nobody, none need be shown. */
+static json_t *security_json(const struct route *route)
+{
+    const char *role = token_role_name(route->role);
+    return route->open ? json_array() : json_pack("[{s:[s]}, {s:[s]}, {}]", "bearer", role, "cookie", role);
 }
 
 static enum status make_operation(const struct route *route, json_t **ret_operation, struct error *err)
@@ -157,17 +224,19 @@ static enum status make_operation(const struct route *route, json_t **ret_operat
     attribute_cleanup(cleanup_json) json_t *parameters = json_array();
     enum status status = operation && parameters ? add_path(parameters, route->pattern, err) : error_no_memory(err);
     for (const struct option *o = route->parameters; status == STATUS_OK && o && o->name; o++)
-        status = add_query(parameters, o, err);
+        status = add_parameter(parameters, o, "query", err);
+    for (const struct option *o = route->headers; status == STATUS_OK && o && o->name; o++)
+        status = add_parameter(parameters, o, "header", err);
     if (status == STATUS_OK && json_array_size(parameters) > 0)
         status = json_put(operation, "parameters", json_incref(parameters), err);
     if (status == STATUS_OK && (route->body || route->upload))
-        status = json_put(operation, "requestBody",
-                          json_pack("{s:b, s:{s:{s:o}}}", "required", 1, "content",
-                                    route->upload ? "application/vnd.sqlite3" : "application/json", "schema",
-                                    route->body ? schema_reference(route->body) : json_pack("{s:s}", "type", "string")),
-                          err);
-    if (status == STATUS_OK && route->open)
-        status = json_put(operation, "security", json_array(), err);
+        status = json_put(
+            operation, "requestBody",
+            json_pack("{s:b, s:o}", "required", 1, "content",
+                      content_json(route->upload ? "application/vnd.sqlite3" : "application/json", route->body)),
+            err);
+    if (status == STATUS_OK)
+        status = json_put(operation, "security", security_json(route), err);
     if (status == STATUS_OK)
         status = add_responses(operation, route, err);
     if (status == STATUS_OK)

@@ -5,25 +5,48 @@
 
 #define API "/api/v1"
 
+static const struct option submit_headers[] = {
+    {.name = "Idempotency-Key",
+     .kind = OPTION_STRING,
+     .fallback = "null",
+     .help = "the same request sent again with the same key makes no second job; kept for a day"},
+    OPTION_END,
+};
+static const struct option patch_headers[] = {
+    {.name = "If-Match",
+     .kind = OPTION_STRING,
+     .fallback = "null",
+     .help = "the ETag that the job had when it was read; where it has another now, nothing is changed"},
+    OPTION_END,
+};
+static const struct option events_headers[] = {
+    {.name = "Last-Event-ID",
+     .kind = OPTION_STRING,
+     .fallback = "null",
+     .help = "the newest event that is known: those after it come first"},
+    OPTION_END,
+};
+
 const struct route routes[] = {
     {"POST", API "/jobs", handle_jobs_submit, .role = ROLE_SUBMITTER, .parameters = submit_parameters, .body = "Spec",
-     .answer = "Job", .summary = "Submit a job"},
+     .answer = "Job", .summary = "Submit a job", .success = 201, .unmade = "CheckedJob", .headers = submit_headers,
+     .refusals = {409}},
     {"GET", API "/jobs", handle_jobs_list, .parameters = list_parameters, .answer = "JobPage", .summary = "List jobs"},
     {"GET", API "/jobs/{id}", handle_job, .answer = "Job", .summary = "One job"},
     {"PATCH", API "/jobs/{id}", handle_job_patch, .role = ROLE_SUBMITTER, .body = "JobPatch", .answer = "Job",
-     .summary = "Change a job's name, note, tags or priority"},
+     .summary = "Change a job's name, note, tags or priority", .headers = patch_headers, .refusals = {412}},
     {"DELETE", API "/jobs/{id}", handle_job_delete, .role = ROLE_SUBMITTER, .parameters = delete_parameters,
-     .answer = "Deleted", .summary = "Move a job to the trash, or delete it for good"},
+     .answer = "DeletedJob", .summary = "Move a job to the trash, or delete it for good", .refusals = {409}},
     {"POST", API "/jobs/{id}/cancel", handle_job_action, .role = ROLE_SUBMITTER, .answer = "Job",
-     .summary = "Cancel a job"},
+     .summary = "Cancel a job", .refusals = {409}},
     {"POST", API "/jobs/{id}/pause", handle_job_action, .role = ROLE_SUBMITTER, .answer = "Job",
-     .summary = "Pause a job at a checkpoint"},
+     .summary = "Pause a job at a checkpoint", .refusals = {409}},
     {"POST", API "/jobs/{id}/resume", handle_job_action, .role = ROLE_SUBMITTER, .answer = "Job",
-     .summary = "Put a paused job back into the queue"},
+     .summary = "Put a paused job back into the queue", .refusals = {409}},
     {"POST", API "/jobs/{id}/retry", handle_job_action, .role = ROLE_SUBMITTER, .answer = "Job",
-     .summary = "Submit a job that has ended again"},
+     .summary = "Submit a job that has ended again", .success = 201, .refusals = {409}},
     {"POST", API "/jobs/{id}/restore", handle_job_action, .role = ROLE_SUBMITTER, .answer = "Job",
-     .summary = "Take a job out of the trash"},
+     .summary = "Take a job out of the trash", .refusals = {409}},
     {"POST", API "/jobs:cancel", handle_jobs_action, .role = ROLE_SUBMITTER, .body = "JobSelection",
      .answer = "Outcomes", .summary = "Cancel many jobs"},
     {"POST", API "/jobs:pause", handle_jobs_action, .role = ROLE_SUBMITTER, .body = "JobSelection",
@@ -48,7 +71,7 @@ const struct route routes[] = {
      .answer = "HistogramPage", .summary = "The same with histograms"},
     {"GET", API "/jobs/{id}/divergence/density", handle_density, .parameters = density_parameters, .answer = "Density",
      .summary = "Counts of samples by two columns"},
-    {"GET", API "/jobs/{id}/divergence/batch", handle_batch, .parameters = batch_parameters, .answer = "BatchItems",
+    {"GET", API "/jobs/{id}/divergence/batch", handle_batch, .parameters = batch_parameters, .answer = "BatchPage",
      .summary = "Figures of the whole batch by site and step"},
     {"GET", API "/jobs/{id}/divergence/sites", handle_sites, .answer = "Sites",
      .summary = "The sites of a run and its probed steps"},
@@ -60,18 +83,21 @@ const struct route routes[] = {
      .summary = "One sample over all steps and sites"},
     {"GET", API "/jobs/{id}/log", handle_log, .parameters = log_parameters, .answer = "LogItems",
      .summary = "Log lines of a run"},
-    {"GET", API "/jobs/{id}/export", handle_export, .parameters = export_parameters, .media = "*/*",
+    {"GET", API "/jobs/{id}/export", handle_export, .parameters = export_parameters,
+     .media = "text/csv, application/x-ndjson, application/zip, application/octet-stream",
      .summary = "A run as a table"},
     {"GET", API "/jobs/{id}/weights.safetensors", handle_weights, .media = "application/octet-stream",
      .summary = "The final weights"},
     {"GET", API "/jobs/{id}/run.sqlite", handle_run_sqlite, .media = "application/vnd.sqlite3",
-     .summary = "The run's database, of one moment"},
-    {"GET", API "/export", handle_export_many, .parameters = export_many_parameters, .media = "*/*",
+     .summary = "The run's database, of one moment", .refusals = {507}},
+    {"GET", API "/export", handle_export_many, .parameters = export_many_parameters,
+     .media = "text/csv, application/x-ndjson, application/zip, application/octet-stream",
      .summary = "Several runs as one table"},
     {"POST", API "/import", handle_import, .role = ROLE_ADMIN, .answer = "Job",
-     .summary = "Take in a run file of another server", .upload = true},
+     .summary = "Take in a run file of another server", .upload = true, .success = 201},
     {"POST", API "/studies", handle_studies_submit, .role = ROLE_SUBMITTER, .parameters = submit_parameters,
-     .body = "StudySpec", .answer = "Study", .summary = "Submit a study: a grid of jobs"},
+     .body = "StudySpec", .answer = "Study", .summary = "Submit a study: a grid of jobs", .success = 201,
+     .unmade = "CheckedStudy"},
     {"GET", API "/studies", handle_studies, .parameters = catalog_list_parameters, .answer = "StudyPage",
      .summary = "List studies"},
     {"GET", API "/studies/{id}", handle_study, .answer = "Study", .summary = "One study"},
@@ -86,23 +112,23 @@ const struct route routes[] = {
     {"GET", API "/views", handle_views, .parameters = catalog_list_parameters, .answer = "ViewPage",
      .summary = "List saved views"},
     {"POST", API "/views", handle_views_save, .role = ROLE_SUBMITTER, .body = "ViewBody", .answer = "View",
-     .summary = "Save a view"},
+     .summary = "Save a view", .success = 201},
     {"GET", API "/views/{view}", handle_view, .answer = "View", .summary = "One saved view"},
     {"DELETE", API "/views/{view}", handle_view_delete, .role = ROLE_SUBMITTER, .answer = "Deleted",
      .summary = "Delete a saved view"},
     {"GET", API "/tokens", handle_tokens, .role = ROLE_ADMIN, .parameters = catalog_list_parameters,
      .answer = "TokenPage", .summary = "List tokens"},
     {"POST", API "/tokens", handle_token_create, .role = ROLE_ADMIN, .body = "TokenBody", .answer = "NewToken",
-     .summary = "Make a token; it is shown this once"},
+     .summary = "Make a token; it is shown this once", .success = 201},
     {"DELETE", API "/tokens/{id}", handle_token_revoke, .role = ROLE_ADMIN, .answer = "Deleted",
      .summary = "Revoke a token"},
     {"GET", API "/session", handle_session, .answer = "Session",
      .summary = "Whether a token is wanted, and what the one shown lets do", .open = true},
     {"POST", API "/login", handle_login, .body = "Login", .answer = "Session", .summary = "Keep a token in a cookie",
-     .open = true},
+     .open = true, .refusals = {401}},
     {"POST", API "/logout", handle_logout, .answer = "Session", .summary = "Take the cookie away", .open = true},
     {"GET", API "/events", handle_events, .parameters = events_parameters, .media = "text/event-stream",
-     .summary = "What happens, live"},
+     .summary = "What happens, live", .headers = events_headers},
     {"GET", API "/queue", handle_queue, .answer = "Queue", .summary = "How many jobs are in each state"},
     {"GET", API "/datasets", handle_datasets, .answer = "DatasetPage",
      .summary = "Data sets and whether they are there"},
@@ -163,11 +189,13 @@ static bool route_fits(const struct route *route, const char *path, char capture
     return pattern_fits(route->pattern, path, captures);
 }
 
+/* A path may fit several patterns of one method: "…/samples/7.png" is also "…/samples/{index}". */
 static void add_method(char allowed[ALLOWED_SIZE], const char *method)
 {
     size_t used = strlen(allowed);
-    snprintf(allowed + used, ALLOWED_SIZE - used, "%s%s%s", used ? ", " : "", method,
-             strcmp(method, "GET") == 0 ? ", HEAD" : "");
+    if (!strstr(allowed, method))
+        snprintf(allowed + used, ALLOWED_SIZE - used, "%s%s%s", used ? ", " : "", method,
+                 strcmp(method, "GET") == 0 ? ", HEAD" : "");
 }
 
 const struct route *route_find(const char *method, const char *path, char captures[][CAPTURE_SIZE],

@@ -17,10 +17,16 @@ struct route {
     const struct option *parameters; /* of the query; NULL for none */
     const char *body;                /* the schema of the JSON body; NULL where there is none */
     const char *answer;              /* the schema of the answer; NULL for other media */
-    const char *media;               /* of the answer; NULL is application/json */
+    const char *media;               /* of the answer, by commas; NULL is application/json */
     const char *summary;
     bool open;   /* needs no token */
     bool upload; /* the body is a run file */
+
+    /* What else the document tells. */
+    int success;                  /* 0 is 200 */
+    const char *unmade;           /* the schema of a 200 beside a success of 201: nothing was made */
+    const struct option *headers; /* that the handler reads, by their names */
+    int refusals[2];              /* besides those that follow from the rest (openapi.c) */
 };
 
 /* Ends with a row without a method. */
@@ -31,6 +37,29 @@ extern const struct route routes[];
 enum { ALLOWED_SIZE = 64 };
 const struct route *route_find(const char *method, const char *path, char captures[][CAPTURE_SIZE],
                                char ret_allowed[ALLOWED_SIZE]);
+
+/* What every list takes; `order` is the JSON of its default order, "null" for the list's own. */
+#define LIST_PARAMETERS(order)                                                                                         \
+    {.name = "filter",                                                                                                 \
+     .kind = OPTION_STRING,                                                                                            \
+     .fallback = "null",                                                                                               \
+     .nullable = true,                                                                                                 \
+     .help = "which items: name LIKE '%x%' AND created_at >= '2026-01-01'"},                                           \
+        {.name = "order_by",                                                                                           \
+         .kind = OPTION_STRING,                                                                                        \
+         .fallback = order,                                                                                            \
+         .nullable = true,                                                                                             \
+         .help = "fields, each with ASC or DESC, by commas"},                                                          \
+        {.name = "max_results",                                                                                        \
+         .kind = OPTION_INTEGER,                                                                                       \
+         .fallback = "100",                                                                                            \
+         .minimum = 1,                                                                                                 \
+         .maximum = 1000,                                                                                              \
+         .help = "items of a page"},                                                                                   \
+    {                                                                                                                  \
+        .name = "page_token", .kind = OPTION_STRING, .fallback = "null", .nullable = true,                             \
+        .help = "next_page_token of the page before"                                                                   \
+    }
 
 /* A page of one of the catalog's lists, by the parameters catalog_list_parameters (route_study.c). */
 struct list;

@@ -91,8 +91,14 @@ static enum status read_ids(struct request *request, const json_t *body, int64_t
         error_set(err, STATUS_INVALID, "give either ids or a filter");
         return answer_refuse(answer, 422, "invalid_body", STATUS_INVALID);
     }
-    if (filter)
-        return scheduler_job_ids(request->service->scheduler, filter, MOST_AT_ONCE, ret_ids, ret_count, err);
+    if (filter) {
+        enum status status =
+            scheduler_job_ids(request->service->scheduler, filter, MOST_AT_ONCE, ret_ids, ret_count, err);
+        if (status != STATUS_INVALID)
+            return status;
+        problem_add(&request->problems, "/filter", "%s", err->text);
+        return answer_refuse(answer, 422, "invalid_body", status);
+    }
     int64_t *ids = calloc(count, sizeof *ids);
     if (!ids)
         return error_no_memory(err);
@@ -153,8 +159,8 @@ static const struct option patch_body[] = {
      .kind = OPTION_INTEGER,
      .fallback = "null",
      .nullable = true,
-     .minimum = -1000,
-     .maximum = 1000,
+     .minimum = -1000000,
+     .maximum = 1000000,
      .help = "higher goes first"},
     OPTION_END,
 };

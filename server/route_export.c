@@ -182,22 +182,14 @@ enum status handle_run_sqlite(struct request *request, struct answer *answer, st
 
 struct import_use {
     const struct run_import *import;
-    struct scheduler *scheduler;
-    const char *from; /* the file that came */
+    const char *data, *from; /* the data directory; the file that came */
     int64_t id;
 };
 
-/* The file is at its place before the job is in the catalog; where that fails it is taken away again. */
 static enum status insert_import(sqlite3 *db, void *context, struct error *err)
 {
     struct import_use *use = context;
-    attribute_cleanup(cleanup_free) char *place = NULL;
-    enum status status = store_job_import(db, use->import, &use->id, err);
-    if (status == STATUS_OK)
-        status = scheduler_run_path(use->scheduler, use->id, &place, err);
-    if (status == STATUS_OK && rename(use->from, place) != 0)
-        status = error_set(err, STATUS_IO, "cannot move the run to %s: %s", place, strerror(errno));
-    return status;
+    return store_run_take_in(db, use->data, use->import, use->from, &use->id, err);
 }
 
 static enum status take_in(struct request *request, const char *path, struct answer *answer, struct error *err)
@@ -206,7 +198,7 @@ static enum status take_in(struct request *request, const char *path, struct ans
     attribute_cleanup(cleanup_free) char *place = NULL;
     json_t *job = NULL;
     struct scheduler *scheduler = request->service->scheduler;
-    struct import_use use = {.import = &import, .scheduler = scheduler, .from = path};
+    struct import_use use = {.import = &import, .data = request->service->data, .from = path};
     enum status status = run_import_check(path, &import, err);
     if (status == STATUS_CORRUPT || status == STATUS_INVALID || status == STATUS_CONFLICT)
         answer_refuse(answer, 422, status == STATUS_CONFLICT ? "newer_file" : "invalid_file", status);

@@ -8,29 +8,7 @@
 #include "server/store_study.h"
 #include "server/study_statistics.h"
 
-#define LIST_PARAMETERS                                                                                                \
-    {.name = "filter",                                                                                                 \
-     .kind = OPTION_STRING,                                                                                            \
-     .fallback = "null",                                                                                               \
-     .nullable = true,                                                                                                 \
-     .help = "which items: name LIKE '%x%' AND created_at >= '2026-01-01'"},                                           \
-        {.name = "order_by",                                                                                           \
-         .kind = OPTION_STRING,                                                                                        \
-         .fallback = "null",                                                                                           \
-         .nullable = true,                                                                                             \
-         .help = "fields, each with ASC or DESC, by commas"},                                                          \
-        {.name = "max_results",                                                                                        \
-         .kind = OPTION_INTEGER,                                                                                       \
-         .fallback = "100",                                                                                            \
-         .minimum = 1,                                                                                                 \
-         .maximum = 1000,                                                                                              \
-         .help = "items of a page"},                                                                                   \
-    {                                                                                                                  \
-        .name = "page_token", .kind = OPTION_STRING, .fallback = "null", .nullable = true,                             \
-        .help = "next_page_token of the page before"                                                                   \
-    }
-
-const struct option catalog_list_parameters[] = {LIST_PARAMETERS, OPTION_END};
+const struct option catalog_list_parameters[] = {LIST_PARAMETERS("null"), OPTION_END};
 
 const struct option results_parameters[] = {
     {.name = "keys",

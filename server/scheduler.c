@@ -319,17 +319,6 @@ enum status scheduler_job(struct scheduler *scheduler, int64_t id, json_t **ret_
     return status;
 }
 
-enum status scheduler_jobs(struct scheduler *scheduler, const struct job_query *query, json_t **ret_page,
-                           struct error *err)
-{
-    sqlite3 *db = NULL;
-    enum status status = store_pool_take(scheduler->pool, &db, err);
-    if (status == STATUS_OK)
-        status = store_jobs_json(db, query, ret_page, err);
-    store_pool_give(scheduler->pool, db);
-    return status;
-}
-
 static enum status queue_json(const struct scheduler *s, const int64_t counts[JOB_STATE_COUNT], json_t **ret_queue,
                               struct error *err)
 {

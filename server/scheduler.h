@@ -137,8 +137,8 @@ enum status scheduler_write(struct scheduler *scheduler, catalog_use *change, vo
 /* Runs `read` on a read-only connection, on the caller's thread. */
 enum status scheduler_read(struct scheduler *scheduler, catalog_use *read, void *context, struct error *err);
 
-/* The jobs that a filter (filter.h) wants, ascending, those in the trash too; the caller frees *ret_ids. STATUS_INVALID
- * for a filter that is none, and for one that wants more than `most`. */
+/* The jobs that a filter (filter.h) wants, ascending, those in the trash too (a filter may leave them out: trashed_at = null);
+ * the caller frees *ret_ids. STATUS_INVALID for a filter that is none, and for one that wants more than `most`. */
 enum status scheduler_job_ids(struct scheduler *scheduler, const char *filter, size_t most, int64_t **ret_ids,
                               size_t *ret_count, struct error *err);
 
@@ -156,14 +156,14 @@ enum status scheduler_submit_study(struct scheduler *scheduler, const struct stu
 enum status scheduler_job(struct scheduler *scheduler, int64_t id, json_t **ret_job, struct error *err);
 
 struct job_query {
-    const char *state;      /* NULL: any */
-    size_t max_results;     /* 1 … 1000 */
+    const char *filter;     /* filter.h, with job_fields; NULL is all */
+    const char *order_by;   /* order.h; NULL: newest first */
+    size_t max_results;     /* at least 1 */
     const char *page_token; /* from the page before; NULL: the first */
-    bool ascending;         /* oldest first; else newest first */
     bool trashed;           /* those in the trash, and no others; else no others than those */
 };
 
-/* {"items": [jobs without `spec`'s long parts left whole], "next_page_token": text or null} */
+/* {"items": [jobs], "next_page_token": text or null}. STATUS_INVALID for a filter, order or token that is none. */
 enum status scheduler_jobs(struct scheduler *scheduler, const struct job_query *query, json_t **ret_page,
                            struct error *err);
 

@@ -1,5 +1,5 @@
 /*
- * What the catalog holds besides jobs, read and changed through the scheduler, which alone writes it.
+ * Lists of jobs, and what the catalog holds besides them, read and changed through the scheduler, which alone writes it.
  */
 #include <stdlib.h>
 
@@ -41,7 +41,32 @@ enum status scheduler_read(struct scheduler *scheduler, catalog_use *read, void 
     return status;
 }
 
-/* --- which jobs -------------------------------------------------------------------------------------------------- */
+/* --- lists of jobs -------------------------------------------------------------------------------------------------- */
+
+struct jobs_read {
+    const struct job_query *query;
+    json_t *page;
+};
+
+static enum status read_jobs(sqlite3 *db, void *context, struct error *err)
+{
+    struct jobs_read *read = context;
+    const struct list_query query = {.filter = read->query->filter,
+                                     .order_by = read->query->order_by,
+                                     .page_token = read->query->page_token,
+                                     .max_results = read->query->max_results};
+    return list_page(db, read->query->trashed ? &trash_list : &job_list, &query, &read->page, err);
+}
+
+enum status scheduler_jobs(struct scheduler *scheduler, const struct job_query *query, json_t **ret_page,
+                           struct error *err)
+{
+    struct jobs_read read = {.query = query};
+    enum status status = scheduler_read(scheduler, read_jobs, &read, err);
+    if (status == STATUS_OK)
+        *ret_page = read.page;
+    return status;
+}
 
 struct ids_read {
     const char *filter;
@@ -51,10 +76,8 @@ struct ids_read {
 
 static enum status read_ids(sqlite3 *db, void *context, struct error *err)
 {
-    /* The trash is not left out: to restore and to purge, it is filtered too. */
-    static const struct list jobs = {.name = "jobs", .from = "job", .condition = "1", .fields = job_fields};
     struct ids_read *read = context;
-    return list_ids(db, &jobs, read->filter, &read->ids, &read->count, err);
+    return list_ids(db, &all_jobs_list, read->filter, &read->ids, &read->count, err);
 }
 
 enum status scheduler_job_ids(struct scheduler *scheduler, const char *filter, size_t most, int64_t **ret_ids,

@@ -148,14 +148,19 @@ enum status store_job_trash(sqlite3 *db, int64_t id, bool trashed, struct error 
     return status;
 }
 
+/* A request that is sent again with the key that made the job then makes another. */
 enum status store_job_delete(sqlite3 *db, int64_t id, struct error *err)
 {
-    attribute_cleanup(cleanup_statement) sqlite3_stmt *changes = NULL;
-    enum status status = db_prepare(db, "DELETE FROM job_state WHERE job = ?", &changes, err);
-    if (status != STATUS_OK)
-        return status;
-    sqlite3_bind_int64(changes, 1, id);
-    status = db_run(changes, err);
+    static const char *const rows[] = {"DELETE FROM job_state WHERE job = ?", "DELETE FROM submission WHERE job = ?"};
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows && status == STATUS_OK; i++) {
+        attribute_cleanup(cleanup_statement) sqlite3_stmt *statement = NULL;
+        status = db_prepare(db, rows[i], &statement, err);
+        if (status != STATUS_OK)
+            return status;
+        sqlite3_bind_int64(statement, 1, id);
+        status = db_run(statement, err);
+    }
     return status == STATUS_OK ? update(db, "DELETE FROM job WHERE id = ?1", id, NULL, err) : status;
 }
 

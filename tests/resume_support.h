@@ -1,17 +1,7 @@
-/* What the tests of interruptions share: specs of each kind of network, workers that are killed, runs held equal. */
+/* What the tests of interruptions share: specs of each kind of network, pictures to train on, runs held equal. */
 #ifndef PLUMBLINE_TESTS_RESUME_SUPPORT_H
 #define PLUMBLINE_TESTS_RESUME_SUPPORT_H
 
-#include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
-#include <spawn.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
-
-#include "server/clock.h"
-#include "server/json_util.h"
-#include "server/worker.h"
 #include "tests/store_support.h"
 
 /* How often a fault is tried: what every `make test` has time for, or with FAULTS=long the full figure. */
@@ -36,19 +26,14 @@ static inline json_t *resume_spec(enum network_kind kind, int epochs)
                      "\"layers\":[{\"type\":\"attention\",\"heads\":2}]},{\"type\":\"mean-tokens\"},{\"type\":"
                      "\"dense\",\"units\":3}]",
     };
-    static const char *const optimisers[KIND_COUNT] = {
-        [KIND_MLP] = "{\"learning_rate\":0.02,\"momentum\":0.9,\"schedule\":\"cosine\",\"warmup_steps\":4}",
-        [KIND_CNN] = "{\"name\":\"adamw\",\"learning_rate\":0.01,\"weight_decay\":0.1}",
-        [KIND_VIT] = "{\"learning_rate\":0.02}",
-    };
     json_error_t fault;
-    json_t *layers = json_loads(models[kind], 0, &fault), *optimiser = json_loads(optimisers[kind], 0, &fault);
-    if (!layers || !optimiser)
+    json_t *layers = json_loads(models[kind], 0, &fault);
+    if (!layers)
         fail_msg("%s", fault.text);
-    return json_pack("{s:{s:s, s:s}, s:{s:o}, s:i, s:i, s:{s:s, s:i, s:i, s:[s, s]}, s:o, s:i}", "dataset", "name",
+    return json_pack("{s:{s:s, s:s}, s:{s:o}, s:i, s:i, s:{s:s, s:i}, s:{s:s, s:f, s:f}, s:i}", "dataset", "name",
                      "npy", "path", "pictures", "model", "layers", layers, "batch_size", 8, "epochs", epochs, "probe",
-                     "schedule", "every", "every", 3, "contributors", kind == KIND_VIT ? 2 : 0, "views", "layer",
-                     "network", "optimiser", optimiser, "checkpoint_every", 5);
+                     "schedule", "every", "every", 3, "optimiser", "name", "sgd", "learning_rate", 0.02, "momentum",
+                     0.9, "checkpoint_every", 5);
 }
 
 static inline void write_npy(const char *path, const char *header, const void *bytes, size_t size)
@@ -110,7 +95,6 @@ static inline void assert_same_run(const char *one, const char *other)
         {"*", "divergence_summary"},
         {"*", "divergence_batch"},
         {"*", "density"},
-        {"*", "contributors"},
         {"*", "sample_steps"},
         {"*", "sites"},
         {"safetensors", "weights"},
@@ -131,8 +115,7 @@ static inline void assert_same_run(const char *one, const char *other)
                  first, second, first, second);
         if (sqlite3_prepare_v2(db, sql, -1, &statement, NULL) != SQLITE_OK || sqlite3_step(statement) != SQLITE_ROW)
             fail_msg("%s: %s", sql, sqlite3_errmsg(db));
-        bool may_be_empty = strcmp(selects[i].from, "contributors") == 0 || strcmp(selects[i].from, "density") == 0;
-        if ((sqlite3_column_int64(statement, 0) == 0 && !may_be_empty) ||
+        if (sqlite3_column_int64(statement, 0) == 0 ||
             sqlite3_column_int64(statement, 0) != sqlite3_column_int64(statement, 1) ||
             sqlite3_column_int64(statement, 2) != 0)
             fail_msg("%s and %s: %lld and %lld rows, %lld of them differ: %s", one, other,
@@ -141,33 +124,6 @@ static inline void assert_same_run(const char *one, const char *other)
         sqlite3_finalize(statement);
     }
     sqlite3_close(db);
-}
-
-/* --- workers --------------------------------------------------------------------------------------------------- */
-
-/* Starts `program work` on the run; its lines go to the descriptor `lines`, which is closed here. */
-static inline pid_t start_worker(const char *program, const char *data, const char *run, const json_t *spec,
-                                 int attempt, int lines)
-{
-    char number[16];
-    int input = memfd_create("spec", MFD_CLOEXEC);
-    char *text = json_dumps(spec, JSON_COMPACT);
-    snprintf(number, sizeof number, "%d", attempt);
-    assert_int_equal(write(input, text, strlen(text)), strlen(text));
-    assert_int_equal(lseek(input, 0, SEEK_SET), 0);
-    free(text);
-    const char *argv[] = {program, "work", "--run", run, "--job", "1", "--attempt", number, "--data", data, NULL};
-    posix_spawn_file_actions_t actions;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_adddup2(&actions, input, STDIN_FILENO);
-    posix_spawn_file_actions_adddup2(&actions, lines, WORKER_LINES_FD);
-    pid_t pid;
-    extern char **environ;
-    assert_int_equal(posix_spawn(&pid, program, &actions, NULL, (char *const *)(void *)argv, environ), 0);
-    posix_spawn_file_actions_destroy(&actions);
-    close(input);
-    close(lines);
-    return pid;
 }
 
 #endif

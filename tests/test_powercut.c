@@ -3,8 +3,9 @@
  * not synced; a run file is consistent, and the run goes on to the same bits.
  */
 #include "server/events.h"
+#include "server/json_util.h"
 #include "server/run_job.h"
-#include "tests/control_support.h"
+#include "server/store.h"
 #include "tests/powercut.h"
 #include "tests/resume_support.h"
 

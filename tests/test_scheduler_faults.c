@@ -22,7 +22,7 @@ static void await_rows(const char *path)
 static void test_three_crashes_in_a_row(void **state)
 {
     static const int signals[] = {SIGKILL, SIGABRT, SIGKILL};
-    struct scheduler *s = start(state, self, 2, 5);
+    struct scheduler *s = start(*state, self, 2, 5);
     char text[256];
     int64_t bad = submit(s, ENDLESS, 0), good = submit(s, 2, 0);
     for (int attempt = 1; attempt <= 3; attempt++) {
@@ -35,7 +35,9 @@ static void test_three_crashes_in_a_row(void **state)
     }
     json_t *job = await(s, bad, "failed");
     assert_says(text_of(job, "reason"), "the worker crashed 3 times in a row");
+    assert_says(text_of(job, "reason"), ", at last at step ");
     assert_says(text_of(job, "reason"), "(killed by SIGKILL)");
+    assert_says(text_of(job, "reason"), "; it had logged: ");
     assert_int_equal(number_of(job, "attempt"), 3);
     await_sealed(run_of(state, bad), "failed", text_of(job, "reason"));
     assert_true(query_integer(run_of(state, bad), "SELECT count(*) FROM scalars") > 0);
@@ -55,13 +57,13 @@ static void test_three_crashes_in_a_row(void **state)
 
 static void test_crashes_that_are_not_in_a_row(void **state)
 {
-    struct scheduler *s = start(state, self, 1, 5);
+    struct scheduler *s = start(*state, self, 1, 5);
     int64_t id = submit(s, ENDLESS, 0);
     for (int attempt = 1; attempt <= 2; attempt++)
         hit(state, id, attempt, SIGKILL);
     json_decref(await_attempt(s, id, "running", 3));
     scheduler_stop(s); /* an interruption in between */
-    s = start(state, self, 1, 5);
+    s = start(*state, self, 1, 5);
     for (int attempt = 4; attempt <= 5; attempt++)
         hit(state, id, attempt, SIGKILL);
     json_decref(await_attempt(s, id, "running", 6));
@@ -80,7 +82,7 @@ static void fails_as(void **state, const char *script, const char *words)
     fclose(file);
     chmod(program, 0700);
     int own = hush();
-    struct scheduler *s = start(state, program, 1, 5);
+    struct scheduler *s = start(*state, program, 1, 5);
     int64_t id = submit(s, 1, 0);
     json_t *job = await(s, id, "failed");
     scheduler_stop(s);
@@ -109,7 +111,7 @@ static void test_workers_that_are_none(void **state)
 /* A SIGTERM that the scheduler did not send, however often, is no crash: the job goes on from where it stopped. */
 static void test_a_signal_of_someone_else(void **state)
 {
-    struct scheduler *s = start(state, self, 1, 5);
+    struct scheduler *s = start(*state, self, 1, 5);
     int64_t id = submit(s, ENDLESS, 0);
     for (int attempt = 1; attempt <= JOB_MAX_CRASHES + 1; attempt++) {
         await_progress(s, id);
@@ -127,7 +129,7 @@ static void test_a_signal_of_someone_else(void **state)
 
 static void test_a_program_that_is_not_there(void **state)
 {
-    struct scheduler *s = start(state, "/nonexistent/plumbline", 1, 5);
+    struct scheduler *s = start(*state, "/nonexistent/plumbline", 1, 5);
     int64_t id = submit(s, 1, 0);
     json_t *job = await(s, id, "failed");
     assert_says(text_of(job, "reason"), "cannot start /nonexistent/plumbline: No such file or directory");
@@ -139,7 +141,7 @@ static void test_a_program_that_is_not_there(void **state)
 
 static void test_a_stop_and_a_new_start(void **state)
 {
-    struct scheduler *s = start(state, self, 2, 3600);
+    struct scheduler *s = start(*state, self, 2, 3600);
     int64_t running = submit(s, 400, 0), hanging = submit(s, 400, 0), queued = submit(s, 1, 0);
     await_end(s, running, "running");
     pid_t pid = hit(state, hanging, 1, SIGSTOP);
@@ -152,7 +154,7 @@ static void test_a_stop_and_a_new_start(void **state)
     assert_query(catalog, "SELECT group_concat(state || attempt) FROM job", "queued2,queued2,queued1");
     assert_query(catalog, "SELECT reason LIKE 'interrupted by a stop of the server at step %' FROM job WHERE id = 1",
                  "1");
-    s = start(state, self, 2, 5);
+    s = start(*state, self, 2, 5);
     for (int64_t id = running; id <= queued; id++) {
         json_t *job = await(s, id, "finished");
         assert_int_equal(number_of(job, "attempt"), id == queued ? 1 : 2);
@@ -170,7 +172,7 @@ static void test_a_stop_and_a_new_start(void **state)
 /* What was cancelled just before the stop is cancelled, and its run is as complete as that of any other. */
 static void test_a_stop_right_after_a_cancel(void **state)
 {
-    struct scheduler *s = start(state, self, 1, 1);
+    struct scheduler *s = start(*state, self, 1, 1);
     int64_t id = submit(s, ENDLESS, 0);
     await_progress(s, id);
     hit(state, id, 1, SIGSTOP);
@@ -181,16 +183,10 @@ static void test_a_stop_right_after_a_cancel(void **state)
 }
 
 /* As `plumbline serve` would be, in a process of its own: two endless jobs, of which the second is to be cancelled. */
-static int be_a_daemon(const char *data)
+static _Noreturn void be_a_daemon(const char *data)
 {
-    const char *const folders[] = {NULL};
-    const struct scheduler_settings settings = {
-        .program = self, .data = data, .workers = 2, .grace_seconds = 3600, .dataset_folders = folders};
-    struct scheduler *s = NULL;
-    struct error err;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (scheduler_start(&settings, &s, &err) != STATUS_OK)
-        return 1;
+    struct scheduler *s = start(data, self, 2, 3600);
     int64_t first = submit(s, ENDLESS, 0), second = submit(s, ENDLESS, 0);
     await_end(s, first, "running");
     await_progress(s, second);
@@ -233,7 +229,7 @@ static void test_a_daemon_that_was_killed(void **state)
     assert_int_equal(kill(pid, SIGKILL), 0);
     assert_int_equal(waitpid(pid, NULL, 0), pid);
     fclose(output);
-    struct scheduler *s = start(state, self, 2, 5);
+    struct scheduler *s = start(*state, self, 2, 5);
     json_decref(await_attempt(s, 1, "running", 2));
     await_progress(s, 1);
     assert_int_equal(worker_of(state, 1, 1), 0); /* the earlier attempt ended with its daemon, */
@@ -253,11 +249,9 @@ static void test_a_daemon_that_was_killed(void **state)
 
 static void test_settings_that_are_refused(void **state)
 {
-    const char *const folders[] = {NULL};
     struct scheduler *s = NULL;
     struct error err;
-    struct scheduler_settings settings = {
-        .program = self, .data = *state, .workers = 0, .grace_seconds = 5, .dataset_folders = folders};
+    struct scheduler_settings settings = {.program = self, .data = *state, .workers = 0, .grace_seconds = 5};
     assert_int_equal(scheduler_start(&settings, &s, &err), STATUS_INVALID);
     settings.workers = 1;
     settings.data = in_folder(state, "a/b");
@@ -280,7 +274,7 @@ int main(int argc, char **argv)
     if (argc > 1 && strcmp(argv[1], "work") == 0)
         return command_work(argc - 1, argv + 1);
     if (argc > 2 && strcmp(argv[1], "daemon") == 0)
-        return be_a_daemon(argv[2]);
+        be_a_daemon(argv[2]);
     const struct CMUnitTest tests[] = {
         IN_A_FOLDER(test_three_crashes_in_a_row),      IN_A_FOLDER(test_crashes_that_are_not_in_a_row),
         IN_A_FOLDER(test_workers_that_are_none),       IN_A_FOLDER(test_a_signal_of_someone_else),

@@ -74,14 +74,22 @@ describe("a job that is right", () => {
         const job = await ended(daemon.base, id);
         assert.equal(job.state, "cancelled");
         assert.ok((await api(daemon.base, `/jobs/${id}/divergence?max_results=10`)).items.length === 10);
-        const again = await ask(daemon.base, `/jobs/${id}/cancel`, { method: "POST" });
+        const again = await ask(daemon.base, `/jobs/${id}/cancel`, {
+            method: "POST",
+        });
         assert.equal(again.status, 409);
         assert.equal(again.json.code, "wrong_state");
     });
 
     test("that diverges says at which step and site, and keeps its rows", async () => {
         const spec = smallSpec("too far", "affine", 1e30, {
-            model: { preset: "mlp", width: 32, depth: 2, variant: "affine", activation: "relu" },
+            model: {
+                preset: "mlp",
+                width: 32,
+                depth: 2,
+                variant: "affine",
+                activation: "relu",
+            },
         });
         const { id } = await api(daemon.base, "/jobs", spec);
         const job = await ended(daemon.base, id);
@@ -106,6 +114,55 @@ describe("lists", () => {
         const { status, json } = await ask(daemon.base, "/jobs?page_token=none");
         assert.equal(status, 400);
         assert.match(json.detail, /page_token/);
+    });
+
+    test("are filtered and ordered, and a state narrows what a filter wants", async () => {
+        const ids = async (/** @type {Record<string, string>} */ query) =>
+            (await api(daemon.base, `/jobs?${new URLSearchParams({ max_results: "1000", ...query })}`)).items.map(
+                (/** @type {any} */ job) => job.id,
+            );
+        const all = await ids({});
+        assert.deepEqual(
+            all,
+            [...all].sort((a, b) => b - a),
+        );
+        assert.deepEqual(await ids({ order_by: "id" }), [...all].reverse());
+        assert.deepEqual(
+            await ids({
+                filter: `id = ${all[0]} OR id = ${all[1]}`,
+                order_by: "id asc",
+            }),
+            [all[1], all[0]],
+        );
+        const diverged = await ids({ state: "diverged" });
+        assert.ok(diverged.length > 0 && diverged.length < all.length);
+        assert.deepEqual(await ids({ filter: "state = 'diverged'" }), diverged);
+        const others = "id > 0 OR state != 'diverged'";
+        assert.deepEqual(await ids({ state: "diverged", filter: others }), diverged);
+        assert.deepEqual(await ids({ state: "diverged", filter: " " }), diverged);
+        assert.deepEqual(await ids({ state: "diverged", filter: "NOT state = 'diverged'" }), []);
+        assert.deepEqual(await ids({ trashed: "true" }), []);
+        const first = await api(daemon.base, "/jobs?max_results=1&state=finished");
+        const foreign = `/jobs?max_results=1&state=diverged&page_token=${first.next_page_token}`;
+        assert.equal((await ask(daemon.base, foreign)).status, 400);
+    });
+
+    test("refuse a filter or an order that is none, with its column, and one that closes what it is put into", async () => {
+        for (const [query, detail] of [
+            [{ filter: "nme = 'x'" }, /filter, column 1: there is no field nme/],
+            [{ filter: "nme = 'x'", state: "finished" }, /filter, column 1: there is no field nme/],
+            [{ filter: "id = 0) OR (id > 0", state: "finished" }, /filter, column 7/],
+            [{ order_by: "created_at upwards" }, /order_by, column 12/],
+            [{ order_by: "tags" }, /tags cannot be ordered by/],
+        ]) {
+            const { status, json } = await ask(
+                daemon.base,
+                `/jobs?${new URLSearchParams(/** @type {Record<string, string>} */ (query))}`,
+            );
+            assert.equal(status, 400);
+            assert.equal(json.code, "invalid_parameter");
+            assert.match(json.detail, /** @type {RegExp} */ (detail));
+        }
     });
 
     test("refuse parameters that they do not have", async () => {
@@ -173,7 +230,12 @@ describe("a spec that is wrong", () => {
         });
 
     test("is refused with all its faults at once", async () => {
-        const { json } = await post({ ...right(), epochs: 0, batch_size: "x", colour: 1 });
+        const { json } = await post({
+            ...right(),
+            epochs: 0,
+            batch_size: "x",
+            colour: 1,
+        });
         const places = json.errors.map((/** @type {any} */ e) => e.pointer).sort();
         assert.deepEqual(places, ["/batch_size", "/colour", "/epochs"]);
     });
@@ -183,7 +245,13 @@ describe("a data set that is wrong", () => {
     const spec = (/** @type {string} */ name, /** @type {object} */ more = {}) => ({
         ...smallSpec("data", "affine", 0.1),
         dataset: { name, ...more },
-        model: { preset: "mlp", width: 4, depth: 1, variant: "affine", activation: "tanh" },
+        model: {
+            preset: "mlp",
+            width: 4,
+            depth: 1,
+            variant: "affine",
+            activation: "tanh",
+        },
     });
     /** @param {Record<string, Buffer>} files */
     const mnist = (files) => {
@@ -234,13 +302,18 @@ describe("a data set that is wrong", () => {
     });
 
     test("has labels out of range", async () => {
-        mnist({ "train-labels-idx1-ubyte.gz": gzipSync(idx(8, [64], Buffer.alloc(64, 200))) });
+        mnist({
+            "train-labels-idx1-ubyte.gz": gzipSync(idx(8, [64], Buffer.alloc(64, 200))),
+        });
         assert.match(await refused(spec("mnist")), /200/);
     });
 
     test("is right again once the file is", async () => {
         mnist({});
-        const job = await finishedJob(daemon.base, { ...spec("mnist"), batch_size: 16 });
+        const job = await finishedJob(daemon.base, {
+            ...spec("mnist"),
+            batch_size: 16,
+        });
         assert.equal(job.progress.step, 16);
     });
 });
@@ -256,7 +329,10 @@ describe("weights", () => {
         assert.deepEqual(header["layers.5.bias"].shape, [4]);
         mkdirSync(join(daemon.data, "weights"), { recursive: true });
         writeFileSync(join(daemon.data, "weights", "start.safetensors"), bytes);
-        const spec = smallSpec("continued", "affine", 1e-12, { epochs: 1, weights: "start.safetensors" });
+        const spec = smallSpec("continued", "affine", 1e-12, {
+            epochs: 1,
+            weights: "start.safetensors",
+        });
         const second = await finishedJob(daemon.base, spec);
         assert.ok(Math.abs(second.results["test/loss"] - first.results["test/loss"]) < 1e-4);
     });

@@ -1,6 +1,10 @@
 /**
  * The one client of the REST API.
  */
+import { signal } from "@preact/signals-core";
+
+/** The server wants to know who asks. */
+export const locked = signal(false);
 
 /**
  * @typedef {"queued" | "running" | "paused" | "finished" | "failed" | "diverged" | "cancelled"} State
@@ -28,7 +32,7 @@
  * @typedef {{ key: string, shown: number, of: number, steps: number[], values: (number | string | null)[] }} Series
  * @typedef {{ at: string, level: string, text: string }} LogLine
  * @typedef {{ step: number, site: string, sample: number, scale: number | null, self_factor: number | null,
- *     network_scale: number | null, input_norm: number | null, loss: number | null, label: number | null,
+ *     network_scale: number | null, scale_within: number | null, input_norm: number | null, loss: number | null, label: number | null,
  *     predicted: number | null }} Row
  */
 
@@ -92,6 +96,7 @@ export async function request(path, options = {}) {
         if (error instanceof DOMException && error.name === "AbortError") throw error;
         throw new Problem("The server’s answer broke off.", { status: answer.status });
     }
+    if (answer.status === 401 && path !== "/login") locked.value = true;
     if (!answer.ok) throw new Problem(json.detail || json.title || answer.statusText, json);
     return json;
 }

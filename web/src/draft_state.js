@@ -16,16 +16,14 @@ import { JOB, MORE_TRAINING, optionField, presetFields, PROBE, TRAINING, WEIGHTS
  * @typedef {import("./network_line.js").Cost} Cost
  * @typedef {{ name: string, found: boolean, shape: number[], classes: number, detail: string | null,
  *     options: import("./spec_fields.js").Option[] }} Dataset
- * @typedef {ReturnType<typeof openDraft>} OpenDraft
+ * @typedef {{ jobs: number, steps: number, flops: number, probe_rows: number, seconds: number }} StudyCost
+ *     seconds: of one worker
  */
 
 /** The server is asked so long after the last change, in milliseconds. */
 const PAUSE = 200;
 /** A longer link is not made: some programs cut it. */
 const LINK_LIMIT = 4000;
-/** So many values of a grid are checked one by one. */
-const CHECKED_VALUES = 40;
-
 const blank = () => ({
     dataset: { name: "fashion-mnist" },
     model: { preset: "mlp", width: 128, depth: 3, variant: "affine-like", activation: "tanh" },
@@ -54,6 +52,9 @@ export function openDraft() {
     const faults = signal([]);
     /** @type {import("@preact/signals-core").Signal<Map<string, string>>} */
     const gridFaults = signal(new Map());
+    /** What the grid's jobs cost together; null where there is none, or it cannot be. */
+    /** @type {import("@preact/signals-core").Signal<StudyCost | null>} */
+    const studyCost = signal(null);
     /** How fast this machine was, in flops a second, by the run it is known from. */
     /** @type {import("@preact/signals-core").Signal<{ rate: number, job: Job } | null>} */
     const speed = signal(null);
@@ -147,6 +148,33 @@ export function openDraft() {
         }
     }
 
+    /**
+     * What the server says of the grid: of each value that cannot be, why; and what all jobs cost.
+     * @param {Spec} asked
+     * @param {import("./draft.js").Grid} several
+     */
+    async function validateGrid(asked, several) {
+        /** @type {Map<string, string>} */
+        const wrong = new Map();
+        if (!Object.keys(several).length || faults.value.length) return { wrong, cost: null };
+        try {
+            const answer = await ask("/studies?validate_only=true", { name: "study", base: asked, grid: several });
+            return { wrong, cost: /** @type {StudyCost} */ (answer) };
+        } catch (error) {
+            if (!(error instanceof Problem) || error.status !== 422) throw error;
+            for (const { pointer, detail } of error.errors) {
+                const [, , key, index] = pointer.split("/");
+                const field = key?.replaceAll("~1", "/").replaceAll("~0", "~");
+                const value = several[field ?? ""]?.[Number(index)];
+                wrong.set(
+                    value === undefined ? pointer : wrongKey(field, value),
+                    detail.replace(/ \(at \{.*\}\)$/, ""),
+                );
+            }
+            return { wrong, cost: null };
+        }
+    }
+
     let round = 0;
     async function check() {
         const mine = ++round;
@@ -160,20 +188,9 @@ export function openDraft() {
                 faults.value = [];
                 valid.value = answer;
             }
-            /** @type {Map<string, string>} */
-            const wrong = new Map();
-            const values = Object.entries(several).flatMap(([pointer, all]) =>
-                all.map((value) => ({ pointer, value })),
-            );
-            for (const { pointer, value } of values.slice(0, CHECKED_VALUES)) {
-                const one = await validate(having(firstOf(asked, several), pointer, value));
-                if (mine !== round) return;
-                const known = faults.value.map((fault) => fault.pointer + fault.detail);
-                const fresh =
-                    "errors" in one &&
-                    one.errors.find((e) => e.pointer === pointer || !known.includes(e.pointer + e.detail));
-                if (fresh) wrong.set(wrongKey(pointer, value), fresh.detail);
-            }
+            const { wrong, cost } = await validateGrid(asked, several);
+            if (mine !== round) return;
+            studyCost.value = cost;
             gridFaults.value = wrong;
         } catch (error) {
             if (mine === round && !abort.signal.aborted) failed.value = error;
@@ -280,6 +297,7 @@ export function openDraft() {
         valid,
         faults,
         gridFaults,
+        studyCost,
         speed,
         checking,
         failed,

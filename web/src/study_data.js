@@ -4,9 +4,10 @@
  */
 
 /**
- * @typedef {{ mean: number, sd: number | null, se: number | null, n: number, interval?: [number, number] }} Aggregate
+ * @typedef {{ mean: number, sd: number | null, standard_error: number | null, n: number,
+ *     interval?: [number, number] }} Aggregate
  * @typedef {{ point: Record<string, any>, n: number, results: Record<string, Aggregate>,
- *     seeds: { seed: number, job: number, values: Record<string, number> }[] }} StudyPoint
+ *     seeds: { seed: number, job: number, values: Record<string, number> }[] }} StudyPoint  values: of each seed
  * @typedef {{ x: number, mean: number, low: number | null, high: number | null, n: number,
  *     seeds: { value: number, job: number, seed: number }[] }} Mean
  * @typedef {{ variant: string | null, means: Mean[], fit: Fit | null }} StudySeries
@@ -14,6 +15,26 @@
  *     slope and half: in y a doubling of x, with half its 95 % interval
  * @typedef {{ label: string, series: StudySeries[] }} StudyPanel
  */
+
+/**
+ * The server's aggregates, each with the jobs it is of.
+ * @param {{ point: Record<string, any>, jobs: number[], figures: Record<string, Aggregate> }[]} aggregated
+ * @param {{ job: number, point: Record<string, any>, results: Record<string, any> | null }[]} items
+ * @returns {StudyPoint[]}
+ */
+export function pointsOf(aggregated, items) {
+    const jobs = new Map(items.map((item) => [item.job, item]));
+    return aggregated.map(({ point, jobs: ids, figures }) => ({
+        point,
+        n: Math.max(0, ...Object.values(figures).map((figure) => figure.n)),
+        results: figures,
+        seeds: ids.map((job) => ({
+            job,
+            seed: Number(jobs.get(job)?.point["/seed"] ?? 0),
+            values: jobs.get(job)?.results ?? {},
+        })),
+    }));
+}
 
 /** A field in a word. @param {string} pointer */
 export const fieldName = (pointer) => (pointer.split("/").pop() ?? pointer).replaceAll("_", " ");
@@ -27,7 +48,7 @@ const T = [
 const student = (freedom) => T[Math.min(T.length, freedom) - 1] ?? T[0];
 
 /** A mean's 95 % interval: the server's, else by Student's t. @param {Aggregate} a @returns {[number, number] | null} */
-export function intervalOf({ mean, se, n, interval }) {
+export function intervalOf({ mean, standard_error: se, n, interval }) {
     if (interval) return interval;
     if (se == null || n < 2) return null;
     const half = student(n - 1) * se;

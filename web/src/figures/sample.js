@@ -1,6 +1,5 @@
 /** The figures of one sample: its scale by site, who moved it, and all that was measured of it. */
 import { html, nothing } from "lit-html";
-import { Problem } from "../api.js";
 import { className, pictureOf } from "../classes.js";
 import { segments } from "../dom.js";
 import { figure, placeholder, plotHost } from "../figure.js";
@@ -100,9 +99,9 @@ export function bySiteFigure(o, steps) {
 /** @param {SampleView} o */
 export function moversFigure(o) {
     const about = { id: "movers", title: `Who moved this sample${o.site ? ` at ${o.site}` : ""}`, cls: "c7" };
-    const { data, error } = o.movers.state.value;
+    const { data } = o.movers.state.value;
     // Nothing was kept of it: no fault, but a choice of the run's spec.
-    if (error instanceof Problem && error.status === 404 && !data)
+    if (!o.job.spec.probe?.contributors)
         return placeholder(about, {
             height: 240,
             awaited: "",
@@ -131,7 +130,17 @@ export function moversFigure(o) {
         picture: pictureOf(o.job, sample),
         open: () => go(`/run/${o.job.id}/sample/${sample}?site=${o.site}&step=${known.step}`),
     }));
-    const own = row?.self_factor;
+    // Watched from outside, a sample has no part in the batch's step.
+    const inBatch = Boolean(o.step?.in_batch);
+    const own = inBatch ? row?.self_factor : null;
+    if (inBatch && row?.scale_within != null)
+        bars.unshift({
+            key: "within",
+            label: "its other positions",
+            part: row.scale_within,
+            kind: "same",
+            picture: null,
+        });
     if (own != null)
         bars.unshift({
             key: "self",
@@ -140,10 +149,12 @@ export function moversFigure(o) {
             kind: "self",
             picture: pictureOf(o.job, o.sample),
         });
-    if (known.rest.count)
+    const all = (o.job.spec.batch_size ?? 0) - (inBatch ? 1 : 0);
+    const left = Math.max(0, all - known.items.length);
+    if (left)
         bars.push({
             key: "rest",
-            label: plural(known.rest.count, "other"),
+            label: plural(left, "other"),
             part: known.rest.part,
             kind: "rest",
             picture: null,
@@ -168,8 +179,8 @@ export function moversFigure(o) {
         reading:
             own != null && row?.scale != null
                 ? `Self ${num(own)} + others ${num(row.scale - own)} = scale ${num(row.scale)}.`
-                : `Others ${num(others)}.`,
-        caption: `Each bar: the part of one other sample of the batch in this sample’s step along its ideal, in multiples of that ideal. Filled: same class; hollow: another class. The strongest ${int(known.items.length)} of ${int(known.items.length + known.rest.count)}${known.rest.count ? "; the rest as one grey bar" : ""}. Step ${int(known.step)}, layer view.`,
+                : `The others together: ${num(others)}${inBatch ? "" : "; the sample was not in this batch, so nothing of its step is its own"}.`,
+        caption: `Each bar: the part of one other sample of the batch in this sample’s step along its ideal, in multiples of that ideal. Filled: same class; hollow: another class. The strongest ${int(known.items.length)} of ${int(all)}${left ? "; the rest as one grey bar" : ""}. Step ${int(known.step)}, layer view.`,
         table: () => ({
             columns: [{ name: "sample" }, { name: "class" }, { name: "part", numeric: true, format: num }],
             rows: bars.map((bar) => [bar.label, bar.kind, bar.part]),

@@ -69,7 +69,8 @@ export function open() {
         const { cost } = known;
         const jobs = jobsOf(grid.value);
         const parts = [html`<span><b class="big">${int(jobs)}</b> ${jobs === 1 ? "job" : "jobs"}</span>`];
-        const flops = cost.flops_per_step * cost.steps * jobs;
+        const whole = draft.studyCost.value;
+        const flops = whole?.flops ?? cost.flops_per_step * cost.steps * jobs;
         if (draft.speed.value) {
             const n = Math.max(1, Math.min(jobs, draft.workers.value || 1));
             const time = flops / draft.speed.value.rate / n;
@@ -79,7 +80,7 @@ export function open() {
                 >`,
             );
         } else parts.push(html`<span><b class="big">${num(flops / 1e9)}</b> Gflop</span>`);
-        const bytes = cost.probe_rows * ROW_BYTES * jobs;
+        const bytes = (whole?.probe_rows ?? cost.probe_rows * jobs) * ROW_BYTES;
         parts.push(
             html`<span
                 ><b class="big">${bytes < 1e9 ? num(bytes / 1e6) : num(bytes / 1e9)}</b> ${bytes < 1e9 ? "MB" : "GB"} of

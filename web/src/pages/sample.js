@@ -18,10 +18,10 @@ import { runData } from "../run_data.js";
 
 /**
  * @typedef {import("../api.js").Job} Job @typedef {import("../api.js").Row} Row
- * @typedef {{ step: number, loss: number | null, label: number | null, predicted: number | null, in_batch: boolean }} SampleStep
+ * @typedef {{ step: number, loss: number | null, label: number | null, predicted: number | null, in_batch: 0 | 1 }} SampleStep
  * @typedef {{ sample: number, steps: SampleStep[], rows: Row[] }} Sample
  * @typedef {{ site: string, step: number, sample: number, items: { sample: number, part: number, label: number }[],
- *     rest: { count: number, part: number } }} Contributors
+ *     rest: { part: number } }} Contributors
  */
 
 /** So many steps are a switch; more are a list. */
@@ -57,9 +57,11 @@ export function open(text, number) {
         const path = withQuery(`${base}/divergence/summary`, { column: "scale", step: step.peek()?.step });
         return { step: step.peek()?.step, items: (await request(path, { signal: abort })).items };
     });
+    /** Whether the run keeps who moved a sample. */
+    const keepsMovers = () => (data.job.state.peek().data?.spec.probe?.contributors ?? 0) > 0;
     const movers = resource(async (abort) => {
         const at = { site: site.peek(), step: step.peek()?.step };
-        if (!at.site || !at.step) return null;
+        if (!at.site || !at.step || !keepsMovers()) return null;
         const path = withQuery(`${base}/samples/${index}/contributors`, at);
         return /** @type {Contributors} */ (await request(path, { signal: abort }));
     });

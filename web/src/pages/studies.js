@@ -53,9 +53,8 @@ export function open() {
         const look = (study.states.failed ?? 0) + (study.states.diverged ?? 0);
         return html`<tr>
             <td><a href="/studies/${study.id}">${study.name || `study ${study.id}`}</a></td>
-            <td class="quiet">${gridText(study)}</td>
             <td class="progress">
-                ${bar(all ? ended / all : 0, ended < all, `Progress of ${study.name}`)}
+                ${bar(all ? ended / all : 0, ended < all, `Progress of ${study.name || `study ${study.id}`}`)}
                 <span class="small quiet"
                     >${int(ended)} of ${plural(all, "job")}${look ? `, ${int(look)} need a look` : ""}</span
                 >
@@ -82,7 +81,6 @@ export function open() {
                     <thead>
                         <tr>
                             <th scope="col">Study</th>
-                            <th scope="col">Grid</th>
                             <th scope="col" class="progress">Progress</th>
                             <th scope="col" class="r">Started</th>
                         </tr>

@@ -12,7 +12,7 @@ import { int, list, plural } from "../format.js";
 import { needPlots } from "../plots_loader.js";
 import { resource } from "../resource.js";
 import { param, setQuery, unknownKeys } from "../router.js";
-import { axesOf, fieldName, intervalOf } from "../study_data.js";
+import { axesOf, fieldName, intervalOf, pointsOf } from "../study_data.js";
 import { colourOf } from "../variant.js";
 import { countsOf, gridText } from "./studies.js";
 
@@ -29,7 +29,13 @@ export function open(id) {
         interval: INTERVAL,
     });
     const results = resource(
-        async (abort) => /** @type {StudyPoint[]} */ ((await request(`${base}/results`, { signal: abort })).points),
+        async (abort) => {
+            const [{ points: aggregated }, { items }] = await Promise.all([
+                request(`${base}/results`, { signal: abort }),
+                request(`${base}/jobs`, { signal: abort }),
+            ]);
+            return pointsOf(aggregated, items);
+        },
         { interval: INTERVAL },
     );
     const read = () => {
