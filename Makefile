@@ -156,10 +156,20 @@ format:
 	clang-format -i $(HEADERS) $(SOURCES)
 	cd web && npm run --silent format
 
+# The manual page and the completions come from the program itself.
+MAN := $(DESTDIR)$(PREFIX)/share/man/man1/plumbline.1
+BASH_COMPLETION := $(DESTDIR)$(PREFIX)/share/bash-completion/completions/plumbline
+ZSH_COMPLETION := $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_plumbline
 install: $(BUILD)/plumbline
 	install -D -m 755 $(BUILD)/plumbline $(DESTDIR)$(PREFIX)/bin/plumbline
+	$(BUILD)/plumbline man > $(BUILD)/plumbline.1
+	$(BUILD)/plumbline completion bash > $(BUILD)/plumbline.bash
+	$(BUILD)/plumbline completion zsh > $(BUILD)/plumbline.zsh
+	install -D -m 644 $(BUILD)/plumbline.1 $(MAN)
+	install -D -m 644 $(BUILD)/plumbline.bash $(BASH_COMPLETION)
+	install -D -m 644 $(BUILD)/plumbline.zsh $(ZSH_COMPLETION)
 uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/bin/plumbline
+	rm -f $(DESTDIR)$(PREFIX)/bin/plumbline $(MAN) $(BASH_COMPLETION) $(ZSH_COMPLETION)
 
 clean:
 	rm -rf $(BUILD)

@@ -57,7 +57,7 @@ function note(line) {
  * @param {string} base
  * @param {string} method
  * @param {string} url
- * @param {{ status: number, headers: Headers, json?: unknown }} answer json: where the body is JSON
+ * @param {{ status: number, headers: Headers, json?: unknown }} answer json: the body, where it is JSON and was read
  */
 export async function holdAgainst(base, method, url, { status, headers, json }) {
     contract ??= read(base);

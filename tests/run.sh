@@ -21,7 +21,7 @@ count() { # count NAME OUTPUT-FILE STATUS
 patience=300 # seconds for a test
 [ "${FAULTS:-}" = long ] && patience=7200
 out=$(mktemp)
-trap 'rm -f "$out"' EXIT
+trap 'rm -f "$out" "${PLUMBLINE_SEEN:-}"' EXIT
 for program in "$@"; do
     start=$SECONDS
     "$program" >"$out" 2>&1
@@ -41,5 +41,7 @@ for suite in ${SUITES-api faults browser}; do
     [ -z "$figures" ] || printf '%s\n' "$figures"
     count "tests/$suite" "$out" $status
 done
+node tests/coverage.mjs "$PLUMBLINE_SEEN" | tee "$out"
+count "what the API's document tells and no test has tried" "$out" "${PIPESTATUS[0]}"
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

@@ -151,6 +151,9 @@ describe("a new job", () => {
         const job = JSON.parse(stdout);
         assert.equal(job.name, "o'clock");
         assert.equal(job.spec.seed, 7);
+        const submit = (await page.locator(".command pre").nth(1).textContent()) ?? "";
+        const other = await run("sh", ["-c", submit.replace("plumbline submit -", `${program} submit - --json`)]);
+        assert.equal(JSON.parse(other.stdout).spec_hash, job.spec_hash);
         assert.deepEqual(faults, []);
         await close();
     });
@@ -228,8 +231,36 @@ describe("a run", () => {
         const row = page.locator("table.jobs tbody tr", { hasText: "renamed" });
         await page.locator("table.jobs tbody tr").first().waitFor();
         assert.equal(await row.count(), 0);
-        await page.getByRole("status").getByRole("button", { name: "Undo" }).click();
+        await page.getByRole("group", { name: "State" }).getByRole("button", { name: "Trash" }).click();
         await row.waitFor();
+        await page.getByRole("status").getByRole("button", { name: "Undo" }).click();
+        await row.waitFor({ state: "detached" });
+        await page.getByRole("group", { name: "State" }).getByRole("button", { name: /^All/ }).click();
+        await row.waitFor();
+        assert.deepEqual(faults, []);
+        await close();
+    });
+
+    test("is found by words, and by an expression; one that is none says where", async () => {
+        const { page, faults, close } = await watchedPage(browser, daemon.base, { refused: /filter=/ });
+        await page.goto(daemon.base);
+        const names = page.locator("table.jobs td.name a");
+        await names.nth(1).waitFor();
+        const filter = page.getByLabel("Filter");
+        await filter.fill("correc");
+        await page.waitForFunction(() => document.querySelectorAll("table.jobs tbody tr").length === 1);
+        assert.equal(await names.first().textContent(), "corrected");
+        await filter.fill("spec./optimiser/learning_rate = 0.02 AND name = 'plain'");
+        await page.waitForFunction(() => document.querySelector("table.jobs td.name a")?.textContent === "plain");
+        await page.reload();
+        await page.waitForFunction(() => document.querySelectorAll("table.jobs tbody tr").length >= 1);
+        assert.deepEqual([...new Set(await names.allTextContents())], ["plain"]);
+        await filter.fill("nothing = ");
+        await page.getByText("The filter cannot be used.").waitFor();
+        assert.match((await page.locator("#filter-about").textContent()) ?? "", /there is no field nothing/);
+        assert.deepEqual(await accessibilityFaults(page), []);
+        await page.getByRole("button", { name: "Without a filter" }).click();
+        await names.nth(1).waitFor();
         assert.deepEqual(faults, []);
         await close();
     });

@@ -19,7 +19,7 @@ export const locked = signal(false);
  *     probe?: Record<string, any>, threads?: number, [key: string]: any }} Spec
  * @typedef {{ id: number, name: string, tags: string[], note: string, state: State, reason: string | null,
  *     attempt: number, priority: number, spec: Spec, spec_hash: string, created_at: string,
- *     started_at: string | null, ended_at: string | null, progress: Progress | null, results: Results | null }} Job
+ *     started_at: string | null, ended_at: string | null, trashed_at: string | null, progress: Progress | null, results: Results | null }} Job
  * @typedef {{ workers?: number, running: number, queued: number, states?: Partial<Record<State, number>> }} Queue
  * @typedef {{ index?: number, name: string, type: string, part: string | null, variant: string | null,
  *     parameters?: number, input?: number[], output?: number[] }} Site
