@@ -225,7 +225,7 @@ bool body_is(struct MHD_Connection *connection, const char *media)
 {
     const char *type = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Content-Type");
     size_t length = type ? strcspn(type, "; \t") : 0;
-    return length == strlen(media) && strncasecmp(type, media, length) == 0;
+    return type && length == strlen(media) && strncasecmp(type, media, length) == 0;
 }
 
 enum { DEEPEST = 64 };
