@@ -15,8 +15,8 @@ describe("a run", () => {
         const press = (name) => page.getByRole("button", { name, exact: true }).click();
         await state("running");
         await press("Pause");
-        await state("paused");
         await page.getByRole("status").getByText("is paused").waitFor();
+        await state("paused");
         await page.locator(".actions").getByRole("button", { name: "Resume", exact: true }).click();
         await state("running");
         await press("Cancel");
