@@ -84,14 +84,6 @@ static void print_tags(const json_t *tags)
         putchar('\n');
 }
 
-static void print_accuracy(const json_t *results)
-{
-    const json_t *accuracy = json_object_get(results, "test/accuracy");
-    const json_t *best = json_object_get(results, "best/test/accuracy");
-    if (json_is_number(accuracy))
-        printf("\ntest accuracy %.4f (best %.4f)\n", json_number_value(accuracy), json_number_value(best));
-}
-
 void job_print(const json_t *job, const json_t *measures)
 {
     const json_t *progress = json_object_get(job, "progress");
@@ -114,7 +106,7 @@ void job_print(const json_t *job, const json_t *measures)
     print_line("spec hash", text_of(job, "spec_hash"));
     site_table_print(json_object_get(measures, "sites"), json_object_get(measures, "self_factor"),
                      json_object_get(measures, "scale"));
-    print_accuracy(json_object_get(job, "results"));
+    accuracy_print(json_object_get(job, "results"));
 }
 
 /* --- while they run ---------------------------------------------------------------------------------------------- */

@@ -137,21 +137,12 @@ static void print_end(const json_t *end)
            reason ? reason : "");
 }
 
-static void print_accuracy(const json_t *end)
-{
-    const json_t *results = json_object_get(end, "results");
-    const json_t *accuracy = json_object_get(results, "test/accuracy");
-    const json_t *best = json_object_get(results, "best/test/accuracy");
-    if (json_is_number(accuracy))
-        printf("\ntest accuracy %.4f (best %.4f)\n", json_number_value(accuracy), json_number_value(best));
-}
-
 enum status run_report_end(const json_t *end, const char *run_file, struct error *err)
 {
     print_end(end);
     enum status status = print_sites(run_file, err);
     if (status == STATUS_OK)
-        print_accuracy(end);
+        accuracy_print(json_object_get(end, "results"));
     else if (status != STATUS_NOT_FOUND) /* a run that failed before its file was made */
         fprintf(stderr, "plumbline run: %s\n", err->text);
     printf("run file %s\n", run_file);

@@ -62,3 +62,11 @@ void site_table_print(const json_t *sites, const json_t *factors, const json_t *
         print_site(site, factors, scales);
     }
 }
+
+void accuracy_print(const json_t *results)
+{
+    const json_t *accuracy = json_object_get(results, "test/accuracy");
+    const json_t *best = json_object_get(results, "best/test/accuracy");
+    if (json_is_number(accuracy))
+        printf("\ntest accuracy %.4f (best %.4f)\n", json_number_value(accuracy), json_number_value(best));
+}

@@ -11,4 +11,7 @@
  * self_factor and scale. Nothing where nothing was measured. */
 void site_table_print(const json_t *sites, const json_t *factors, const json_t *scales);
 
+/* The line below it, where the results have a test accuracy. */
+void accuracy_print(const json_t *results);
+
 #endif
