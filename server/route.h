@@ -80,6 +80,11 @@ extern const struct option metrics_parameters[], log_parameters[];
 route_handler handle_rows, handle_summaries, handle_histograms, handle_density, handle_batch, handle_sites;
 extern const struct option rows_parameters[], summaries_parameters[], density_parameters[], batch_parameters[];
 
+route_handler handle_prometheus; /* route_prometheus.c */
+
+route_handler handle_compare; /* route_compare.c */
+extern const struct option compare_parameters[];
+
 route_handler handle_sample, handle_contributors, handle_picture; /* route_sample.c */
 extern const struct option contributors_parameters[], picture_parameters[];
 
