@@ -1,10 +1,11 @@
 #include "server/json_util.h"
-#include "core/json_text.h"
 
 #include <math.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "core/json_text.h"
 
 void cleanup_json(json_t **json)
 {
