@@ -140,7 +140,8 @@ test: dependencies
 test-programs: $(TEST_PROGRAMS) $(BUILD)/tests/failing_calls.so
 
 # Interruptions, crashes, power cuts, full disks, failing calls: those of `make test`, or by FAULTS=long the full figures.
-FAULT_PROGRAMS := $(addprefix $(BUILD)/tests/,test_resume test_control test_backup test_powercut)
+FAULT_PROGRAMS := $(addprefix $(BUILD)/tests/,test_resume test_control test_backup test_powercut \
+    $(if $(filter long,$(FAULTS)),test_control-tsan))
 test-faults: dependencies
 	@$(MAKE) -j$(JOBS) --no-print-directory $(FAULT_PROGRAMS) $(BUILD)/tests/failing_calls.so $(BUILD)/plumbline $(BUILD)/plumbline-asan
 	@SUITES=faults FAULTS=$(FAULTS) bash tests/run.sh $(FAULT_PROGRAMS)

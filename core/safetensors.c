@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "core/file_util.h"
+#include "core/json_text.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "elements are used as the file has them");
 
@@ -303,7 +304,7 @@ static enum status encode_header(const struct tensor_list *list, char **ret_text
         else
             at = end;
     }
-    char *text = status == STATUS_OK ? json_dumps(header, JSON_COMPACT) : NULL;
+    char *text = status == STATUS_OK ? json_text(header, JSON_COMPACT) : NULL;
     json_decref(header);
     if (status != STATUS_OK)
         return status;

@@ -25,6 +25,7 @@
 
 #include "core/dataset_internal.h"
 #include "core/file_util.h"
+#include "core/json_text.h"
 #include "core/option_problem.h"
 #include "core/spec_internal.h"
 
@@ -72,7 +73,7 @@ static void check_distinct(const json_t *array, const char *pointer, struct prob
     json_t *seen = json_object();
     for (size_t i = 0; i < json_array_size(array); i++) {
         json_t *item = json_array_get(array, i);
-        attribute_cleanup(cleanup_free) char *text = json_dumps(item, JSON_ENCODE_ANY | JSON_COMPACT);
+        attribute_cleanup(cleanup_free) char *text = json_text(item, JSON_ENCODE_ANY | JSON_COMPACT);
         attribute_cleanup(cleanup_free) char *place = pointer_item(pointer, i);
         if (text && json_object_get(seen, text))
             problem_add(problems, place, "Is named twice: %.80s.", text);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/json_text.h"
 #include "core/spec_internal.h"
 
 /* The same bound as for a body of the API. */
@@ -80,7 +81,7 @@ enum status spec_hash(const json_t *expanded, char ret_hash[65], struct error *e
     for (size_t i = 0; hashed && i < sizeof left_out / sizeof *left_out; i++)
         json_object_del(hashed, left_out[i]);
     attribute_cleanup(cleanup_free) char *text =
-        json_dumps(hashed, JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(17));
+        json_text(hashed, JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(17));
     json_decref(hashed);
     if (!text)
         return error_no_memory(err);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "core/file_util.h"
+#include "core/json_text.h"
 #include "server/data_paths.h"
 #include "server/json_util.h"
 
@@ -377,7 +378,7 @@ enum status client_send(struct client *client, const char *method, const char *p
                         json_t **ret_answer, struct error *err)
 {
     attribute_cleanup(exchange_clear) struct exchange exchange = {.client = client, .err = err};
-    attribute_cleanup(cleanup_free) char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
+    attribute_cleanup(cleanup_free) char *text = body ? json_text(body, JSON_COMPACT) : NULL;
     CURL *curl = client->curl;
     if (body && !text)
         return error_no_memory(err);

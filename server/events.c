@@ -13,6 +13,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "core/json_text.h"
 #include "server/clock.h"
 #include "server/sqlite_util.h"
 
@@ -130,7 +131,7 @@ enum status events_append(struct events *events, const char *type, int64_t job, 
     /* `last` is changed by this thread alone, so it is read here without the lock. */
     struct event event = {.id = events->last + (int64_t)events->pending_count + 1, .job = job};
     snprintf(event.type, sizeof event.type, "%s", type);
-    event.text = json_dumps(data, JSON_COMPACT);
+    event.text = json_text(data, JSON_COMPACT);
     if (!event.text)
         return error_no_memory(err);
     char now[CLOCK_TEXT_SIZE];

@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <string.h>
 
+#include "core/json_text.h"
 #include "server/export_internal.h"
 
 /* How a format writes what is not a number. */
@@ -65,7 +66,7 @@ static void ndjson_before(struct sink_buffer *out, const char *name, bool first)
 static enum status ndjson_text(struct sink_buffer *out, const char *text, struct error *err)
 {
     json_t *json = json_string(text);
-    attribute_cleanup(cleanup_free) char *quoted = json ? json_dumps(json, JSON_ENCODE_ANY) : NULL;
+    attribute_cleanup(cleanup_free) char *quoted = json ? json_text(json, JSON_ENCODE_ANY) : NULL;
     json_decref(json);
     if (!quoted)
         return error_set(err, STATUS_CORRUPT, "the run file holds text that is not UTF-8");

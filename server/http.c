@@ -432,7 +432,10 @@ enum status http_listen(const struct http_settings *settings, struct http_server
     struct addrinfo *info = NULL;
     char port[8];
     snprintf(port, sizeof port, "%u", (unsigned)settings->port);
-    if (getaddrinfo(settings->host, port, &hints, &info) != 0)
+    int code = getaddrinfo(settings->host, port, &hints, &info);
+    if (code == EAI_MEMORY)
+        return error_no_memory(err);
+    if (code != 0)
         return error_set(err, STATUS_INVALID, "%s is no numeric address to listen on, such as 127.0.0.1 or ::1",
                          settings->host);
     status = bind_address(server, info, err);

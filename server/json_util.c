@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/json_text.h"
+
 void cleanup_json(json_t **json)
 {
     json_decref(*json); /* nothing for NULL */
@@ -54,7 +56,7 @@ double json_to_number(const json_t *json)
 enum status json_digest(const json_t *json, char ret_text[JSON_DIGEST_SIZE], struct error *err)
 {
     unsigned char digest[crypto_generichash_BYTES_MIN];
-    attribute_cleanup(cleanup_free) char *text = json ? json_dumps(json, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+    attribute_cleanup(cleanup_free) char *text = json ? json_text(json, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
     if (!text)
         return error_no_memory(err);
     crypto_generichash(digest, sizeof digest, (const unsigned char *)text, strlen(text), NULL, 0);

@@ -1,4 +1,5 @@
 #include "server/picture.h"
+#include "core/json_text.h"
 
 #include <math.h>
 #include <png.h>
@@ -138,7 +139,7 @@ static enum status load(struct picture_cache *cache, const json_t *part, const s
                         struct error *err)
 {
     struct dataset_spec spec;
-    char *key = json_dumps(part, JSON_COMPACT);
+    char *key = json_text(part, JSON_COMPACT);
     if (!key)
         return error_no_memory(err);
     if (cache->key && strcmp(cache->key, key) == 0) {

@@ -9,6 +9,7 @@
 
 #include "core/blas.h"
 #include "core/file_util.h"
+#include "core/json_text.h"
 #include "core/safetensors.h"
 #include "core/trainer.h"
 #include "server/clock.h"
@@ -398,7 +399,7 @@ static enum status wait_for_writer(struct progress *p, const struct run_identity
 static enum status open_writer(struct progress *p, struct error *err)
 {
     const struct run_job *job = p->job;
-    attribute_cleanup(cleanup_free) char *text = json_dumps(job->spec->expanded, JSON_COMPACT);
+    attribute_cleanup(cleanup_free) char *text = json_text(job->spec->expanded, JSON_COMPACT);
     if (!text)
         return error_no_memory(err);
     const struct run_identity identity = {.spec_text = text,

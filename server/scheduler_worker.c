@@ -18,6 +18,8 @@
 #include "server/run_migrate.h"
 #include "server/scheduler_internal.h"
 
+static const double LOAD_SECONDS =
+    3; /* more than else till a worker's first sign of life: it is loaded from the disk */
 static const double RETRY_SECONDS = 1; /* after a change that could not be committed */
 static const double SEAL_SECONDS = 1;  /* how long a run may take to be sealed when the daemon stops */
 
@@ -55,7 +57,8 @@ static struct running *running_new(int64_t job)
     running->process = (struct worker_process){.pidfd = -1, .lines = -1, .errors = -1};
     running->job = job;
     running->kill_at = INFINITY;
-    running->began = running->heard = running->stepped = clock_seconds();
+    running->began = running->stepped = clock_seconds();
+    running->heard = running->began + LOAD_SECONDS;
     running->progress = json_object();
     running->results = json_object();
     if (!running->progress || !running->results) {

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/json_text.h"
 #include "server/clock.h"
 #include "server/job_tag.h"
 #include "server/json_util.h"
@@ -86,7 +87,7 @@ static enum status tags_text(const json_t *tags, char **ret_text, struct error *
         if (!json_is_string(tag))
             return error_set(err, STATUS_INVALID, "tags must be an array of texts; item %zu is none", i);
     }
-    *ret_text = json_dumps(tags, JSON_COMPACT);
+    *ret_text = json_text(tags, JSON_COMPACT);
     return *ret_text ? STATUS_OK : error_no_memory(err);
 }
 

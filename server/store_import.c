@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/file_util.h"
+#include "core/json_text.h"
 #include "server/clock.h"
 #include "server/job.h"
 #include "server/sqlite_util.h"
@@ -32,8 +33,8 @@ static enum status record_import(sqlite3 *db, int64_t id, struct error *err)
 static enum status fill(sqlite3 *db, int64_t id, const struct run_import *import, struct error *err)
 {
     attribute_cleanup(cleanup_statement) sqlite3_stmt *statement = NULL;
-    attribute_cleanup(cleanup_free) char *progress = json_dumps(import->progress, JSON_COMPACT);
-    attribute_cleanup(cleanup_free) char *results = json_dumps(import->results, JSON_COMPACT);
+    attribute_cleanup(cleanup_free) char *progress = json_text(import->progress, JSON_COMPACT);
+    attribute_cleanup(cleanup_free) char *results = json_text(import->results, JSON_COMPACT);
     enum status status = progress && results ? db_prepare(db, IMPORT_SQL, &statement, err) : error_no_memory(err);
     if (status != STATUS_OK)
         return status;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/json_text.h"
 #include "server/clock.h"
 #include "server/json_util.h"
 #include "server/scheduler.h"
@@ -36,9 +37,9 @@ enum status store_record_state(sqlite3 *db, int64_t id, const char *reason, stru
 enum status store_job_insert(sqlite3 *db, const struct spec *spec, int64_t *ret_id, struct error *err)
 {
     attribute_cleanup(cleanup_statement) sqlite3_stmt *statement = NULL;
-    attribute_cleanup(cleanup_free) char *text = json_dumps(spec->expanded, JSON_COMPACT);
+    attribute_cleanup(cleanup_free) char *text = json_text(spec->expanded, JSON_COMPACT);
     const json_t *list = json_object_get(spec->expanded, "tags");
-    attribute_cleanup(cleanup_free) char *tags = list ? json_dumps(list, JSON_COMPACT) : strdup("[]");
+    attribute_cleanup(cleanup_free) char *tags = list ? json_text(list, JSON_COMPACT) : strdup("[]");
     if (!text || !tags)
         return error_no_memory(err);
     enum status status = db_prepare(db,
@@ -105,8 +106,8 @@ enum status store_job_progress(sqlite3 *db, int64_t id, const json_t *progress, 
                                struct error *err)
 {
     attribute_cleanup(cleanup_statement) sqlite3_stmt *statement = NULL;
-    attribute_cleanup(cleanup_free) char *progress_text = progress ? json_dumps(progress, JSON_COMPACT) : NULL;
-    attribute_cleanup(cleanup_free) char *results_text = results ? json_dumps(results, JSON_COMPACT) : NULL;
+    attribute_cleanup(cleanup_free) char *progress_text = progress ? json_text(progress, JSON_COMPACT) : NULL;
+    attribute_cleanup(cleanup_free) char *results_text = results ? json_text(results, JSON_COMPACT) : NULL;
     if ((progress && !progress_text) || (results && !results_text))
         return error_no_memory(err);
     enum status status = db_prepare(

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "core/json_text.h"
 #include "server/clock.h"
 #include "server/json_util.h"
 #include "server/sqlite_util.h"
@@ -15,8 +16,8 @@ static enum status unknown_study(int64_t id, struct error *err)
 enum status store_study_insert(sqlite3 *db, const struct study *study, int64_t *ret_id, struct error *err)
 {
     attribute_cleanup(cleanup_statement) sqlite3_stmt *statement = NULL;
-    attribute_cleanup(cleanup_free) char *base = json_dumps(study->base, JSON_COMPACT);
-    attribute_cleanup(cleanup_free) char *grid = json_dumps(study->grid, JSON_COMPACT);
+    attribute_cleanup(cleanup_free) char *base = json_text(study->base, JSON_COMPACT);
+    attribute_cleanup(cleanup_free) char *grid = json_text(study->grid, JSON_COMPACT);
     if (!base || !grid)
         return error_no_memory(err);
     enum status status = db_prepare(db, "INSERT INTO study (name, note, base, grid, created_at) VALUES (?, ?, ?, ?, ?)",
@@ -39,7 +40,7 @@ enum status store_study_add_job(sqlite3 *db, int64_t study, size_t position, con
                                 struct error *err)
 {
     attribute_cleanup(cleanup_statement) sqlite3_stmt *statement = NULL;
-    attribute_cleanup(cleanup_free) char *text = json_dumps(point, JSON_COMPACT);
+    attribute_cleanup(cleanup_free) char *text = json_text(point, JSON_COMPACT);
     enum status status =
         text
             ? db_prepare(db, "INSERT INTO study_job (study, position, point, job) VALUES (?, ?, ?, ?)", &statement, err)

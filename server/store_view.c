@@ -3,6 +3,7 @@
 #include <sodium.h>
 #include <string.h>
 
+#include "core/json_text.h"
 #include "server/clock.h"
 #include "server/json_util.h"
 #include "server/sqlite_util.h"
@@ -27,7 +28,7 @@ enum status store_view_insert(sqlite3 *db, const char *name, const json_t *state
                               struct error *err)
 {
     attribute_cleanup(cleanup_statement) sqlite3_stmt *statement = NULL;
-    attribute_cleanup(cleanup_free) char *text = json_dumps(state, JSON_COMPACT);
+    attribute_cleanup(cleanup_free) char *text = json_text(state, JSON_COMPACT);
     char id[VIEW_ID_LENGTH + 1], now[CLOCK_TEXT_SIZE];
     if (!text)
         return error_no_memory(err);

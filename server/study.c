@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/file_util.h"
+#include "core/json_text.h"
 #include "server/json_util.h"
 
 /* More faults than this help nobody. */
@@ -284,7 +285,7 @@ static char *point_name(const struct study *study, const json_t *point)
     fputs(name && *name ? name : study->name, out);
     json_object_foreach((json_t *)point, key, value)
     {
-        attribute_cleanup(cleanup_free) char *dump = json_dumps(value, SHOWN);
+        attribute_cleanup(cleanup_free) char *dump = json_text(value, SHOWN);
         const char *word = json_is_string(value) ? json_string_value(value) : dump;
         fprintf(out, "%s%s=%.40s", ftell(out) > 0 ? " " : "", strrchr(key, '/') + 1, word ? word : "");
     }
@@ -336,7 +337,7 @@ static void add_faults(const struct study *study, size_t position, const json_t 
 {
     size_t i;
     const json_t *item;
-    attribute_cleanup(cleanup_free) char *text = json_dumps(point, SHOWN);
+    attribute_cleanup(cleanup_free) char *text = json_text(point, SHOWN);
     json_array_foreach(faults->items, i, item)
     {
         const char *pointer = json_string_value(json_object_get(item, "pointer"));

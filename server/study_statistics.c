@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/json_text.h"
 #include "server/json_util.h"
 
 static const char seed_key[] = "/seed";
@@ -87,7 +88,7 @@ static enum status group_rows(const json_t *rows, const char *without, json_t **
     json_array_foreach((json_t *)rows, i, row)
     {
         attribute_cleanup(cleanup_json) json_t *point = shared_point(point_of(row), without);
-        attribute_cleanup(cleanup_free) char *text = point ? json_dumps(point, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+        attribute_cleanup(cleanup_free) char *text = point ? json_text(point, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
         if (status == STATUS_OK && !text)
             status = error_no_memory(err);
         if (status != STATUS_OK)

@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/json_text.h"
 #include "server/worker.h"
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -64,7 +65,7 @@ enum status worker_lines_begin(struct error *err)
 enum status worker_line_write(void *context, const json_t *line, struct error *err)
 {
     (void)context;
-    attribute_cleanup(cleanup_free) char *text = json_dumps(line, JSON_COMPACT);
+    attribute_cleanup(cleanup_free) char *text = json_text(line, JSON_COMPACT);
     if (!text)
         return error_no_memory(err);
     size_t size = strlen(text);

@@ -23,6 +23,10 @@ if grep -lE '#include <(cblas|openblas_config|lapacke).*>' core/*.[ch] server/*.
     say "only core/blas.c calls OpenBLAS"
     failed=1
 fi
+if grep -n 'json_dumps(' core/*.[ch] server/*.[ch] | grep -v '^core/json_text'; then
+    say "json_text() in place of json_dumps(), which loses a key where memory runs out"
+    failed=1
+fi
 if grep -nE '"resolved": *"https?:' web/package-lock.json; then
     say "the lock file names a registry's host"
     failed=1

@@ -395,6 +395,7 @@ int main(int argc, char **argv)
     const char *given = getenv("ASAN_OPTIONS");
     snprintf(options, sizeof options, "%.900s:allocator_may_return_null=1:handle_segv=0", given ? given : "");
     setenv("ASAN_OPTIONS", options, 1);
+    setenv("TSAN_OPTIONS", "allocator_may_return_null=1", 0);
     setenv("TSAN_OPTIONS", "allocator_may_return_null=1:handle_segv=0", 0);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
 // Signals that nobody expects, on workers and on the daemon: no job is lost, done twice at once, or stuck, and those that
 // finish have the bits of one that nothing happened to.
 import assert from "node:assert/strict";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { api, ended, run, smallSpec, startDaemon, temporary, until } from "../daemon.mjs";
@@ -11,14 +12,69 @@ const SIGNALS = /** @type {NodeJS.Signals[]} */ (["SIGTERM", "SIGKILL", "SIGSEGV
 const flags = ["--workers", "2"];
 const env = { ASAN_OPTIONS: "handle_segv=0" }; // a signal from outside is no finding
 
-/** A job of a few seconds with many rows. */
-const spec = (/** @type {string} */ name) =>
-    smallSpec(name, "affine-like", 0.1, { epochs: 60, probe: { schedule: "every", every: 40 }, checkpoint_every: 50 });
+const data = temporary();
+
+/** A file of numbers. @param {string} name @param {string} type @param {number[]} shape @param {Uint8Array} bytes */
+function writeNpy(name, type, shape, bytes) {
+    const text = `{'descr': '${type}', 'fortran_order': False, 'shape': (${shape.join(", ")},), }`.padEnd(117) + "\n";
+    const start = Buffer.from([0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59, 1, 0, 118, 0]);
+    writeFileSync(join(data, "datasets/pictures", `${name}.npy`), Buffer.concat([start, Buffer.from(text), bytes]));
+}
+
+/** Pictures of three classes, 256 of 1 × 8 × 8. */
+function writePictures() {
+    const dice = random(3);
+    const x = Float32Array.from({ length: 256 * 64 }, (_, i) => dice.next() + Number(i % 3 === Math.floor(i / 64) % 3));
+    mkdirSync(join(data, "datasets/pictures"), { recursive: true });
+    writeNpy("train_x", "<f4", [256, 1, 8, 8], new Uint8Array(x.buffer));
+    writeNpy(
+        "train_y",
+        "|u1",
+        [256],
+        Uint8Array.from({ length: 256 }, (_, i) => i % 3),
+    );
+}
+
+/** Jobs of some seconds with many rows, of every kind of network. */
+const kinds = [
+    smallSpec("mlp", "batch", 0.1, { epochs: 60, optimiser: { name: "adam", learning_rate: 0.001 } }),
+    {
+        dataset: { name: "npy", path: "pictures" },
+        model: {
+            layers: [
+                { type: "conv", channels: 4, padding: 1, variant: "batch" },
+                { type: "leaky-relu" },
+                { type: "max-pool" },
+                { type: "flatten" },
+                { type: "dense", units: 3 },
+            ],
+        },
+        optimiser: { learning_rate: 0.02, momentum: 0.9 },
+        batch_size: 16,
+        epochs: 40,
+    },
+    {
+        dataset: { name: "npy", path: "pictures" },
+        model: {
+            layers: [
+                { type: "patch-embed", patch: 4, dim: 8, positions: true },
+                { type: "residual", layers: [{ type: "attention", heads: 2 }] },
+                { type: "mean-tokens" },
+                { type: "dense", units: 3 },
+            ],
+        },
+        optimiser: { learning_rate: 0.05, schedule: "cosine" },
+        batch_size: 16,
+        epochs: 40,
+    },
+].map((kind) => ({ ...kind, probe: { schedule: "every", every: 40 }, checkpoint_every: 50 }));
 
 /** @type {Awaited<ReturnType<typeof startDaemon>>} */
 let daemon;
-const data = temporary();
-before(async () => void (daemon = await startDaemon({ data, flags, env })));
+before(async () => {
+    writePictures();
+    daemon = await startDaemon({ data, flags, env });
+});
 after(async () => {
     await daemon.stop();
     daemon.remove();
@@ -68,14 +124,20 @@ describe("signals", () => {
     test("at random, and every job comes to its end", async (t) => {
         const count = trials(20, 300);
         const dice = random(4);
-        const whole = (await api(daemon.base, "/jobs", spec("whole"))).id;
-        assert.equal((await ended(daemon.base, whole)).state, "finished");
-        let submitted = 1;
+        const whole = /** @type {number[]} */ ([]);
+        const kindOf = /** @type {Map<number, number>} */ (new Map());
+        for (const kind of kinds) {
+            const { id } = await api(daemon.base, "/jobs", kind);
+            whole.push(id);
+            assert.equal((await ended(daemon.base, id)).state, "finished");
+        }
+        let submitted = kinds.length;
         let slowest = 0;
         for (let i = 0; i < count; i++) {
             const { items } = await api(daemon.base, "/jobs?max_results=1000");
             for (let open = items.filter((/** @type {any} */ j) => !FINAL.includes(j.state)).length; open < 3; open++) {
-                await api(daemon.base, "/jobs", spec(`job ${++submitted}`));
+                const kind = submitted++ % kinds.length;
+                kindOf.set((await api(daemon.base, "/jobs", kinds[kind])).id, kind);
             }
             await sleep(dice.below(400));
             const signal = SIGNALS[dice.below(4)];
@@ -100,7 +162,7 @@ describe("signals", () => {
         const { items } = await api(daemon.base, "/jobs?max_results=1000");
         assert.equal(items.length, submitted, "every job that was accepted is there, once");
         const ends = { finished: 0, failed: 0 };
-        for (const { id } of items) {
+        for (const [id, kind] of kindOf) {
             const job = await ended(daemon.base, id);
             if (job.state === "failed") {
                 ends.failed++;
@@ -111,13 +173,13 @@ describe("signals", () => {
             } else {
                 ends.finished++;
                 assert.equal(job.state, "finished", job.reason);
-                assertSameRun(join(data, `runs/${whole}.db`), join(data, `runs/${id}.db`));
+                assertSameRun(join(data, `runs/${whole[kind]}.db`), join(data, `runs/${id}.db`));
             }
         }
         assertCatalog(data);
         assert.ok(ends.finished > 0);
         t.diagnostic(
-            `${count} signals on ${submitted} jobs: ${ends.finished} finished with the same bits, ${ends.failed} failed after three crashes; a stopped worker was gone after at most ${slowest} ms`,
+            `${count} signals on ${kindOf.size} jobs (MLP, CNN, attention): ${ends.finished} finished with the same bits, ${ends.failed} failed after three crashes; a stopped worker was gone after at most ${slowest} ms`,
         );
     });
 });
