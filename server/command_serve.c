@@ -61,6 +61,9 @@ static enum status start_scheduler(struct daemon *daemon, const struct settings 
                                                  .data = settings->data,
                                                  .workers = settings->workers,
                                                  .grace_seconds = settings->grace_seconds,
+                                                 .retention = {.max_age_seconds = settings->keep_days * 24 * 3600,
+                                                               .max_count = settings->keep_jobs,
+                                                               .max_bytes = settings->keep_bytes},
                                                  .dataset_folders = (const char *const *)settings->datasets};
     return scheduler_start(&scheduler, &daemon->scheduler, err);
 }

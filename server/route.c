@@ -61,6 +61,8 @@ const struct route routes[] = {
      .answer = "Outcomes", .summary = "Restore many jobs"},
     {"POST", API "/jobs:purge", handle_jobs_action, .role = ROLE_SUBMITTER, .body = "JobSelection",
      .answer = "Outcomes", .summary = "Purge many jobs"},
+    {"POST", API "/jobs:retain", handle_jobs_retain, .role = ROLE_ADMIN, .body = "Retention",
+     .answer = "RetentionReport", .summary = "Purge what is old, too many or too much, or tell what that would be"},
     {"GET", API "/jobs/{id}/metrics", handle_metrics, .parameters = metrics_parameters, .answer = "Metrics",
      .summary = "Scalars of a run by step"},
     {"GET", API "/jobs/{id}/divergence", handle_rows, .parameters = rows_parameters, .answer = "DivergencePage",

@@ -232,6 +232,15 @@ describe("list", () => {
         assert.deepEqual([one.items.length, one.items[0].id, one.more], [1, finished, true]);
     });
 
+    test("takes a filter, and tells where one is wrong", async () => {
+        const filter = "name = 'finished' AND result.test/accuracy > 0.5";
+        const { items } = await json(["list", "--filter", filter, "--order", "result.test/accuracy desc, id"]);
+        assert.ok(items.length >= 1);
+        for (const item of items) assert.ok(item.name === "finished" && item.results["test/accuracy"] > 0.5);
+        await refused(["list", "--filter", "state = "], 1, /filter.*column 9/);
+        await refused(["list", "--order", "nonsense"], 1, /order_by.*nonsense/);
+    });
+
     test("prints names of others without their control characters", async () => {
         const { id } = await api(daemon.base, "/jobs", smallSpec("red \u001b[31m and \u009b31m", "affine", 0.1));
         await ended(daemon.base, id);
