@@ -44,8 +44,9 @@ const pause = (/** @type {number} */ ms) => new Promise((done) => setTimeout(don
  * @param {string} url
  * @param {number} count connections
  * @param {() => boolean} stop
+ * @param {number} [every] milliseconds between requests of a connection; 0: as fast as they are answered
  */
-async function load(url, count, stop) {
+async function load(url, count, stop, every = 0) {
     const agent = new Agent({ keepAlive: true, maxSockets: count });
     /** @type {number[]} */
     const times = [];
@@ -67,7 +68,7 @@ async function load(url, count, stop) {
             })
         );
     const worker = async () => {
-        while (!stop()) await one();
+        while (!stop()) await Promise.all([one(), every && pause(every)]);
     };
     await Promise.all(Array.from({ length: count }, worker));
     agent.destroy();
@@ -109,7 +110,7 @@ async function live() {
     delays.length = 0;
     for (const own of ids) own.length = 0;
     let stopped = false;
-    const beside = load(`${daemon.base}/api/v1/jobs/${id}`, 2, () => stopped);
+    const beside = load(`${daemon.base}/api/v1/jobs/${id}`, 2, () => stopped, 10);
     const total = rate * seconds;
     const begun = performance.now();
     for (let i = 0; i < total; i++) {
