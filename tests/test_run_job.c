@@ -176,6 +176,7 @@ static void check_progress(const json_t *line)
     assert_int_equal(json_integer_value(json_object_get(line, "rows")), step * 2 * BATCH); /* all are measured */
     assert_int_equal(json_integer_value(json_object_get(line, "epoch")),
                      (step + STEPS_PER_EPOCH - 1) / STEPS_PER_EPOCH);
+    assert_int_equal(json_integer_value(json_object_get(line, "rows")), step * 2 * BATCH);
     assert_true(json_number_value(json_object_get(line, "steps_per_second")) > 0);
 }
 
