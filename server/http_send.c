@@ -100,12 +100,11 @@ static struct MHD_Response *respond_bytes(void *bytes, size_t size, bool gzip)
 
 static struct MHD_Response *respond_json(const json_t *json, bool gzip)
 {
-    size_t size = json_dumpb(json, NULL, 0, JSON_COMPACT);
-    char *text = size ? malloc(size + 1) : NULL;
+    char *text = json_dumps(json, JSON_COMPACT);
     if (!text)
         return NULL;
-    json_dumpb(json, text, size, JSON_COMPACT);
-    text[size++] = '\n';
+    size_t size = strlen(text);
+    text[size++] = '\n'; /* in place of the terminator */
     return respond_bytes(text, size, gzip);
 }
 
