@@ -11,7 +11,7 @@ SHELL := /bin/bash
 Q := $(if $(V),,@)
 say = $(if $(V),@:,@echo '  $(1)  '$@)
 
-LIBRARIES := libmicrohttpd jansson sqlite3 openblas libsodium zlib libpng
+LIBRARIES := libmicrohttpd jansson sqlite3 openblas libsodium zlib libpng libcurl
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wwrite-strings \
     -Wformat=2 -Wundef -Wvla -Wno-overlength-strings
 # -fno-trapping-math and -fno-math-errno keep every value; they only let loops of compares and square roots vectorise.
@@ -25,8 +25,8 @@ HARDEN := -pie -Wl,-z,relro,-z,now
 
 CORE := $(sort $(wildcard core/*.c))
 SERVER := $(sort $(filter-out server/main.c,$(wildcard server/*.c)))
-GENERATED := $(BUILD)/migrations.c $(BUILD)/web_assets.c
-SOURCES := $(CORE) $(sort $(wildcard server/*.c tests/*.c))
+GENERATED := $(BUILD)/migrations.c $(BUILD)/openapi_text.c $(BUILD)/web_assets.c
+SOURCES := $(CORE) $(sort $(wildcard server/*.c tests/*.c tests/bench/*.c))
 HEADERS := $(sort $(wildcard core/*.h server/*.h tests/*.h))
 
 TESTS := $(patsubst tests/%.c,%,$(sort $(wildcard tests/test_*.c)))
@@ -34,17 +34,19 @@ TESTS := $(patsubst tests/%.c,%,$(sort $(wildcard tests/test_*.c)))
 DOUBLE_ONLY := test_gradient
 DOUBLE := $(DOUBLE_ONLY) test_reference test_feature_map test_trainer test_optimiser test_identities test_plain_loops
 # The concurrent parts also run under ThreadSanitizer.
-THREADED := test_events test_store_read test_scheduler test_scheduler_faults test_picture
+THREADED := test_events test_store_read test_scheduler test_scheduler_faults test_control test_picture
 TEST_PROGRAMS := $(addprefix $(BUILD)/tests/,$(filter-out $(DOUBLE_ONLY),$(TESTS)) \
     $(addsuffix -double,$(filter $(DOUBLE),$(TESTS))) $(addsuffix -tsan,$(filter $(THREADED),$(TESTS))))
 
-.PHONY: all help clean run test lint format install uninstall dependencies test-programs
+.PHONY: all help clean run test bench lint format install uninstall dependencies test-programs
 all: $(BUILD)/plumbline
 
 help:
 	@echo 'make               build build/plumbline'
 	@echo 'make run           install what is missing, build, start the server, measure Fashion-MNIST, print the table'
 	@echo 'make test          install what is missing, lint, run all tests'
+	@echo 'make bench         time training steps beside the peer of ../shared, where it is, and print the ratios'
+	@echo 'make test-faults   interruptions, crashes, power cuts, full disks; FAULTS=long for the full figures'
 	@echo 'make lint          formatter, clang-tidy, cppcheck, types of the dashboard, rules of the house'
 	@echo 'make format        let clang-format and prettier write'
 	@echo 'make install       to PREFIX ($(PREFIX)), below DESTDIR; make uninstall takes it away'
@@ -92,6 +94,11 @@ $(BUILD)/tests/%-tsan: $(BUILD)/tsan/tests/%.o $(BUILD)/tsan/tests/support.o $(c
 	@mkdir -p $(@D)
 	$(call say,LD)
 	$(Q)$(CC) $(THREAD_SANITIZE) -o $@ $^ $(LIBS) -lcmocka
+# Preloaded into the program as it is released.
+$(BUILD)/tests/failing_calls.so: tests/failing_calls.c
+	@mkdir -p $(@D)
+	$(call say,LD)
+	$(Q)$(CC) $(CFLAGS_ALL) -O1 -g -fPIC -shared -o $@ $<
 $(BUILD)/tests/test_powercut: $(BUILD)/asan/tests/powercut_vfs.o
 $(BUILD)/tests/%: $(BUILD)/asan/tests/%.o $(BUILD)/asan/tests/support.o $(call objects,asan)
 	@mkdir -p $(@D)
@@ -101,6 +108,11 @@ $(BUILD)/tests/%: $(BUILD)/asan/tests/%.o $(BUILD)/asan/tests/support.o $(call o
 $(BUILD)/bench_plumbline: $(BUILD)/release/tests/bench/bench_plumbline.o $(call objects,release)
 	$(CC) $(RELEASE) $(HARDEN) -o $@ $^ $(LIBS)
 
+# A text as a C string
+$(BUILD)/openapi_text.c: server/openapi.json
+	@mkdir -p $(BUILD)
+	$(Q)(echo 'extern const char openapi_text[];'; echo 'const char openapi_text[] ='; \
+	    sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/^/    "/' -e 's/$$/\\n"/' $<; echo ';') > $@.tmp && mv $@.tmp $@
 $(BUILD)/migrations.c: migrations/embed.sh $(wildcard migrations/*/*.sql)
 	@mkdir -p $(BUILD)
 	sh migrations/embed.sh migrations > $@.tmp && mv $@.tmp $@
@@ -123,7 +135,17 @@ test: dependencies
 	@$(MAKE) --no-print-directory lint
 	@$(MAKE) --no-print-directory test-programs $(BUILD)/plumbline $(BUILD)/plumbline-asan
 	@bash tests/run.sh $(TEST_PROGRAMS)
-test-programs: $(TEST_PROGRAMS)
+test-programs: $(TEST_PROGRAMS) $(BUILD)/tests/failing_calls.so
+
+# Interruptions, crashes, power cuts, full disks, failing calls: those of `make test`, or by FAULTS=long the full figures.
+FAULT_PROGRAMS := $(addprefix $(BUILD)/tests/,test_resume test_control test_backup test_powercut)
+test-faults: dependencies
+	@$(MAKE) --no-print-directory $(FAULT_PROGRAMS) $(BUILD)/tests/failing_calls.so $(BUILD)/plumbline $(BUILD)/plumbline-asan
+	@SUITES=faults FAULTS=$(FAULTS) bash tests/run.sh $(FAULT_PROGRAMS)
+
+bench: dependencies
+	@$(MAKE) --no-print-directory $(BUILD)/bench_plumbline
+	@$(NODE) tests/bench/bench.mjs $(BUILD)/bench_plumbline
 
 lint: $(GENERATED)
 	@bash tests/lint.sh $(BUILD) $(HEADERS) $(SOURCES) -- $(CFLAGS_ALL)

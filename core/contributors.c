@@ -35,8 +35,8 @@ static enum status search_begin(struct search *s, const size_t *rows, size_t cou
 {
     struct arena *arena = s->pass->arena;
     struct sample_factors first = factors_of(s, rows[0]);
-    s->positions = first.u.rows;
-    s->width = first.u.cols;
+    s->positions = first.f.u.rows;
+    s->width = feature_rows_width(&first.f);
     s->out = first.out;
     s->learned_place = first.learned_place;
     s->block = CONTRIBUTORS_MEMORY / row_bytes(s);
@@ -58,7 +58,7 @@ static double dot(size_t n, const real *a, const real *b)
 static void make_gradient(const struct search *s, size_t row, real *ret_gradient)
 {
     struct sample_factors f = factors_of(s, row);
-    linear_gradient(f.u, f.g, f.out, 0, ret_gradient);
+    linear_gradient(&f.f, f.g, f.out, 0, ret_gradient);
 }
 
 /* What learned positions add: token by token, each with a feature of its own. */
@@ -69,6 +69,13 @@ static double place_part(const struct search *s, size_t i, size_t j)
     return dot(s->positions * s->out, factors_of(s, i).g, factors_of(s, j).g);
 }
 
+/* u_i·u_j of two single positions, the constant's features included. */
+static double feature_product(const struct feature_rows *a, const struct feature_rows *b)
+{
+    double constant = !a->bias ? 0 : a->constant ? (double)a->constant[0] * (double)b->constant[0] : 1;
+    return dot(a->u.cols, a->u.values, b->u.values) + constant;
+}
+
 /* One position: (u_i·u_j)(g_i·g_j). */
 static void find_parts_of_vectors(const struct search *s, const size_t *rows, size_t count)
 {
@@ -76,7 +83,7 @@ static void find_parts_of_vectors(const struct search *s, const size_t *rows, si
         struct sample_factors a = factors_of(s, rows[i]);
         for (size_t j = 0; j < s->pass->batch; j++) {
             struct sample_factors b = factors_of(s, j);
-            s->parts[i * s->pass->batch + j] = dot(s->width, a.u.values, b.u.values) * dot(s->out, a.g, b.g);
+            s->parts[i * s->pass->batch + j] = feature_product(&a.f, &b.f) * dot(s->out, a.g, b.g);
         }
     }
 }

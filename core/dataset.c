@@ -148,10 +148,8 @@ enum status dataset_load(const struct dataset_spec *spec, const struct dataset_f
     enum status status = dataset_find(spec, folders, &folder, &dataset->info, err);
     if (status == STATUS_OK)
         status = dataset_loader_find(spec->name)->load(spec, folder, dataset, err);
-    if (status == STATUS_OK) {
-        dataset->sample_bytes = shape_size(&dataset->info.shape) * element_size(dataset->element);
+    if (status == STATUS_OK)
         status = dataset_scaler_init(dataset, spec->scaling, err);
-    }
     if (status != STATUS_OK)
         return status;
     *ret_dataset = dataset;

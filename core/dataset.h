@@ -47,6 +47,7 @@ struct dataset_info {
     struct shape shape;
     size_t classes;
     size_t train_count, test_count; /* after the limits */
+    size_t sample_bytes;            /* that a sample takes in memory */
     char remark[96]; /* for the run's log: "2 of 5 data_batch files found: …"; empty where there is none */
 };
 

@@ -121,6 +121,7 @@ static enum status inspect(const struct dataset_spec *spec, const char *folder, 
         .classes = format->classes,
         .train_count = found * format->train_records,
         .test_count = format->test_records,
+        .sample_bytes = CIFAR_PIXELS,
     };
     if (found < all)
         snprintf(ret_info->remark, sizeof ret_info->remark,

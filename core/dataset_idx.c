@@ -239,6 +239,7 @@ static enum status idx_inspect(const struct dataset_spec *spec, const char *fold
         .classes = IDX_CLASSES,
         .train_count = train.images.dims[0],
         .test_count = test.images.dims[0],
+        .sample_bytes = train.images.item,
     };
     return STATUS_OK;
 }

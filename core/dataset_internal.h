@@ -53,7 +53,6 @@ struct scaler {
 struct dataset {
     struct dataset_info info;
     enum element element;
-    size_t sample_bytes;
     struct dataset_split splits[2]; /* by enum split */
     struct scaler scaler;
 };

@@ -30,6 +30,12 @@ static void cleanup_npy_split(struct npy_split *split)
     npy_close(&split->y);
 }
 
+/* How samples of a file are kept; its type is one of check_split's. */
+static enum element element_of(const struct npy_file *x)
+{
+    return x->type == NPY_UINT8 ? ELEMENT_BYTE : x->type == NPY_FLOAT32 ? ELEMENT_FLOAT : ELEMENT_DOUBLE;
+}
+
 static enum status check_split(const struct npy_file *x, const struct npy_file *y, struct error *err)
 {
     if (x->type != NPY_UINT8 && x->type != NPY_FLOAT32 && x->type != NPY_FLOAT64)
@@ -226,6 +232,7 @@ static enum status npy_inspect(const struct dataset_spec *spec, const char *fold
         .train_count = train.x.dims[0],
         .test_count = test.present ? test.x.dims[0] : 0,
     };
+    ret_info->sample_bytes = shape_size(&ret_info->shape) * element_size(element_of(&train.x));
     return STATUS_OK;
 }
 
@@ -240,9 +247,7 @@ static enum status npy_load(const struct dataset_spec *spec, const char *folder,
     struct shape shape = sample_shape(&train.x);
     if (!shape_equal(&shape, &dataset->info.shape))
         return error_set(err, STATUS_CORRUPT, "%s changed while it was read", train.x.path);
-    dataset->element = train.x.type == NPY_UINT8     ? ELEMENT_BYTE
-                       : train.x.type == NPY_FLOAT32 ? ELEMENT_FLOAT
-                                                     : ELEMENT_DOUBLE;
+    dataset->element = element_of(&train.x);
     size_t classes = dataset->info.classes;
     status = load_split(&train, dataset->info.train_count, classes, &dataset->splits[SPLIT_TRAIN], err);
     if (status == STATUS_OK && test.present)

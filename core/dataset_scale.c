@@ -48,7 +48,7 @@ void dataset_gather(const struct dataset *dataset, enum split split, const uint3
     size_t size = dataset->scaler.groups * dataset->scaler.run;
     for (size_t i = 0; i < count; i++) {
         assert(indices[i] < from->count);
-        const char *values = (const char *)from->values + indices[i] * dataset->sample_bytes;
+        const char *values = (const char *)from->values + indices[i] * dataset->info.sample_bytes;
         dataset->scaler.scale(&dataset->scaler, values, ret_samples + i * size);
         ret_labels[i] = from->labels[indices[i]];
     }
@@ -98,7 +98,7 @@ static inline void for_each_element(struct figures *figures, const struct datase
 {
     const struct dataset_split *train = &dataset->splits[SPLIT_TRAIN];
     for (size_t s = 0; s < train->count; s++) {
-        const char *values = (const char *)train->values + s * dataset->sample_bytes;
+        const char *values = (const char *)train->values + s * dataset->info.sample_bytes;
         for (size_t g = 0; g < scaler->groups; g++) {
             size_t group_figure = figures->count == 1 ? 0 : g;
             for (size_t i = 0; i < scaler->run; i++)

@@ -40,6 +40,7 @@ static enum status inspect(const struct dataset_spec *spec, const char *folder, 
         .classes = spec->classes,
         .train_count = spec->train,
         .test_count = spec->test,
+        .sample_bytes = spec->features * sizeof(float),
     };
     return STATUS_OK;
 }

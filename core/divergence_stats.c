@@ -11,10 +11,52 @@ const struct density_info density_pairs[DENSITY_COUNT] = {
     [DENSITY_COSINE_INTERFERENCE] = {"cosine", "relative_interference"},
 };
 
-static int compare_doubles(const void *a, const void *b)
+static void sort_by_insertion(double *values, size_t count)
 {
-    const double *x = a, *y = b;
-    return (*x > *y) - (*x < *y);
+    for (size_t i = 1; i < count; i++) {
+        double value = values[i];
+        size_t at = i;
+        for (; at > 0 && values[at - 1] > value; at--)
+            values[at] = values[at - 1];
+        values[at] = value;
+    }
+}
+
+static double middle_of(double a, double b, double c)
+{
+    double low = a < b ? a : b, high = a < b ? b : a;
+    return c < low ? low : c > high ? high : c;
+}
+
+/* Quicksort of finite values: a probed step sorts every column of every site, and qsort's calls would be felt. */
+static void sort_doubles(double *values, size_t count)
+{
+    while (count > 24) {
+        double pivot = middle_of(values[0], values[count / 2], values[count - 1]);
+        size_t i = 0, j = count - 1;
+        for (;; i++, j--) {
+            while (values[i] < pivot)
+                i++;
+            while (values[j] > pivot)
+                j--;
+            if (i >= j)
+                break;
+            double kept = values[i];
+            values[i] = values[j];
+            values[j] = kept;
+        }
+        /* the shorter part by a call, the longer one in place: the depth stays logarithmic */
+        size_t left = j + 1, right = count - left;
+        if (left < right) {
+            sort_doubles(values, left);
+            values += left;
+            count = right;
+        } else {
+            sort_doubles(values + left, right);
+            count = left;
+        }
+    }
+    sort_by_insertion(values, count);
 }
 
 /* NumPy's linear method: the value at position fraction·(count − 1), between two values by proportion. */
@@ -51,7 +93,7 @@ void column_summarise(const double *values, size_t stride, size_t count, double 
             squares += (scratch[i] - s.mean) * (scratch[i] - s.mean);
         if (s.count > 1)
             s.deviation = sqrt(squares / (double)(s.count - 1));
-        qsort(scratch, s.count, sizeof *scratch, compare_doubles);
+        sort_doubles(scratch, s.count);
         s.minimum = scratch[0];
         s.maximum = scratch[s.count - 1];
         for (int q = 0; q < QUANTILE_COUNT; q++)
@@ -69,9 +111,11 @@ static double step_limit(int k)
 /* The step 0 … 299 that holds a magnitude of 1e-6 … 1e9; the limits decide where the logarithm is rounded. */
 static int magnitude_step(double magnitude)
 {
-    int k = (int)((log10(magnitude) + 6) * BIN_PER_DECADE);
-    int last = BIN_PER_DECADE * BIN_DECADES - 1;
+    double place = (log10(magnitude) + 6) * BIN_PER_DECADE;
+    int k = (int)place, last = BIN_PER_DECADE * BIN_DECADES - 1;
     k = k < 0 ? 0 : k > last ? last : k;
+    if (place - k > 1e-9 && place - k < 1 - 1e-9)
+        return k; /* far from any limit, by all that the logarithm can be off */
     if (magnitude < step_limit(k) && k > 0)
         k--;
     else if (k < last && magnitude >= step_limit(k + 1))
@@ -174,17 +218,15 @@ static uint8_t *put32(uint8_t *to, uint32_t value)
     return put16(put16(to, value & 0xffff), value >> 16);
 }
 
-size_t histogram_encode(const double *values, size_t stride, size_t rows, uint8_t *ret_bytes, uint32_t *scratch)
+size_t histogram_encode(const double *values, size_t stride, size_t rows, uint8_t *ret_bytes)
 {
+    uint32_t counts[BIN_COUNT] = {0};
     for (size_t i = 0; i < rows; i++)
-        scratch[i] = histogram_bin(values[i * stride]);
-    qsort(scratch, rows, sizeof *scratch, compare_u32);
+        counts[histogram_bin(values[i * stride])]++;
     uint8_t *to = ret_bytes;
-    for (size_t i = 0, next; i < rows; i = next) {
-        for (next = i; next < rows && scratch[next] == scratch[i];)
-            next++;
-        to = put32(put16(to, scratch[i]), (uint32_t)(next - i));
-    }
+    for (unsigned bin = 0; bin < BIN_COUNT; bin++)
+        if (counts[bin] > 0)
+            to = put32(put16(to, bin), counts[bin]);
     return (size_t)(to - ret_bytes);
 }
 

@@ -79,7 +79,7 @@ void density_bins(enum density_pair pair, const struct divergence_row *row, unsi
  * Histogram: u16 bin, u32 count (6 bytes). Density: u16 x bin, u16 y bin, u32 count (8 bytes).
  * `ret_bytes` has room for `rows` records; returns the bytes used.
  */
-size_t histogram_encode(const double *values, size_t stride, size_t rows, uint8_t *ret_bytes, uint32_t *scratch);
+size_t histogram_encode(const double *values, size_t stride, size_t rows, uint8_t *ret_bytes);
 size_t density_encode(enum density_pair pair, const struct divergence_row *rows, size_t count, uint8_t *ret_bytes,
                       uint32_t *scratch);
 

@@ -3,19 +3,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "core/inverse_root.h"
 #include "core/vector.h"
-
-/* How 1/√q changes when q becomes q + change, without cancellation. */
-struct inverse_root {
-    double after;  /* 1/√(q + change) */
-    double change; /* 1/√(q + change) − 1/√q */
-};
-
-static struct inverse_root inverse_root_change(double q, double change)
-{
-    double before = sqrt(q), after = sqrt(q + change);
-    return (struct inverse_root){1 / after, -change / (before * after * (before + after))};
-}
 
 /* ‖x + dx‖² − ‖x‖² = 2 x·dx + ‖dx‖². */
 static double squares_change(size_t n, const real *x, const real *dx)
@@ -30,115 +19,99 @@ static void scaled_change(size_t n, const real *x, const real *dx, struct invers
         du[k] = (real)(length * ((double)dx[k] * r.after + (double)x[k] * r.change));
 }
 
-/* The constant's feature: 1 behind every row that is not scaled as a whole. */
-static void append_ones(const struct features *f)
-{
-    size_t width = features_width(f);
-    if (f->bias)
-        for (size_t i = 0; i < f->rows; i++)
-            f->u[i * width + f->n] = 1;
-}
-
-/* ------------------------------------------------------------------ affine: u = [x; 1] */
+/* ------------------------------------------------------------------ affine: u = x, and 1 */
 
 static void affine_apply(const struct features *f, enum statistics_mode mode, struct running_statistics running)
 {
+    (void)f; /* u is x */
     (void)mode;
     (void)running;
-    size_t width = features_width(f);
-    for (size_t i = 0; i < f->rows; i++)
-        memcpy(f->u + i * width, f->x + i * f->n, f->n * sizeof(real));
-    append_ones(f);
 }
 
-static void affine_pull_back(const struct features *f, const real *du, real *ret_dx)
+static void affine_pull_back(const struct features *f, const real *du, const real *dconstant, real *ret_dx)
 {
-    size_t width = features_width(f);
-    for (size_t i = 0; i < f->rows; i++)
-        memcpy(ret_dx + i * f->n, du + i * width, f->n * sizeof(real));
+    (void)dconstant;
+    if (du != ret_dx)
+        memcpy(ret_dx, du, f->rows * f->n * sizeof(real));
 }
 
-static void affine_difference(const struct features *f, const real *dx, real *ret_du)
+static void affine_difference(const struct features *f, const real *dx, real *ret_du, real *ret_dconstant)
 {
-    size_t width = features_width(f);
-    for (size_t i = 0; i < f->rows; i++) {
-        memcpy(ret_du + i * width, dx + i * f->n, f->n * sizeof(real));
-        if (f->bias)
-            ret_du[i * width + f->n] = 0;
-    }
+    (void)ret_dconstant;
+    memcpy(ret_du, dx, f->rows * f->n * sizeof(real));
 }
 
-/* ------------------------------------------------------------------ affine-like: u = [x; 1] / s, s = √(1 + ‖x‖²) */
+/* ------------------------------------------------------------------ affine-like: u = x/s and 1/s, s = √(1 + ‖x‖²) */
 
 MULTIVERSION
 static void affine_like_apply(const struct features *f, enum statistics_mode mode, struct running_statistics running)
 {
     (void)mode;
     (void)running;
-    size_t n = f->n, width = features_width(f);
+    size_t n = f->n;
     for (size_t i = 0; i < f->rows; i++) {
         const real *x = f->x + i * n;
-        real *u = f->u + i * width;
+        real *u = f->u + i * n;
         real inverse = (real)(1 / sqrt(1 + vector_squares(n, x)));
         f->factors[i] = inverse;
         for (size_t k = 0; k < n; k++)
             u[k] = x[k] * inverse;
-        if (f->bias)
-            u[n] = inverse;
+        if (f->constant)
+            f->constant[i] = inverse;
     }
 }
 
 /* dx = (du − u (du·u)) / s, the constant's feature counted in du·u (theory.md §2, backward of affine-like). */
 MULTIVERSION
-static void affine_like_pull_back(const struct features *f, const real *du, real *ret_dx)
+static void affine_like_pull_back(const struct features *f, const real *du, const real *dconstant, real *ret_dx)
 {
-    size_t n = f->n, width = features_width(f);
+    size_t n = f->n;
     for (size_t i = 0; i < f->rows; i++) {
-        const real *d = du + i * width, *u = f->u + i * width;
+        const real *d = du + i * n, *u = f->u + i * n;
         real *dx = ret_dx + i * n;
-        real inverse = f->factors[i], along = (real)vector_dot(width, d, u);
+        double constant = dconstant ? (double)dconstant[i] * (double)f->constant[i] : 0;
+        real inverse = f->factors[i], along = (real)(vector_dot(n, d, u) + constant);
         for (size_t k = 0; k < n; k++)
             dx[k] = (d[k] - u[k] * along) * inverse;
     }
 }
 
-static void affine_like_difference(const struct features *f, const real *dx, real *ret_du)
+static void affine_like_difference(const struct features *f, const real *dx, real *ret_du, real *ret_dconstant)
 {
-    size_t n = f->n, width = features_width(f);
+    size_t n = f->n;
     for (size_t i = 0; i < f->rows; i++) {
         const real *x = f->x + i * n, *d = dx + i * n;
         struct inverse_root r = inverse_root_change(1 + vector_squares(n, x), squares_change(n, x, d));
-        scaled_change(n, x, d, r, 1, ret_du + i * width);
-        if (f->bias)
-            ret_du[i * width + n] = (real)r.change;
+        scaled_change(n, x, d, r, 1, ret_du + i * n);
+        if (ret_dconstant)
+            ret_dconstant[i] = (real)r.change;
     }
 }
 
-/* ------------------------------------------------------------------ l2 and rms: u = [c·x/‖x‖; 1], c = 1 or √n */
+/* ------------------------------------------------------------------ l2 and rms: u = c·x/‖x‖ and 1, c = 1 or √n */
 
 MULTIVERSION
 static void direction_apply(const struct features *f, double length)
 {
-    size_t n = f->n, width = features_width(f);
+    size_t n = f->n;
     for (size_t i = 0; i < f->rows; i++) {
         const real *x = f->x + i * n;
-        real *u = f->u + i * width;
+        real *u = f->u + i * n;
         double norm = sqrt(vector_squares(n, x));
         real inverse = norm < FEATURE_ZERO_NORM ? 0 : (real)(length / norm);
         f->factors[i] = inverse;
         for (size_t k = 0; k < n; k++)
             u[k] = x[k] * inverse;
     }
-    append_ones(f);
 }
 
 /* dx = (c/‖x‖) (du − x̂ (du·x̂)), and 0 where x counts as zero. */
 MULTIVERSION
 static void direction_pull_back(const struct features *f, const real *du, real *ret_dx, double length)
 {
-    size_t n = f->n, width = features_width(f);
+    size_t n = f->n;
     for (size_t i = 0; i < f->rows; i++) {
-        const real *d = du + i * width, *u = f->u + i * width;
+        const real *d = du + i * n, *u = f->u + i * n;
         real *dx = ret_dx + i * n;
         real inverse = f->factors[i], along = (real)(vector_dot(n, d, u) / (length * length));
         for (size_t k = 0; k < n; k++)
@@ -149,23 +122,11 @@ static void direction_pull_back(const struct features *f, const real *du, real *
 /* Where x or x + dx counts as zero, its normalised part is 0. */
 static void direction_difference(const struct features *f, const real *dx, real *ret_du, double length)
 {
-    const double zero = FEATURE_ZERO_NORM * FEATURE_ZERO_NORM;
-    size_t n = f->n, width = features_width(f);
+    size_t n = f->n;
     for (size_t i = 0; i < f->rows; i++) {
         const real *x = f->x + i * n, *d = dx + i * n;
-        real *du = ret_du + i * width;
-        double squares = vector_squares(n, x), change = squares_change(n, x, d);
-        bool from_zero = squares < zero, to_zero = squares + change < zero;
-        struct inverse_root r = {0};
-        if (!from_zero && !to_zero)
-            r = inverse_root_change(squares, change);
-        else if (from_zero && !to_zero)
-            r.after = r.change = 1 / sqrt(squares + change);
-        else if (!from_zero)
-            r.change = -1 / sqrt(squares);
-        scaled_change(n, x, d, r, length, du);
-        if (f->bias)
-            du[n] = 0;
+        struct inverse_root r = inverse_norm_change(vector_squares(n, x), squares_change(n, x, d));
+        scaled_change(n, x, d, r, length, ret_du + i * n);
     }
 }
 
@@ -176,13 +137,15 @@ static void l2_apply(const struct features *f, enum statistics_mode mode, struct
     direction_apply(f, 1);
 }
 
-static void l2_pull_back(const struct features *f, const real *du, real *ret_dx)
+static void l2_pull_back(const struct features *f, const real *du, const real *dconstant, real *ret_dx)
 {
+    (void)dconstant;
     direction_pull_back(f, du, ret_dx, 1);
 }
 
-static void l2_difference(const struct features *f, const real *dx, real *ret_du)
+static void l2_difference(const struct features *f, const real *dx, real *ret_du, real *ret_dconstant)
 {
+    (void)ret_dconstant;
     direction_difference(f, dx, ret_du, 1);
 }
 
@@ -193,27 +156,29 @@ static void rms_apply(const struct features *f, enum statistics_mode mode, struc
     direction_apply(f, sqrt((double)f->n));
 }
 
-static void rms_pull_back(const struct features *f, const real *du, real *ret_dx)
+static void rms_pull_back(const struct features *f, const real *du, const real *dconstant, real *ret_dx)
 {
+    (void)dconstant;
     direction_pull_back(f, du, ret_dx, sqrt((double)f->n));
 }
 
-static void rms_difference(const struct features *f, const real *dx, real *ret_du)
+static void rms_difference(const struct features *f, const real *dx, real *ret_du, real *ret_dconstant)
 {
+    (void)ret_dconstant;
     direction_difference(f, dx, ret_du, sqrt((double)f->n));
 }
 
-/* ------------------------------------------------------------------ layer: u = [(x − mean)/√(var + ε); 1] by sample */
+/* ------------------------------------------------------------------ layer: u = (x − mean)/√(var + ε) by sample, and 1 */
 
 MULTIVERSION
 static void layer_apply(const struct features *f, enum statistics_mode mode, struct running_statistics running)
 {
     (void)mode;
     (void)running;
-    size_t n = f->n, width = features_width(f);
+    size_t n = f->n;
     for (size_t i = 0; i < f->rows; i++) {
         const real *x = f->x + i * n;
-        real *u = f->u + i * width;
+        real *u = f->u + i * n;
         real mean = (real)(vector_sum(n, x) / (double)n);
         for (size_t k = 0; k < n; k++)
             u[k] = x[k] - mean;
@@ -222,16 +187,16 @@ static void layer_apply(const struct features *f, enum statistics_mode mode, str
         for (size_t k = 0; k < n; k++)
             u[k] *= inverse;
     }
-    append_ones(f);
 }
 
 /* dx = (du − mean(du) − u mean(du·u)) / √(var + ε). */
 MULTIVERSION
-static void layer_pull_back(const struct features *f, const real *du, real *ret_dx)
+static void layer_pull_back(const struct features *f, const real *du, const real *dconstant, real *ret_dx)
 {
-    size_t n = f->n, width = features_width(f);
+    (void)dconstant;
+    size_t n = f->n;
     for (size_t i = 0; i < f->rows; i++) {
-        const real *d = du + i * width, *u = f->u + i * width;
+        const real *d = du + i * n, *u = f->u + i * n;
         real *dx = ret_dx + i * n;
         real mean = (real)(vector_sum(n, d) / (double)n), along = (real)(vector_dot(n, d, u) / (double)n);
         for (size_t k = 0; k < n; k++)
@@ -261,13 +226,12 @@ static void standardised_change(size_t count, size_t counted, size_t stride, con
             (real)(((double)dx[i * stride] - shift) * r.after + ((double)x[i * stride] - mean) * r.change);
 }
 
-static void layer_difference(const struct features *f, const real *dx, real *ret_du)
+static void layer_difference(const struct features *f, const real *dx, real *ret_du, real *ret_dconstant)
 {
-    size_t n = f->n, width = features_width(f);
+    (void)ret_dconstant;
+    size_t n = f->n;
     for (size_t i = 0; i < f->rows; i++) {
-        standardised_change(n, n, 1, f->x + i * n, dx + i * n, 1, ret_du + i * width);
-        if (f->bias)
-            ret_du[i * width + n] = 0;
+        standardised_change(n, n, 1, f->x + i * n, dx + i * n, 1, ret_du + i * n);
     }
 }
 
@@ -290,7 +254,7 @@ static void feature_statistics(const struct features *f, size_t k, double *ret_m
 
 static void batch_apply(const struct features *f, enum statistics_mode mode, struct running_statistics running)
 {
-    size_t n = f->n, width = features_width(f), counted = f->counted;
+    size_t n = f->n, counted = f->counted;
     for (size_t k = 0; k < n; k++) {
         double mean, variance;
         if (mode == STATISTICS_RUNNING) {
@@ -307,37 +271,35 @@ static void batch_apply(const struct features *f, enum statistics_mode mode, str
         double inverse = 1 / sqrt(variance + FEATURE_EPSILON);
         f->factors[k] = (real)inverse;
         for (size_t i = 0; i < f->rows; i++)
-            f->u[i * width + k] = (real)(((double)f->x[i * n + k] - mean) * inverse);
+            f->u[i * n + k] = (real)(((double)f->x[i * n + k] - mean) * inverse);
     }
-    append_ones(f);
 }
 
-static void batch_pull_back(const struct features *f, const real *du, real *ret_dx)
+static void batch_pull_back(const struct features *f, const real *du, const real *dconstant, real *ret_dx)
 {
-    size_t n = f->n, width = features_width(f);
+    (void)dconstant;
+    size_t n = f->n;
     for (size_t k = 0; k < n; k++) {
         double sum = 0, along = 0;
         for (size_t i = 0; i < f->counted; i++) {
-            sum += (double)du[i * width + k];
-            along += (double)du[i * width + k] * (double)f->u[i * width + k];
+            sum += (double)du[i * n + k];
+            along += (double)du[i * n + k] * (double)f->u[i * n + k];
         }
         double mean = sum / (double)f->counted, inverse = (double)f->factors[k];
         along /= (double)f->counted;
         for (size_t i = 0; i < f->counted; i++)
-            ret_dx[i * n + k] =
-                (real)(((double)du[i * width + k] - mean - (double)f->u[i * width + k] * along) * inverse);
+            ret_dx[i * n + k] = (real)(((double)du[i * n + k] - mean - (double)f->u[i * n + k] * along) * inverse);
         for (size_t i = f->counted; i < f->rows; i++)
-            ret_dx[i * n + k] = (real)((double)du[i * width + k] * inverse);
+            ret_dx[i * n + k] = (real)((double)du[i * n + k] * inverse);
     }
 }
 
-static void batch_difference(const struct features *f, const real *dx, real *ret_du)
+static void batch_difference(const struct features *f, const real *dx, real *ret_du, real *ret_dconstant)
 {
-    size_t n = f->n, width = features_width(f);
+    (void)ret_dconstant;
+    size_t n = f->n;
     for (size_t k = 0; k < n; k++)
-        standardised_change(f->rows, f->counted, n, f->x + k, dx + k, width, ret_du + k);
-    for (size_t i = 0; f->bias && i < f->rows; i++)
-        ret_du[i * width + n] = 0;
+        standardised_change(f->rows, f->counted, n, f->x + k, dx + k, n, ret_du + k);
 }
 
 /* ------------------------------------------------------------------ the table */
@@ -348,6 +310,7 @@ static const struct feature_map map_affine = {
     .features = "[x; 1]",
     .normalised = "x",
     .self_factor = "‖x‖² + 1",
+    .identity = true,
     .apply = affine_apply,
     .pull_back = affine_pull_back,
     .difference = affine_difference,
@@ -358,6 +321,7 @@ static const struct feature_map map_affine_like = {
     .features = "[x; 1] / √(1 + ‖x‖²)",
     .normalised = "x / √(1 + ‖x‖²)",
     .self_factor = "1",
+    .scales_constant = true,
     .apply = affine_like_apply,
     .pull_back = affine_like_pull_back,
     .difference = affine_like_difference,
@@ -419,9 +383,11 @@ const struct feature_map *feature_map_find(const char *name)
 enum status features_apply(struct features *f, enum statistics_mode mode, struct running_statistics running,
                            struct arena *arena, struct error *err)
 {
-    f->u = arena_reals(arena, f->rows * features_width(f));
+    bool scaled = f->bias && f->map->scales_constant;
+    f->u = f->map->identity ? (real *)f->x : arena_reals(arena, f->rows * f->n);
+    f->constant = scaled ? arena_reals(arena, f->rows) : NULL;
     f->factors = arena_reals(arena, f->rows > f->n ? f->rows : f->n);
-    if (!f->u || !f->factors)
+    if (!f->u || !f->factors || (scaled && !f->constant))
         return error_no_memory(err);
     f->map->apply(f, mode, running);
     return STATUS_OK;

@@ -4,8 +4,9 @@
  * Every variant is z = W̃ u(x) with W̃ = [W b] and a map u without parameters. With it come the update kernel
  * k_ij = u(x_i)·u(x_j) and the self factor k_ii = ‖u(x_i)‖². Adding a variant is adding one row to the table.
  *
- * A map works on `rows` vectors of length n, stored one after the other; its result has n values and, with a bias, the
- * constant's feature behind them.
+ * A map works on `rows` vectors of length n, stored one after the other, and gives n features of each. With a bias there
+ * is the constant's feature besides, which is 1 unless the map scales it; it is kept apart, so that the features of
+ * `affine` are its input itself, without a copy.
  */
 #ifndef PLUMBLINE_CORE_FEATURE_MAP_H
 #define PLUMBLINE_CORE_FEATURE_MAP_H
@@ -18,9 +19,8 @@
 #include "core/real.h"
 #include "core/status.h"
 
-/* Where a variance is divided by, and the norm below which a vector counts as zero (theory.md §2). */
+/* Where a variance is divided by (theory.md §2). */
 #define FEATURE_EPSILON 1e-5
-#define FEATURE_ZERO_NORM 1e-12
 
 /* Running statistics of the batch map, n values each; the share that a new batch gets. */
 #define RUNNING_MOMENTUM 0.1
@@ -42,7 +42,8 @@ struct features {
     size_t n;       /* length of x */
     bool bias;      /* the constant's feature is there */
     const real *x;  /* rows × n; borrowed */
-    real *u;        /* rows × (n + bias), from the arena */
+    real *u;        /* rows × n, from the arena, or x */
+    real *constant; /* the constant's feature, one a row; NULL: 1, or there is none */
     real *factors;  /* what the map divides by, inverted: one a row, or one a feature (batch) */
 };
 
@@ -53,13 +54,16 @@ struct feature_map {
     const char *normalised;  /* u(x) without the constant's feature */
     const char *self_factor; /* k_ii with a bias */
     bool running_statistics; /* needs them */
-    /* Fills f->u and f->factors. */
+    bool identity;           /* u is x: nothing to apply or to pull back */
+    bool scales_constant;    /* the constant's feature is not 1 */
+    /* Fills f->u, f->factors and, where the map scales it and there is one, f->constant. */
     void (*apply)(const struct features *f, enum statistics_mode mode, struct running_statistics running);
-    /* dx = J_uᵀ du for each row: du is rows × (n + bias), ret_dx rows × n. Statistics of the batch are differentiated
-     * through; rows that are not counted take them as constants. */
-    void (*pull_back)(const struct features *f, const real *du, real *ret_dx);
-    /* ret_du = u(x + dx) − u(x), never by subtracting the two (theory.md §5 "Precision"); batch statistics anew. */
-    void (*difference)(const struct features *f, const real *dx, real *ret_du);
+    /* dx = J_uᵀ du for each row, rows × n; dconstant is the constant's du, one a row, where f->constant is there.
+     * Statistics of the batch are differentiated through; rows that are not counted take them as constants. */
+    void (*pull_back)(const struct features *f, const real *du, const real *dconstant, real *ret_dx);
+    /* ret_du = u(x + dx) − u(x), rows × n, never by subtracting the two (theory.md §5 "Precision"); batch statistics
+     * anew. Likewise ret_dconstant, where f->constant is there. */
+    void (*difference)(const struct features *f, const real *dx, real *ret_du, real *ret_dconstant);
 };
 
 /* The variants of a dense layer, ended by a NULL. */
@@ -71,14 +75,14 @@ extern const char *const feature_map_names[];
 /* The map of that name, or NULL. */
 const struct feature_map *feature_map_find(const char *name);
 
-/* The width of a row of u. */
+/* The features of a row, the constant's included: the rows of W̃ᵀ. */
 static inline size_t features_width(const struct features *f)
 {
     return f->n + (f->bias ? 1 : 0);
 }
 
 /*
- * Applies a map. f->map, rows, counted, n, bias and x are set by the caller; u and factors are taken from the arena.
+ * Applies a map. f->map, rows, counted, n, bias and x are set by the caller; the rest is taken from the arena.
  * `running` is read or followed as `mode` says, by maps that need it.
  */
 enum status features_apply(struct features *f, enum statistics_mode mode, struct running_statistics running,

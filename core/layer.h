@@ -13,8 +13,8 @@
 #include <stddef.h>
 
 #include "core/arena.h"
-#include "core/blas.h"
 #include "core/feature_map.h"
+#include "core/linear.h"
 #include "core/option.h"
 #include "core/real.h"
 #include "core/shape.h"
@@ -45,6 +45,15 @@ struct layer_site {
     const char *variant; /* NULL: the layer's */
     size_t size;         /* values of one sample; set to the layer's output where `plan` leaves 0 */
     bool linear;         /* in the parameters, with effective_update; else the layer view is by `difference` */
+    size_t positions;    /* of a linear site */
+    size_t scratch;      /* reals that its effective_update takes besides what it returns */
+};
+
+/* Reals that a layer takes from the arena: of each row, and of a pass however many rows it has. What is passed on to the
+ * next layer's `difference` is its caller's. */
+struct layer_memory {
+    size_t forward, backward, change; /* a row: forward, backward besides, `difference` */
+    size_t forward_fixed, backward_fixed, change_fixed;
 };
 
 /* A layer in its network. Filled by `plan`; constant afterwards. */
@@ -60,6 +69,7 @@ struct layer {
     const char *variant;                      /* NULL where there is none; static */
     struct layer_site sites[LAYER_MAX_SITES]; /* none where there are no parameters */
     size_t site_count;
+    bool files_order;       /* the network's first layer, which takes samples as files have them (ops->takes_files) */
     double init_gain;       /* set by the network from the activation that follows: He or Glorot */
     struct layer *children; /* a residual's own layers; owned */
     size_t child_count;
@@ -69,8 +79,8 @@ struct layer {
 
 /* ∂l_i/∂W̃ of one sample i is UᵀG. */
 struct sample_factors {
-    struct matrix u; /* positions × width */
-    const real *g;   /* positions × out */
+    struct feature_rows f;
+    const real *g; /* positions × out */
     size_t out;
     bool learned_place; /* every position has a feature of its own besides: 1 there, 0 elsewhere */
 };
@@ -107,6 +117,7 @@ struct layer_ops {
     const char *formula;          /* for the API */
     const struct option *options; /* keys besides "type" */
     size_t detail_size;           /* of the type's own struct; 0 for none */
+    bool takes_files; /* as the first layer of a network it wants images as files have them, not layout.h's */
     /*
      * Reads `spec` (expanded), checks layer->input and sets output, tensors, sites, variant and detail. A fault goes to
      * `problems` with a pointer below `pointer`, then STATUS_INVALID.
@@ -136,6 +147,8 @@ struct layer_ops {
                               real *ret_dz, struct error *err);
     /* Floating-point operations of forward and backward for one sample; NULL where they do not matter. */
     double (*flops)(const struct layer *layer);
+    /* What it takes at most; NULL where that is its output in forward and the gradient of its input in backward. */
+    struct layer_memory (*memory)(const struct layer *layer);
     /* Variants for the API; NULL where there are none. */
     json_t *(*describe_variants)(void);
     /* He's gain √(2/(1+slope²)) of an activation; NULL for other layers, which take Glorot's rule. */
@@ -159,6 +172,9 @@ static inline enum statistics_mode layer_pass_statistics(const struct layer_pass
 /* Declares one tensor in `plan`; returns its place. Dims as PyTorch has them. */
 struct layer_tensor *layer_add_tensor(struct layer *layer, const char *name, bool trained, int rank,
                                       const size_t *dims);
+
+/* What a layer takes from the arena, at most. */
+struct layer_memory layer_memory_of(const struct layer *layer);
 
 /* Declares a site in `plan`; `size` 0 is that of the output. */
 void layer_add_site(struct layer *layer, struct layer_site site);

@@ -88,6 +88,8 @@ static enum status plan(struct layer *layer, const json_t *spec, const char *poi
                                   .variant = site < PROJECTIONS ? at->projections[site].map->name : NULL,
                                   .size = site == LOGITS ? heads * tokens * tokens : tokens * n,
                                   .linear = site < PROJECTIONS,
+                                  .positions = tokens,
+                                  .scratch = site < PROJECTIONS ? projection_scratch(&at->projections[site]) : 0,
                               });
     return STATUS_OK;
 }
@@ -161,7 +163,7 @@ static enum status backward(const struct layer *layer, struct layer_pass *pass, 
         real *before = arena_reals(pass->arena, pass->rows * layer->out);
         if (!before)
             return error_no_memory(err);
-        own->normalised[p].map->pull_back(&own->normalised[p], g[p], before);
+        own->normalised[p].map->pull_back(&own->normalised[p], g[p], NULL, before);
         g[p] = before;
     }
     for (int p = Q; status == STATUS_OK && p <= V; p++)
@@ -202,7 +204,7 @@ static enum status change_all(const struct layer *layer, const struct layer_pass
         entering[p] = arena_reals(pass->arena, pass->rows * layer->out);
         if (!entering[p])
             return error_no_memory(err);
-        own->normalised[p].map->difference(&own->normalised[p], changes[p], entering[p]);
+        own->normalised[p].map->difference(&own->normalised[p], changes[p], entering[p], NULL);
     }
     attention_difference(&at->shape, pass->rows, own->q, own->k, own->values[V], own->weights, entering[Q], entering[K],
                          changes[V], scratch, changes[LOGITS], changes[CONTEXT]);
@@ -244,6 +246,33 @@ static enum status difference(const struct layer *layer, struct layer_pass *pass
     return STATUS_OK;
 }
 
+static struct layer_memory memory(const struct layer *layer)
+{
+    const struct attention *at = layer->detail;
+    size_t logits = layer->sites[LOGITS].size, rows = at->shape.tokens * at->shape.heads;
+    struct layer_memory m = {
+        .forward = logits + layer->out,
+        .forward_fixed = sizeof(struct attention_pass) / sizeof(real),
+        .backward = logits + 3 * layer->out,
+        .change = logits + 6 * layer->out,
+        .change_fixed = at->shape.tokens * at->shape.tokens,
+    };
+    for (int p = 0; p < PROJECTIONS; p++) {
+        struct layer_memory one = projection_memory(&at->projections[p]);
+        m.forward += one.forward;
+        m.forward_fixed += one.forward_fixed;
+        m.backward += one.backward;
+        m.change += one.change;
+    }
+    if (at->qk_norm) { /* queries and keys, and their factors */
+        m.forward += 2 * (layer->out + rows);
+        m.forward_fixed += 2 * at->shape.width;
+        m.backward += 2 * layer->out;
+        m.change += 2 * layer->out;
+    }
+    return m;
+}
+
 static double flops(const struct layer *layer)
 {
     const struct attention *at = layer->detail;
@@ -263,5 +292,6 @@ const struct layer_ops layer_attention = {
     .sample_factors = sample_factors,
     .difference = difference,
     .flops = flops,
+    .memory = memory,
     .describe_variants = feature_maps_describe,
 };

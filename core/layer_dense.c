@@ -42,7 +42,10 @@ static enum status plan(struct layer *layer, const json_t *spec, const char *poi
     layer->output = *input;
     layer->output.dims[input->rank - 1] = projection->units;
     layer->variant = projection->map->name;
-    layer_add_site(layer, (struct layer_site){.part = "", .linear = true});
+    layer_add_site(layer, (struct layer_site){.part = "",
+                                              .linear = true,
+                                              .positions = projection->positions,
+                                              .scratch = projection_scratch(projection)});
     projection_add_tensors(projection, layer, &projection_names);
     return STATUS_OK;
 }
@@ -81,6 +84,11 @@ static enum status difference(const struct layer *layer, struct layer_pass *pass
     return projection_difference(detail(layer), pass, pass->kept, dx, delta, ret_dz, err);
 }
 
+static struct layer_memory memory(const struct layer *layer)
+{
+    return projection_memory(detail(layer));
+}
+
 static double flops(const struct layer *layer)
 {
     return 6.0 * (double)layer->in * (double)detail(layer)->units;
@@ -98,5 +106,6 @@ const struct layer_ops layer_dense = {
     .sample_factors = sample_factors,
     .difference = difference,
     .flops = flops,
+    .memory = memory,
     .describe_variants = feature_maps_describe,
 };

@@ -18,11 +18,16 @@ static enum status plan(struct layer *layer, const json_t *spec, const char *poi
     return STATUS_OK;
 }
 
-/* Where the order is the same nothing is copied. */
+/* Whether values have to be brought into the order of files; where not, nothing is copied. */
+static bool reorders(const struct layer *layer)
+{
+    return layout_differs(&layer->input) && !layer->files_order;
+}
+
 static enum status forward(const struct layer *layer, struct layer_pass *pass, struct error *err)
 {
     pass->z = (real *)pass->x;
-    if (!layout_differs(&layer->input))
+    if (!reorders(layer))
         return STATUS_OK;
     pass->z = arena_reals(pass->arena, pass->rows * layer->out);
     if (!pass->z)
@@ -34,7 +39,7 @@ static enum status forward(const struct layer *layer, struct layer_pass *pass, s
 static enum status backward(const struct layer *layer, struct layer_pass *pass, struct error *err)
 {
     pass->dx = (real *)pass->dz;
-    if (!layout_differs(&layer->input))
+    if (!reorders(layer))
         return STATUS_OK;
     pass->dx = arena_reals(pass->arena, pass->rows * layer->in);
     if (!pass->dx)
@@ -50,19 +55,27 @@ static enum status difference(const struct layer *layer, struct layer_pass *pass
     (void)err;
     if (!dx)
         memset(ret_dz, 0, pass->rows * layer->out * sizeof *ret_dz);
-    else if (layout_differs(&layer->input))
+    else if (reorders(layer))
         layout_channels_first(&layer->input, pass->rows, dx, ret_dz);
     else
         memcpy(ret_dz, dx, pass->rows * layer->out * sizeof *ret_dz);
     return STATUS_OK;
 }
 
+static struct layer_memory memory(const struct layer *layer)
+{
+    size_t moved = reorders(layer) ? layer->in : 0;
+    return (struct layer_memory){.forward = moved, .backward = moved};
+}
+
 const struct layer_ops layer_flatten = {
     .type = "flatten",
     .formula = "z = x as one vector",
     .options = options,
+    .takes_files = true,
     .plan = plan,
     .forward = forward,
     .backward = backward,
     .difference = difference,
+    .memory = memory,
 };

@@ -48,7 +48,7 @@ static enum status plan(struct layer *layer, const json_t *spec, const char *poi
     layer->variant = map->name;
     if (d->gains > 0) {
         layer_add_tensor(layer, "gain", true, 1, (size_t[]){d->gains})->start = 1;
-        layer_add_site(layer, (struct layer_site){.part = "", .linear = true});
+        layer_add_site(layer, (struct layer_site){.part = "", .linear = true, .positions = 1});
     }
     return STATUS_OK;
 }
@@ -104,7 +104,7 @@ static enum status backward(const struct layer *layer, struct layer_pass *pass, 
     pass->dx = arena_reals(pass->arena, count);
     if (!pass->dx)
         return error_no_memory(err);
-    f->map->pull_back(f, du, pass->dx);
+    f->map->pull_back(f, du, NULL, pass->dx);
     return STATUS_OK;
 }
 
@@ -140,7 +140,7 @@ static enum status difference(const struct layer *layer, struct layer_pass *pass
     size_t count = pass->rows * layer->out;
     memset(ret_dz, 0, count * sizeof *ret_dz);
     if (dx)
-        f->map->difference(f, dx, ret_dz);
+        f->map->difference(f, dx, ret_dz, NULL);
     for (size_t i = 0; d->gains > 0 && i < count; i++) {
         size_t k = d->gains == 1 ? 0 : i % d->features;
         real step = delta ? delta[k] : 0;
@@ -148,6 +148,18 @@ static enum status difference(const struct layer *layer, struct layer_pass *pass
     }
     (void)err;
     return STATUS_OK;
+}
+
+static struct layer_memory memory(const struct layer *layer)
+{
+    const struct detail *d = layer->detail;
+    size_t gained = d->gains > 0 ? layer->out : 0;
+    return (struct layer_memory){
+        .forward = layer->in + d->normaliser.vectors + gained,
+        .forward_fixed = d->normaliser.n + sizeof(struct features) / sizeof(real),
+        .backward = layer->in + gained,
+        .backward_fixed = d->gains * sizeof(double) / sizeof(real),
+    };
 }
 
 /* The maps that are kinds; a gain leaves no self factor, and without one nothing moves. */
@@ -176,5 +188,6 @@ const struct layer_ops layer_normaliser = {
     .backward = backward,
     .effective_update = effective_update,
     .difference = difference,
+    .memory = memory,
     .describe_variants = describe_variants,
 };

@@ -64,7 +64,9 @@ static enum status plan(struct layer *layer, const json_t *spec, const char *poi
     assert(e->projection.map);
     layer->output = (struct shape){2, {tokens, dim}};
     layer->variant = e->projection.map->name;
-    layer_add_site(layer, (struct layer_site){.part = "", .linear = true});
+    layer_add_site(layer,
+                   (struct layer_site){
+                       .part = "", .linear = true, .positions = tokens, .scratch = projection_scratch(&e->projection)});
     projection_add_tensors(&e->projection, layer, &projection_names);
     e->position_offset = layer->parameter_count;
     if (e->positions)
@@ -72,33 +74,26 @@ static enum status plan(struct layer *layer, const json_t *spec, const char *poi
     return STATUS_OK;
 }
 
-/* Where feature k of token t is in the image (height × width × channels). */
-static size_t pixel(const struct embed *e, size_t t, size_t k)
-{
-    size_t c = k / (e->side * e->side), y = k / e->side % e->side, x = k % e->side;
-    size_t row = t / e->columns * e->side + y, column = t % e->columns * e->side + x;
-    return (row * e->width + column) * e->channels + c;
-}
-
-/* Images to patches, or their gradients back: every pixel belongs to one patch. */
-static void cut(const struct layer *layer, size_t rows, const real *images, real *ret_patches)
+/*
+ * Images to patches, or their gradients back (every pixel belongs to one patch). A patch's row of a channel is `side`
+ * neighbouring values in the order of files, `channels` apart otherwise.
+ */
+static void move_patches(const struct layer *layer, size_t rows, const real *from, real *to, bool cut)
 {
     const struct embed *e = layer->detail;
-    size_t n = e->projection.n;
+    size_t n = e->projection.n, height = layer->in / (e->width * e->channels);
+    size_t along = layer->files_order ? 1 : e->channels;
     for (size_t i = 0; i < rows; i++)
         for (size_t t = 0; t < e->projection.positions; t++)
-            for (size_t k = 0; k < n; k++)
-                ret_patches[i * layer->in + t * n + k] = images[i * layer->in + pixel(e, t, k)];
-}
-
-static void paste(const struct layer *layer, size_t rows, const real *patches, real *ret_images)
-{
-    const struct embed *e = layer->detail;
-    size_t n = e->projection.n;
-    for (size_t i = 0; i < rows; i++)
-        for (size_t t = 0; t < e->projection.positions; t++)
-            for (size_t k = 0; k < n; k++)
-                ret_images[i * layer->in + pixel(e, t, k)] = patches[i * layer->in + t * n + k];
+            for (size_t c = 0; c < e->channels; c++)
+                for (size_t y = 0; y < e->side; y++) {
+                    size_t row = t / e->columns * e->side + y, column = t % e->columns * e->side;
+                    size_t pixel = layer->files_order ? (c * height + row) * e->width + column
+                                                      : (row * e->width + column) * e->channels + c;
+                    size_t image = i * layer->in + pixel, patch = i * layer->in + t * n + (c * e->side + y) * e->side;
+                    for (size_t x = 0; x < e->side; x++)
+                        to[cut ? patch + x : image + x * along] = from[cut ? image + x * along : patch + x];
+                }
 }
 
 static void add_positions(const struct layer *layer, size_t rows, const real *vectors, real *z)
@@ -117,7 +112,7 @@ static enum status forward(const struct layer *layer, struct layer_pass *pass, s
         return error_no_memory(err);
     *own = (struct embed_pass){.patches = patches};
     pass->kept = own;
-    cut(layer, pass->rows, pass->x, patches);
+    move_patches(layer, pass->rows, pass->x, patches, true);
     enum status status = projection_forward(&e->projection, pass, patches, &own->features, &pass->z, err);
     if (status == STATUS_OK && e->positions)
         add_positions(layer, pass->rows, pass->parameters + e->position_offset, pass->z);
@@ -145,7 +140,7 @@ static enum status backward(const struct layer *layer, struct layer_pass *pass, 
     pass->dx = arena_reals(pass->arena, pass->rows * layer->in);
     if (!pass->dx)
         return error_no_memory(err);
-    paste(layer, pass->rows, patches, pass->dx);
+    move_patches(layer, pass->rows, patches, pass->dx, false);
     return STATUS_OK;
 }
 
@@ -198,12 +193,24 @@ static enum status difference(const struct layer *layer, struct layer_pass *pass
         patches = arena_reals(pass->arena, pass->rows * layer->in);
         if (!patches)
             return error_no_memory(err);
-        cut(layer, pass->rows, dx, patches);
+        move_patches(layer, pass->rows, dx, patches, true);
     }
     enum status status = projection_difference(&e->projection, pass, own->features, patches, delta, ret_dz, err);
     if (status == STATUS_OK && delta && e->positions)
         add_positions(layer, pass->rows, delta + e->position_offset, ret_dz);
     return status;
+}
+
+/* The patches besides, and the images that they came from. */
+static struct layer_memory memory(const struct layer *layer)
+{
+    const struct embed *e = layer->detail;
+    struct layer_memory m = projection_memory(&e->projection);
+    m.forward += layer->in;
+    m.backward += layer->in;
+    m.change += layer->in;
+    m.forward_fixed += sizeof(struct embed_pass) / sizeof(real);
+    return m;
 }
 
 static double flops(const struct layer *layer)
@@ -217,6 +224,7 @@ const struct layer_ops layer_patch_embed = {
     .formula = "z_t = W̃ u(x_t) + position_t for every patch x_t",
     .options = options,
     .detail_size = sizeof(struct embed),
+    .takes_files = true,
     .plan = plan,
     .forward = forward,
     .backward = backward,
@@ -224,5 +232,6 @@ const struct layer_ops layer_patch_embed = {
     .sample_factors = sample_factors,
     .difference = difference,
     .flops = flops,
+    .memory = memory,
     .describe_variants = feature_maps_describe,
 };

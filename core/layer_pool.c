@@ -8,6 +8,7 @@
 
 #include "core/layer.h"
 #include "core/layers.h"
+#include "core/vector.h"
 
 struct pool {
     size_t size, stride;
@@ -60,24 +61,31 @@ static size_t window(const struct pool *p, size_t y, size_t x)
 
 /* ------------------------------------------------------------------ max */
 
-/* For each output of one sample, the place of its window's largest value; the first of equals. */
-static void find_largest(const struct pool *p, const real *x, uint32_t *ret_places)
+/*
+ * The largest value of each window of one sample, and which of the window's places it has; the first of equals. What is
+ * not a number is taken, so that it is seen.
+ */
+MULTIVERSION
+static void find_largest(const struct pool *p, const real *x, real *ret_z, uint32_t *ret_places)
 {
-    for (size_t oy = 0; oy < p->out_height; oy++)
-        for (size_t ox = 0; ox < p->out_width; ox++) {
-            uint32_t *places = ret_places + (oy * p->out_width + ox) * p->channels;
-            size_t first = window(p, oy, ox);
-            for (size_t c = 0; c < p->channels; c++)
-                places[c] = (uint32_t)(first + c);
-            for (size_t ky = 0; ky < p->size; ky++)
-                for (size_t kx = 0; kx < p->size; kx++) {
-                    size_t at = first + (ky * p->width + kx) * p->channels;
-                    for (size_t c = 0; c < p->channels; c++)
-                        /* what is not a number is taken, so that it is seen */
-                        if (x[at + c] > x[places[c]] || isnan(x[at + c]))
-                            places[c] = (uint32_t)(at + c);
-                }
+    size_t channels = p->channels;
+    for (size_t o = 0; o < p->out_height * p->out_width; o++) {
+        const real *first = x + window(p, o / p->out_width, o % p->out_width);
+        real *restrict z = ret_z + o * channels;
+        uint32_t *restrict places = ret_places + o * channels;
+        for (size_t c = 0; c < channels; c++) {
+            z[c] = first[c];
+            places[c] = 0;
         }
+        for (size_t place = 1; place < p->size * p->size; place++) {
+            const real *restrict from = first + (place / p->size * p->width + place % p->size) * channels;
+            for (size_t c = 0; c < channels; c++) {
+                bool taken = from[c] > z[c] || from[c] != from[c];
+                z[c] = taken ? from[c] : z[c];
+                places[c] = taken ? (uint32_t)place : places[c];
+            }
+        }
+    }
 }
 
 static enum status max_forward(const struct layer *layer, struct layer_pass *pass, struct error *err)
@@ -87,51 +95,68 @@ static enum status max_forward(const struct layer *layer, struct layer_pass *pas
     if (!places || !pass->z)
         return error_no_memory(err);
     pass->kept = places;
-    for (size_t i = 0; i < pass->rows; i++) {
-        const real *x = pass->x + i * layer->in;
-        find_largest(layer->detail, x, places + i * layer->out);
-        for (size_t k = 0; k < layer->out; k++)
-            pass->z[i * layer->out + k] = x[places[i * layer->out + k]];
-    }
+    for (size_t i = 0; i < pass->rows; i++)
+        find_largest(layer->detail, pass->x + i * layer->in, pass->z + i * layer->out, places + i * layer->out);
     return STATUS_OK;
 }
 
-static enum status zero_input_gradient(const struct layer *layer, struct layer_pass *pass, struct error *err)
+/*
+ * Each output's gradient to the place it came from. Where windows overlap it is added; where they `tile` the image every
+ * value is set, and nothing need be zeroed before.
+ */
+MULTIVERSION
+static void give_back(const struct pool *p, bool tile, const uint32_t *places, const real *dz, real *dx)
 {
-    pass->dx = arena_reals(pass->arena, pass->rows * layer->in);
-    if (!pass->dx)
-        return error_no_memory(err);
-    memset(pass->dx, 0, pass->rows * layer->in * sizeof *pass->dx);
-    return STATUS_OK;
+    size_t channels = p->channels;
+    for (size_t o = 0; o < p->out_height * p->out_width; o++) {
+        real *first = dx + window(p, o / p->out_width, o % p->out_width);
+        const real *restrict from = dz + o * channels;
+        const uint32_t *restrict place_of = places + o * channels;
+        for (size_t place = 0; place < p->size * p->size; place++) {
+            real *restrict to = first + (place / p->size * p->width + place % p->size) * channels;
+            if (tile)
+                for (size_t c = 0; c < channels; c++)
+                    to[c] = place_of[c] == place ? from[c] : 0;
+            else
+                for (size_t c = 0; c < channels; c++)
+                    to[c] += place_of[c] == place ? from[c] : 0;
+        }
+    }
 }
 
 static enum status max_backward(const struct layer *layer, struct layer_pass *pass, struct error *err)
 {
+    const struct pool *p = layer->detail;
     const uint32_t *places = pass->kept;
-    enum status status = pass->skip_dx ? STATUS_OK : zero_input_gradient(layer, pass, err);
-    if (status != STATUS_OK || pass->skip_dx)
-        return status;
+    bool tile = p->stride == p->size && layer->in == layer->out * p->size * p->size;
+    if (pass->skip_dx)
+        return STATUS_OK;
+    pass->dx = arena_reals(pass->arena, pass->rows * layer->in);
+    if (!pass->dx)
+        return error_no_memory(err);
+    if (!tile)
+        memset(pass->dx, 0, pass->rows * layer->in * sizeof *pass->dx);
     for (size_t i = 0; i < pass->rows; i++)
-        for (size_t k = 0; k < layer->out; k++)
-            pass->dx[i * layer->in + places[i * layer->out + k]] += pass->dz[i * layer->out + k];
+        give_back(p, tile, places + i * layer->out, pass->dz + i * layer->out, pass->dx + i * layer->in);
     return STATUS_OK;
 }
 
 /* The new largest less the old: each candidate as (x_k − x_max) + dx_k, so that small steps are not lost. */
-static void max_change(const struct layer *layer, const real *x, const real *dx, const uint32_t *places, real *ret_dz)
+MULTIVERSION
+static void max_change(const struct pool *p, const real *x, const real *z, const real *dx, real *ret_dz)
 {
-    const struct pool *p = layer->detail;
-    for (size_t o = 0; o < layer->out; o++) {
-        size_t c = o % p->channels, position = o / p->channels;
-        size_t first = window(p, position / p->out_width, position % p->out_width) + c;
-        double best = -INFINITY, top = (double)x[places[o]];
-        for (size_t ky = 0; ky < p->size; ky++)
-            for (size_t kx = 0; kx < p->size; kx++) {
-                size_t at = first + (ky * p->width + kx) * p->channels;
-                double candidate = (double)x[at] - top + (double)dx[at];
-                best = candidate > best ? candidate : best;
+    size_t channels = p->channels;
+    for (size_t o = 0; o < p->out_height * p->out_width; o++) {
+        size_t first = window(p, o / p->out_width, o % p->out_width);
+        const real *restrict top = z + o * channels;
+        real *restrict best = ret_dz + o * channels;
+        for (size_t place = 0; place < p->size * p->size; place++) {
+            size_t at = first + (place / p->size * p->width + place % p->size) * channels;
+            for (size_t c = 0; c < channels; c++) {
+                real candidate = x[at + c] - top[c] + dx[at + c];
+                best[c] = place == 0 || candidate > best[c] ? candidate : best[c];
             }
-        ret_dz[o] = (real)best;
+        }
     }
 }
 
@@ -140,13 +165,19 @@ static enum status max_difference(const struct layer *layer, struct layer_pass *
 {
     (void)delta;
     (void)err;
-    const uint32_t *places = pass->kept;
     for (size_t i = 0; dx && i < pass->rows; i++)
-        max_change(layer, pass->x + i * layer->in, dx + i * layer->in, places + i * layer->out,
+        max_change(layer->detail, pass->x + i * layer->in, pass->z + i * layer->out, dx + i * layer->in,
                    ret_dz + i * layer->out);
     if (!dx)
         memset(ret_dz, 0, pass->rows * layer->out * sizeof *ret_dz);
     return STATUS_OK;
+}
+
+/* The places of the largest values besides. */
+static struct layer_memory max_memory(const struct layer *layer)
+{
+    return (struct layer_memory){.forward = layer->out + layer->out * sizeof(uint32_t) / sizeof(real) + 1,
+                                 .backward = layer->in};
 }
 
 const struct layer_ops layer_max_pool = {
@@ -158,6 +189,7 @@ const struct layer_ops layer_max_pool = {
     .forward = max_forward,
     .backward = max_backward,
     .difference = max_difference,
+    .memory = max_memory,
 };
 
 /* ------------------------------------------------------------------ mean */
@@ -193,9 +225,12 @@ static enum status average_forward(const struct layer *layer, struct layer_pass 
 static enum status average_backward(const struct layer *layer, struct layer_pass *pass, struct error *err)
 {
     const struct pool *p = layer->detail;
-    enum status status = pass->skip_dx ? STATUS_OK : zero_input_gradient(layer, pass, err);
-    if (status != STATUS_OK || pass->skip_dx)
-        return status;
+    if (pass->skip_dx)
+        return STATUS_OK;
+    pass->dx = arena_reals(pass->arena, pass->rows * layer->in);
+    if (!pass->dx)
+        return error_no_memory(err);
+    memset(pass->dx, 0, pass->rows * layer->in * sizeof *pass->dx);
     real share = 1 / (real)(p->size * p->size);
     for (size_t i = 0; i < pass->rows; i++)
         for (size_t o = 0; o < p->out_height * p->out_width; o++) {

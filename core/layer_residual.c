@@ -78,6 +78,22 @@ static enum status difference(const struct layer *layer, struct layer_pass *pass
     return status;
 }
 
+/* The layers of F besides, and what they hand on. */
+static struct layer_memory memory(const struct layer *layer)
+{
+    struct layer_memory m = {.forward = layer->out, .backward = layer->in};
+    for (size_t i = 0; i < layer->child_count; i++) {
+        struct layer_memory one = layer_memory_of(&layer->children[i]);
+        m.forward += one.forward;
+        m.backward += one.backward;
+        m.change += one.change + (i + 1 < layer->child_count ? layer->children[i].out : 0);
+        m.forward_fixed += one.forward_fixed + sizeof(struct layer_pass) / sizeof(real);
+        m.backward_fixed += one.backward_fixed;
+        m.change_fixed += one.change_fixed;
+    }
+    return m;
+}
+
 const struct layer_ops layer_residual = {
     .type = "residual",
     .formula = "z = x + F(x)",
@@ -86,4 +102,5 @@ const struct layer_ops layer_residual = {
     .forward = forward,
     .backward = backward,
     .difference = difference,
+    .memory = memory,
 };

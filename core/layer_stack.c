@@ -24,6 +24,13 @@ void layer_add_site(struct layer *layer, struct layer_site site)
     layer->sites[layer->site_count++] = site;
 }
 
+struct layer_memory layer_memory_of(const struct layer *layer)
+{
+    if (layer->ops->memory)
+        return layer->ops->memory(layer);
+    return (struct layer_memory){.forward = layer->out, .backward = layer->in};
+}
+
 static enum status plan_layer(struct layer_stack *stack, size_t index, const json_t *spec, const char *pointer,
                               const char *path, struct problem_list *problems, struct error *err)
 {
@@ -36,6 +43,7 @@ static enum status plan_layer(struct layer_stack *stack, size_t index, const jso
     snprintf(place, sizeof place, "%s/%zu", pointer, index);
     snprintf(layer->path, sizeof layer->path, "%s%zu", path, index);
     layer->input = stack->output;
+    layer->files_order = layer->ops->takes_files && strcmp(layer->path, "0") == 0;
     layer->in = shape_size(&layer->input);
     layer->parameter_offset = stack->parameter_count;
     layer->buffer_offset = stack->buffer_count;

@@ -53,6 +53,11 @@ enum status network_create(const json_t *layers, const struct shape *input, size
     return STATUS_OK;
 }
 
+bool network_reorders(const struct network *network)
+{
+    return layout_differs(&network->input) && !network->stack.layers[0].files_order;
+}
+
 enum status network_forward(const struct network *network, struct arena *arena, enum pass_mode mode,
                             const real *samples, size_t rows, size_t batch, struct network_pass *ret_pass,
                             struct error *err)
@@ -62,7 +67,7 @@ enum status network_forward(const struct network *network, struct arena *arena, 
     pass.all = arena_take(arena, network->all_count * sizeof(struct layer_pass *));
     if (!pass.all)
         return error_no_memory(err);
-    if (layout_differs(&network->input)) {
+    if (network_reorders(network)) {
         real *last = arena_reals(arena, rows * shape_size(&network->input));
         if (!last)
             return error_no_memory(err);

@@ -58,17 +58,6 @@ enum status network_create(const json_t *layers, const struct shape *input, size
 void network_free(struct network *network);
 void cleanup_network(struct network **network);
 
-/*
- * Infers every layer's shape from the expanded `layers` of a spec without making anything. `classes` is what the last
- * layer must give; 0 skips that check. Faults go to `problems` with pointers "/model/layers/3" or
- * "/model/layers/3/units", then STATUS_INVALID. `ret_description` (may be NULL) gets
- * {"layers": [{"index": "1", "type", "variant", "shape", "parameters", "flops"}], "sites": ["1.dense", …],
- * "network_sites": ["2.tanh", …] (layers without parameters, which move in the network view only), "parameters",
- * "flops_per_sample"}.
- */
-enum status network_check(const json_t *layers, const struct shape *input, size_t classes, json_t **ret_description,
-                          struct problem_list *problems, struct error *err);
-
 /* One pass of the whole network, from the step's arena. */
 struct network_pass {
     struct layer_pass whole; /* of the stack */
@@ -76,6 +65,9 @@ struct network_pass {
     size_t rows, batch;
     const real *logits; /* rows × classes */
 };
+
+/* Whether samples are brought from the order of files into that of layout.h before the first layer. */
+bool network_reorders(const struct network *network);
 
 /*
  * Runs `rows` samples forward, the first `batch` of which make batch statistics. `samples` (rows × input, in the order

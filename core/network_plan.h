@@ -1,10 +1,14 @@
-/* The planning half of network.h, shared by network_check and network_create. */
+/* A network's shapes, tensors and sites, without its numbers. */
 #ifndef PLUMBLINE_CORE_NETWORK_PLAN_H
 #define PLUMBLINE_CORE_NETWORK_PLAN_H
 
 #include "core/network.h"
 
-/* A network with shapes, tensors and sites, and no blocks yet. The caller frees by network_free. */
+/*
+ * Infers every layer's shape from the expanded `layers` of a spec; no blocks are allocated yet. `classes` is what the last
+ * layer must give; 0 skips that check. Faults go to `problems` with pointers "/model/layers/3" or
+ * "/model/layers/3/units", then STATUS_INVALID. The caller frees by network_free.
+ */
 enum status network_plan(const json_t *layers, const struct shape *input, size_t classes, struct network **ret_network,
                          struct problem_list *problems, struct error *err);
 

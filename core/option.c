@@ -264,7 +264,7 @@ json_t *options_expand(const struct option *options, const json_t *object, const
         if (object)
             problem_found(list, base, "an object", object);
         else
-            problem_add(list, base, "Must be an object.");
+            problem_add(list, base, "Out of memory while checking this.");
         return NULL;
     }
     size_t before = problem_list_count(list);

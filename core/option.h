@@ -63,7 +63,7 @@ void problem_add(struct problem_list *list, const char *pointer, const char *for
 /*
  * Checks `object` (any JSON value) against `options` and returns a new object with every default written out, in the
  * order of the table. Each fault is added to `list` with its pointer below `base`. Returns NULL when there was a
- * fault, or when memory ran out (then a fault says so). Keys of kind OPTION_ANY are copied as they are.
+ * fault, or when memory ran out (then a fault says so; a NULL object is that too). Keys of kind OPTION_ANY are copied as they are.
  */
 json_t *options_expand(const struct option *options, const json_t *object, const char *base, struct problem_list *list);
 

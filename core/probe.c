@@ -15,13 +15,16 @@
 
 enum { HISTOGRAM_RECORD = 6, DENSITY_RECORD = 8 };
 
-/* Reals of one site's Δz that are made at a time, if they are not of one sample: they stay in the second-level cache. */
-enum { CHUNK_REALS = 1 << 15 };
-
 /* Bytes for all histograms and densities of one site. */
 static size_t encoded_size(size_t rows)
 {
     return rows * (COLUMN_COUNT * HISTOGRAM_RECORD + DENSITY_COUNT * DENSITY_RECORD);
+}
+
+size_t probe_row_bytes(size_t contributors)
+{
+    return sizeof(size_t) + sizeof(struct divergence_row) + sizeof(double) + sizeof(uint32_t) + encoded_size(1) +
+           contributors * (sizeof(uint32_t) + sizeof(double));
 }
 
 static bool site_wanted(const struct probe_spec *spec, const struct network_site *site)
@@ -57,6 +60,7 @@ enum status probe_init(struct probe *probe, const struct probe_spec *spec, const
         .watch_count = spec->watch_count,
         .batch_rows = spec->samples < batch ? spec->samples : batch,
         .split = true,
+        .loss_after = true,
         .layer_view = spec->layer_view,
         .network_view = spec->network_view,
         .contributors = spec->contributors < batch ? spec->contributors : batch - 1,
@@ -165,7 +169,7 @@ static enum status update_rows(const struct measuring *m, struct row_range rows,
 static enum status measure_rows(const struct measuring *m, struct site_update *ret_update, struct error *err)
 {
     struct arena *arena = m->pass->arena;
-    size_t most = CHUNK_REALS / m->site->size;
+    size_t most = PROBE_CHUNK_REALS / m->site->size;
     for (size_t at = 0; at < m->told->count;) {
         struct row_range rows = next_rows(m->probe, at, m->told->count, most > 0 ? most : 1);
         struct arena_mark mark = arena_mark(arena);
@@ -193,7 +197,7 @@ static void summarise(struct probe *probe, const struct site_update *update, con
         column_summarise(values + c, COLUMN_COUNT, m->batch_rows, probe->scratch, &summaries[c]);
         m->histograms[c] = at;
         if (update_defines(update, rule, (enum column)c))
-            m->histogram_sizes[c] = histogram_encode(values + c, COLUMN_COUNT, m->batch_rows, at, probe->bins);
+            m->histogram_sizes[c] = histogram_encode(values + c, COLUMN_COUNT, m->batch_rows, at);
         at += m->histogram_sizes[c];
     }
     for (int d = 0; d < DENSITY_COUNT; d++) {

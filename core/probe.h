@@ -19,6 +19,9 @@
 #include "core/trainer.h"
 #include "core/update.h"
 
+/* Reals of one site's Δz that are made at a time, if they are not of one sample: they stay in the second-level cache. */
+#define PROBE_CHUNK_REALS ((size_t)1 << 15)
+
 struct probe {
     size_t *sites; /* indices of network->sites that are measured */
     size_t site_count;
@@ -27,7 +30,9 @@ struct probe {
     size_t batch_rows; /* of the batch's rows, the first so many are measured and summarised */
     size_t capacity;   /* rows at most: batch_rows + watch_count */
     bool layer_view, network_view;
-    bool split;          /* interference into within and across; true unless its cost is being measured */
+    /* True unless what they cost is being measured: */
+    bool split;          /* interference into within and across */
+    bool loss_after;     /* the loss on the mini-batch after the step */
     size_t contributors; /* of each sample so many others are told; 0: none */
     size_t *picked;      /* the measured rows of the pass: the batch's, then the watched ones */
     /* reused for each site */
@@ -49,6 +54,9 @@ struct probed_step {
     struct step_rule rule;
     const real *delta; /* Δθ of the whole network */
 };
+
+/* Bytes of the probe's own tables for each row that it can measure. */
+size_t probe_row_bytes(size_t contributors);
 
 /* For mini-batches of `batch`; `spec` lives as long. The caller frees by probe_free. */
 enum status probe_init(struct probe *probe, const struct probe_spec *spec, const struct network *network, size_t batch,

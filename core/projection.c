@@ -21,11 +21,34 @@ void projection_add_tensors(struct projection *p, struct layer *layer, const str
     }
 }
 
-/* u of some samples. */
-static struct matrix features_matrix(const struct projection *p, const struct features *f, struct row_range samples)
+struct layer_memory projection_memory(const struct projection *p)
 {
-    size_t width = features_width(f);
-    return matrix_of(f->u + samples.from * p->positions * width, samples.count * p->positions, width);
+    size_t x = p->positions * p->n, rows = p->positions;
+    bool scaled = p->bias && p->map->scales_constant;
+    return (struct layer_memory){
+        .forward = p->positions * p->units + (p->map->identity ? 0 : x) + rows + (scaled ? rows : 0),
+        .forward_fixed =
+            p->n + sizeof(struct features) / sizeof(real), /* the map's factors are one a row, or a feature */
+        .backward = x + (p->map->identity ? 0 : x) + (scaled ? rows : 0),
+        .change = x + (scaled ? rows : 0),
+    };
+}
+
+size_t projection_scratch(const struct projection *p)
+{
+    size_t width = p->n + (p->bias ? 1 : 0);
+    return p->positions > 1 ? linear_own_sample_scratch(p->positions, width, p->units) : 0;
+}
+
+/* u of some samples. */
+static struct feature_rows features_of(const struct projection *p, const struct features *f, struct row_range samples)
+{
+    const struct feature_rows all = {
+        .u = matrix_of(f->u, f->rows, f->n),
+        .bias = f->bias,
+        .constant = f->constant,
+    };
+    return feature_rows_slice(&all, samples.from * p->positions, samples.count * p->positions);
 }
 
 /* The first `count` samples. */
@@ -55,7 +78,8 @@ enum status projection_forward(const struct projection *p, const struct layer_pa
     enum status status = features_apply(f, layer_pass_statistics(pass), running, pass->arena, err);
     if (status != STATUS_OK)
         return status;
-    linear_forward(features_matrix(p, f, first(pass->rows)), pass->parameters + p->parameters, p->units, z);
+    struct feature_rows u = features_of(p, f, first(pass->rows));
+    linear_forward(&u, pass->parameters + p->parameters, p->units, z);
     *ret_features = f;
     *ret_z = z;
     return STATUS_OK;
@@ -64,33 +88,38 @@ enum status projection_forward(const struct projection *p, const struct layer_pa
 enum status projection_backward(const struct projection *p, const struct layer_pass *pass, const struct features *f,
                                 const real *dz, real **ret_dx, struct error *err)
 {
-    linear_gradient(features_matrix(p, f, first(pass->batch)), dz, p->units, 0, pass->gradient + p->parameters);
+    const real *weights = pass->parameters + p->parameters;
+    struct feature_rows u = features_of(p, f, first(pass->batch));
+    linear_gradient(&u, dz, p->units, 0, pass->gradient + p->parameters);
     if (!ret_dx)
         return STATUS_OK;
-    real *du = arena_reals(pass->arena, f->rows * features_width(f));
-    real *dx = arena_reals(pass->arena, f->rows * f->n);
-    if (!du || !dx)
+    real *du = arena_reals(pass->arena, f->rows * f->n);
+    real *dx = f->map->identity ? du : arena_reals(pass->arena, f->rows * f->n);
+    real *dconstant = f->constant ? arena_reals(pass->arena, f->rows) : NULL;
+    if (!du || !dx || (f->constant && !dconstant))
         return error_no_memory(err);
-    linear_input_gradient(dz, f->rows, p->units, pass->parameters + p->parameters,
-                          matrix_of(du, f->rows, features_width(f)));
-    f->map->pull_back(f, du, dx);
+    linear_input_gradient(dz, f->rows, p->units, weights, matrix_of(du, f->rows, f->n));
+    if (dconstant)
+        linear_constant_gradient(dz, f->rows, p->units, weights + f->n * p->units, dconstant);
+    f->map->pull_back(f, du, dconstant, dx);
     *ret_dx = dx;
     return STATUS_OK;
 }
 
 /* Each sample's own part of the step, position by position (theory.md §2 "within"); `gradient` is the range's. */
-static enum status split_by_sample(const struct projection *p, const struct layer_pass *pass, struct matrix u,
-                                   const real *gradient, const struct step_rule *rule, const real **ret_own,
-                                   struct error *err)
+static enum status split_by_sample(const struct projection *p, const struct layer_pass *pass,
+                                   const struct feature_rows *u, const real *gradient, const struct step_rule *rule,
+                                   const real **ret_own, struct error *err)
 {
-    size_t samples = u.rows / p->positions, size = p->positions * p->units;
+    size_t samples = u->u.rows / p->positions, size = p->positions * p->units;
     real *own = arena_reals(pass->arena, samples * size);
-    real *scratch = arena_reals(pass->arena, linear_own_sample_scratch(p->positions, u.cols, p->units));
+    real *scratch = arena_reals(pass->arena, linear_own_sample_scratch(p->positions, feature_rows_width(u), p->units));
     if (!own || !scratch)
         return error_no_memory(err);
-    for (size_t i = 0; i < samples; i++)
-        linear_own_sample(matrix_of(u.values + i * p->positions * u.cols, p->positions, u.cols), gradient + i * size,
-                          p->units, rule->learning_rate, scratch, own + i * size);
+    for (size_t i = 0; i < samples; i++) {
+        struct feature_rows one = feature_rows_slice(u, i * p->positions, p->positions);
+        linear_own_sample(&one, gradient + i * size, p->units, rule->learning_rate, scratch, own + i * size);
+    }
     *ret_own = own;
     return STATUS_OK;
 }
@@ -99,18 +128,18 @@ enum status projection_update(const struct projection *p, const struct layer_pas
                               const real *gradient, struct row_range rows, const real *delta,
                               const struct step_rule *rule, struct site_update *ret_update, struct error *err)
 {
-    struct matrix u = features_matrix(p, f, rows);
+    struct feature_rows u = features_of(p, f, rows);
     size_t size = p->positions * p->units, input_size = p->positions * p->n;
     real *effective = arena_reals(pass->arena, rows.count * size);
-    double *factors = arena_take(pass->arena, u.rows * sizeof *factors);
+    double *factors = arena_take(pass->arena, u.u.rows * sizeof *factors);
     const real *own_sample = NULL;
     gradient += rows.from * size;
     if (!effective || !factors)
         return error_no_memory(err);
-    linear_forward(u, delta + p->parameters, p->units, effective);
-    linear_factors(u, factors);
+    linear_forward(&u, delta + p->parameters, p->units, effective);
+    linear_factors(&u, factors);
     if (p->positions > 1 && rule->plain && !rule->whole) {
-        enum status status = split_by_sample(p, pass, u, gradient, rule, &own_sample, err);
+        enum status status = split_by_sample(p, pass, &u, gradient, rule, &own_sample, err);
         if (status != STATUS_OK)
             return status;
     }
@@ -132,7 +161,7 @@ void projection_sample_factors(const struct projection *p, const struct features
                                struct sample_factors *ret_factors)
 {
     *ret_factors = (struct sample_factors){
-        .u = features_matrix(p, f, (struct row_range){row, 1}),
+        .f = features_of(p, f, (struct row_range){row, 1}),
         .g = gradient + row * p->positions * p->units,
         .out = p->units,
     };
@@ -142,20 +171,21 @@ void projection_sample_factors(const struct projection *p, const struct features
 enum status projection_difference(const struct projection *p, const struct layer_pass *pass, const struct features *f,
                                   const real *dx, const real *delta, real *ret_dz, struct error *err)
 {
-    struct matrix u = features_matrix(p, f, first(pass->rows)), dz = matrix_of(ret_dz, u.rows, p->units);
-    real *theta = (real *)pass->parameters + p->parameters;
-    memset(ret_dz, 0, u.rows * p->units * sizeof *ret_dz);
-    if (delta)
-        linear_forward(u, delta + p->parameters, p->units, ret_dz);
+    struct feature_rows u = features_of(p, f, first(pass->rows));
+    const real *theta = pass->parameters + p->parameters, *step = delta ? delta + p->parameters : NULL;
+    if (step)
+        linear_forward(&u, step, p->units, ret_dz);
+    else
+        memset(ret_dz, 0, f->rows * p->units * sizeof *ret_dz);
     if (!dx)
         return STATUS_OK;
-    struct matrix du = u;
-    du.values = arena_reals(pass->arena, u.rows * u.cols);
-    if (!du.values)
+    struct matrix du = matrix_of(arena_reals(pass->arena, f->rows * f->n), f->rows, f->n);
+    real *dconstant = f->constant ? arena_reals(pass->arena, f->rows) : NULL;
+    if (!du.values || (f->constant && !dconstant))
         return error_no_memory(err);
-    f->map->difference(f, dx, du.values);
-    blas_multiply(du, PLAIN, matrix_of(theta, u.cols, p->units), PLAIN, 1, dz);
-    if (delta)
-        blas_multiply(du, PLAIN, matrix_of((real *)delta + p->parameters, u.cols, p->units), PLAIN, 1, dz);
+    f->map->difference(f, dx, du.values, dconstant);
+    linear_add_change(du, dconstant, theta, p->units, ret_dz);
+    if (step)
+        linear_add_change(du, dconstant, step, p->units, ret_dz);
     return STATUS_OK;
 }

@@ -25,6 +25,10 @@ extern const struct projection_names projection_names;
 /* Declares the tensors of a projection whose other fields are set; in `plan`. */
 void projection_add_tensors(struct projection *projection, struct layer *layer, const struct projection_names *names);
 
+/* What the functions below take from the arena, and the scratch of projection_update. */
+struct layer_memory projection_memory(const struct projection *projection);
+size_t projection_scratch(const struct projection *projection);
+
 /*
  * Maps x (pass->rows samples of positions × n), into *ret_features and *ret_z, from the pass's arena. Parameters and
  * buffers are the pass's, the layer's own.

@@ -1,11 +1,11 @@
-/* What needs the data set: whether the spec fits it, and what the run would cost. */
+/* What needs the data set: which steps are probed, and whether the spec fits. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/file_util.h"
-#include "core/network.h"
+#include "core/network_plan.h"
 #include "core/spec_internal.h"
 
 /* ------------------------------------------------------------------ steps */
@@ -54,7 +54,7 @@ bool spec_step_is_probed(const struct spec *spec, size_t step, size_t steps, siz
     return false;
 }
 
-static size_t count_probed(const struct spec *spec, size_t steps)
+size_t spec_probed_steps(const struct spec *spec, size_t steps)
 {
     size_t count = 0, before = 0;
     if (steps == 0)
@@ -93,33 +93,33 @@ static void check_counts(const struct spec *spec, const struct dataset_info *inf
     }
 }
 
-static bool has_name(const json_t *sites, const char *name)
+static const struct network_site *find_site(const struct network *network, const char *name)
 {
-    for (size_t i = 0; i < json_array_size(sites); i++)
-        if (strcmp(json_string_value(json_array_get(sites, i)), name) == 0)
-            return true;
-    return false;
+    for (size_t i = 0; i < network->site_count; i++)
+        if (strcmp(network->sites[i].name, name) == 0)
+            return &network->sites[i];
+    return NULL;
 }
 
-/* `still` are the sites of layers without parameters. */
-static void check_site_names(const struct spec *spec, const json_t *sites, const json_t *still,
-                             struct problem_list *problems)
+static void check_site_names(const struct spec *spec, const struct network *network, struct problem_list *problems)
 {
     char names[400] = "";
-    for (size_t i = 0, used = 0; i < json_array_size(sites) && used + 1 < sizeof names; i++) {
-        int n = snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "",
-                         json_string_value(json_array_get(sites, i)));
+    for (size_t i = 0, used = 0; i < network->site_count && used + 1 < sizeof names; i++) {
+        if (!network->sites[i].moves)
+            continue;
+        int n = snprintf(names + used, sizeof names - used, "%s%s", used ? ", " : "", network->sites[i].name);
         used += n > 0 ? (size_t)n : 0;
     }
     for (size_t i = 0; i < spec->probe.site_count; i++) {
         attribute_cleanup(cleanup_free) char *place = pointer_item("/probe/sites", i);
-        if (has_name(still, spec->probe.sites[i]) && !spec->probe.network_view)
+        const struct network_site *site = find_site(network, spec->probe.sites[i]);
+        if (!site)
+            problem_add(problems, place, "The model has no site \"%.60s\"; it has %s.", spec->probe.sites[i], names);
+        else if (!site->moves && !spec->probe.network_view)
             problem_add(problems, place,
                         "\"%.60s\" has no parameters, so it moves in the network view only: add \"network\" to "
                         "/probe/views.",
                         spec->probe.sites[i]);
-        else if (!has_name(still, spec->probe.sites[i]) && !has_name(sites, spec->probe.sites[i]))
-            problem_add(problems, place, "The model has no site \"%.60s\"; it has %s.", spec->probe.sites[i], names);
     }
 }
 
@@ -135,50 +135,20 @@ static enum status inspect(const struct spec *spec, const struct dataset_folders
     return error_set(err, status, "%s", reason.text);
 }
 
-/* ------------------------------------------------------------------ the cost */
-
-/* Rows of the log at most: watched samples are counted apart from the batch, which may hold them. */
-static double count_rows(const struct spec *spec, size_t probed, size_t sites)
-{
-    size_t named = spec->probe.site_count ? spec->probe.site_count : sites;
-    size_t of_batch = spec->probe.samples < spec->batch_size ? spec->probe.samples : spec->batch_size;
-    return fmin((double)probed * (double)named * (double)(of_batch + spec->probe.watch_count), 0x1p53);
-}
-
-static json_t *make_cost(const struct spec *spec, const struct dataset_info *info, const json_t *network)
-{
-    size_t per_epoch = spec_steps_per_epoch(spec, info->train_count), steps = per_epoch * spec->epochs;
-    size_t probed = count_probed(spec, steps);
-    const json_t *sites = json_object_get(network, "sites");
-    double flops = json_number_value(json_object_get(network, "flops_per_sample")) * (double)spec->batch_size;
-    return json_pack("{s:O, s:O, s:O, s:I, s:I, s:I, s:I, s:f}", "layers", json_object_get(network, "layers"), "sites",
-                     sites, "parameters", json_object_get(network, "parameters"), "steps", (json_int_t)steps,
-                     "steps_per_epoch", (json_int_t)per_epoch, "probed_steps", (json_int_t)probed, "probe_rows",
-                     (json_int_t)count_rows(spec, probed, json_array_size(sites)), "flops_per_step", flops);
-}
-
 enum status spec_check(const struct spec *spec, const struct dataset_folders *folders, json_t **ret_cost,
                        struct problem_list *problems, struct error *err)
 {
-    struct dataset_info info;
-    json_t *network = NULL;
+    struct dataset_info info = {0};
+    attribute_cleanup(cleanup_network) struct network *network = NULL;
     size_t before = problem_list_count(problems);
     enum status status = inspect(spec, folders, &info, problems, err);
     if (status != STATUS_OK)
         return status;
     check_counts(spec, &info, problems);
-    status = network_check(spec->layers, &info.shape, info.classes, &network, problems, err);
+    status = network_plan(spec->layers, &info.shape, info.classes, &network, problems, err);
     if (status == STATUS_OK)
-        check_site_names(spec, json_object_get(network, "sites"), json_object_get(network, "network_sites"), problems);
+        check_site_names(spec, network, problems);
     if ((status == STATUS_OK || status == STATUS_INVALID) && problem_list_count(problems) > before)
         status = spec_problems_error(problems, before, err);
-    if (status == STATUS_OK && ret_cost) {
-        json_t *cost = make_cost(spec, &info, network);
-        if (cost)
-            *ret_cost = cost;
-        else
-            status = error_no_memory(err);
-    }
-    json_decref(network);
-    return status;
+    return status == STATUS_OK && ret_cost ? spec_cost(spec, &info, network, ret_cost, err) : status;
 }

@@ -30,8 +30,16 @@ struct preset {
 const struct preset *spec_preset_find(const char *name);
 extern const char *const spec_preset_names[];
 
-/* SHA-256 in lower-case hex of what makes two runs the same: all but name, tags, priority, checkpoint_every,
- * memory_limit, time_limit. */
+/* How many of `steps` are probed. */
+size_t spec_probed_steps(const struct spec *spec, size_t steps);
+
+/* What a run costs, as spec_check tells it (spec_cost.c), once the spec fits its data set and `network` its layers. */
+struct network;
+enum status spec_cost(const struct spec *spec, const struct dataset_info *info, const struct network *network,
+                      json_t **ret_cost, struct error *err);
+
+/* SHA-256 in lower-case hex of what makes two runs the same: all but name, tags, priority, checkpoint_every, memory_limit,
+ * time_limit. */
 enum status spec_hash(const json_t *expanded, char ret_hash[65], struct error *err);
 
 /* Puts the faults past the first `before` into one sentence: the first of them, and how many more. STATUS_INVALID. */

@@ -20,8 +20,11 @@ static void problem_layer_type(struct problem_list *problems, const char *pointe
 static json_t *without(const json_t *object, const char *key)
 {
     json_t *copy = json_copy((json_t *)object);
-    if (copy)
-        json_object_del(copy, key);
+    if (json_object_size(copy) != json_object_size(object)) { /* a copy that lacks memory lacks members */
+        json_decref(copy);
+        return NULL;
+    }
+    json_object_del(copy, key);
     return copy;
 }
 
@@ -142,7 +145,10 @@ static json_t *expand_preset(const json_t *model, const struct dataset_spec *dat
     size_t classes = keys && dataset ? preset_classes(dataset, problems) : 0;
     if (classes > 0) {
         layers = preset->expand(keys, classes);
-        expanded = expand_layers(layers, "/model/layers", problems);
+        if (layers)
+            expanded = expand_layers(layers, "/model/layers", problems);
+        else
+            problem_add(problems, "/model/preset", "Out of memory while writing out its layers.");
     }
     json_decref(given);
     json_decref(keys);

@@ -50,6 +50,8 @@ enum status spec_read(const char *path, struct spec **ret_spec, struct problem_l
         return status;
     json_error_t where;
     json_t *json = json_loadb(text, size, JSON_REJECT_DUPLICATES, &where);
+    if (!json && where.line < 0) /* it says nothing where memory runs out */
+        return error_no_memory(err);
     if (!json)
         return error_set(err, STATUS_INVALID, "%s is not JSON: line %d, column %d: %s", path, where.line, where.column,
                          where.text);
@@ -71,6 +73,10 @@ enum status spec_hash(const json_t *expanded, char ret_hash[65], struct error *e
     if (sodium_init() < 0)
         return error_set(err, STATUS_IO, "libsodium cannot be initialised");
     json_t *hashed = json_copy((json_t *)expanded);
+    if (json_object_size(hashed) != json_object_size(expanded)) { /* a copy that lacks memory lacks members */
+        json_decref(hashed);
+        return error_no_memory(err);
+    }
     for (size_t i = 0; hashed && i < sizeof left_out / sizeof *left_out; i++)
         json_object_del(hashed, left_out[i]);
     attribute_cleanup(cleanup_free) char *text =

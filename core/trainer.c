@@ -49,9 +49,10 @@ static enum status warm_up(struct trainer *t, struct error *err)
         .delta = t->optimiser.delta,
     };
     static const struct training_observer nobody = {0};
-    if (status == STATUS_OK)
+    bool measures = t->plan.probed_steps > 0;
+    if (status == STATUS_OK && measures)
         status = probe_measure(&t->probe, t->network, &pass, &probed, &nobody, err);
-    if (status == STATUS_OK)
+    if (status == STATUS_OK && measures)
         status = network_forward(t->network, &t->arena, PASS_MEASURE, t->x, t->batch, t->batch, &pass, err);
     if (status == STATUS_OK) /* the samples' place is large enough for an evaluation batch */
         status = network_forward(t->network, &t->evaluation_arena, PASS_EVALUATE, t->x, EVALUATION_ROWS,
@@ -306,8 +307,9 @@ static enum status measure(struct trainer *t, struct network_pass *pass, size_t 
     };
     enum status status = probe_measure(&t->probe, t->network, pass, &probed, observer, err);
     struct network_pass after;
-    if (status == STATUS_OK)
-        status = network_forward(t->network, &t->arena, PASS_MEASURE, t->x, t->batch, t->batch, &after, err);
+    if (status != STATUS_OK || !t->probe.loss_after)
+        return status;
+    status = network_forward(t->network, &t->arena, PASS_MEASURE, t->x, t->batch, t->batch, &after, err);
     if (status != STATUS_OK)
         return status;
     size_t correct;

@@ -49,7 +49,15 @@ static int row_inside(const struct unfold *u, size_t oy, size_t ky, size_t *ret_
     return y >= u->padding && *ret_row < u->height;
 }
 
-MULTIVERSION
+/* Copies `count` reals; the length of a kernel row of three colours is told to the compiler. */
+static inline void copy_run(real *restrict to, const real *restrict from, size_t count)
+{
+    if (count == 9)
+        memcpy(to, from, 9 * sizeof *to);
+    else
+        memcpy(to, from, count * sizeof *to);
+}
+
 void unfold_image(const struct unfold *u, const real *image, real *ret_patches, size_t row_stride)
 {
     size_t c = u->channels, kernel_row = u->kernel * c;
@@ -60,11 +68,14 @@ void unfold_image(const struct unfold *u, const real *image, real *ret_patches, 
             for (size_t ox = 0; ox < u->out_width; ox++) {
                 real *to = ret_patches + (oy * u->out_width + ox) * row_stride + ky * kernel_row;
                 struct run run = run_of(u, ox);
+                if (inside && run.inside == u->kernel) {
+                    copy_run(to, image + (y * u->width + run.at) * c, kernel_row);
+                    continue;
+                }
                 size_t before = inside ? run.before * c : kernel_row, length = inside ? run.inside * c : 0;
-                const real *from = image + (inside ? (y * u->width + run.at) * c : 0);
                 memset(to, 0, before * sizeof *to);
-                for (size_t k = 0; k < length; k++)
-                    to[before + k] = from[k];
+                if (length > 0)
+                    memcpy(to + before, image + (y * u->width + run.at) * c, length * sizeof *to);
                 memset(to + before + length, 0, (kernel_row - before - length) * sizeof *to);
             }
         }

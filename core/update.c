@@ -125,10 +125,12 @@ static void measure_layer(const struct site_update *update, const struct sums *s
     if (!rule->plain || !in_batch)
         return;
     v[COLUMN_INTERFERENCE] = sqrt(s->interference) / ideal;
-    if (!update->own_sample) {
+    if (update->positions == 1) {
         v[COLUMN_SCALE_ACROSS] = s->others / s->ideal;
         return;
     }
+    if (!update->own_sample)
+        return;
     v[COLUMN_INTERFERENCE_WITHIN] = sqrt(s->within) / ideal;
     v[COLUMN_INTERFERENCE_ACROSS] = sqrt(s->across) / ideal;
     v[COLUMN_SCALE_WITHIN] = s->within_along / s->ideal;

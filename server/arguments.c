@@ -1,6 +1,8 @@
 #include "server/arguments.h"
 
+#include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,30 +23,57 @@ static enum status text_list_add(struct text_list *list, const char *text, struc
     return STATUS_OK;
 }
 
-static enum status read_count(const char *name, const char *text, long long *ret_count, struct error *err)
+bool count_parse(const char *text, long long *ret_count)
 {
     char *end;
     errno = 0;
     long long value = strtoll(text, &end, 10);
-    if (errno != 0 || *text == '\0' || *end != '\0' || value < 1)
-        return error_set(err, STATUS_INVALID, "--%s takes a whole number from 1, not \"%s\"", name, text);
+    if (errno != 0 || !isdigit((unsigned char)*text) || *end != '\0' || value < 1)
+        return false;
     *ret_count = value;
-    return STATUS_OK;
+    return true;
 }
 
-static enum status store(const struct argument *argument, const char *value, struct error *err)
+static enum status read_count(const struct argument *argument, const char *text, long long *ret_count,
+                              struct error *err)
 {
+    if (count_parse(text, ret_count))
+        return STATUS_OK;
+    return error_set(err, STATUS_INVALID, "--%s takes a whole number from 1, not \"%s\"", argument->name, text);
+}
+
+static enum status read_choice(const struct argument *argument, const char *text, const char **ret_text,
+                               struct error *err)
+{
+    char all[256] = "";
+    size_t used = 0;
+    for (const char *const *choice = argument->choices; *choice; choice++) {
+        if (strcmp(*choice, text) == 0) {
+            *ret_text = text;
+            return STATUS_OK;
+        }
+        int n = snprintf(all + used, sizeof all - used, "%s%s", used ? ", " : "", *choice);
+        used += n > 0 && used + (size_t)n < sizeof all ? (size_t)n : 0;
+    }
+    return error_set(err, STATUS_INVALID, "--%s takes one of %s, not \"%s\"", argument->name, all, text);
+}
+
+static enum status store(const struct argument *argument, const char *value, void *options, struct error *err)
+{
+    void *target = (char *)options + argument->at;
     switch (argument->kind) {
     case ARGUMENT_SWITCH:
-        *(bool *)argument->target = true;
+        *(bool *)target = true;
         return STATUS_OK;
     case ARGUMENT_TEXT:
-        *(const char **)argument->target = value;
+        *(const char **)target = value;
         return STATUS_OK;
+    case ARGUMENT_CHOICE:
+        return read_choice(argument, value, target, err);
     case ARGUMENT_COUNT:
-        return read_count(argument->name, value, argument->target, err);
+        return read_count(argument, value, target, err);
     case ARGUMENT_TEXTS:
-        return text_list_add(argument->target, value, err);
+        return text_list_add(target, value, err);
     }
     return STATUS_INVALID;
 }
@@ -58,7 +87,8 @@ static const struct argument *find(const struct argument *table, const char *nam
 }
 
 /* Reads the option at argv[*at] and moves *at past its value. */
-static enum status read_option(int argc, char **argv, int *at, const struct argument *table, struct error *err)
+static enum status read_option(int argc, char **argv, int *at, const struct argument *table, void *options,
+                               struct error *err)
 {
     const char *text = argv[*at], *name = text + strspn(text, "-");
     size_t length = strcspn(name, "=");
@@ -73,21 +103,31 @@ static enum status read_option(int argc, char **argv, int *at, const struct argu
             return error_set(err, STATUS_INVALID, "--%s needs a value", argument->name);
         value = argv[++*at];
     }
-    return store(argument, value, err);
+    return store(argument, value, options, err);
 }
 
-enum status arguments_read(int argc, char **argv, const struct argument *table, struct text_list *operands,
-                           struct error *err)
+enum status arguments_read(int argc, char **argv, const struct argument *table, void *options,
+                           struct text_list *operands, bool *ret_help, struct error *err)
 {
-    bool options = true;
+    bool more = true;
     enum status status = STATUS_OK;
     for (int i = 1; i < argc && status == STATUS_OK; i++) {
-        if (options && strcmp(argv[i], "--") == 0)
-            options = false;
-        else if (options && argv[i][0] == '-' && argv[i][1] != '\0')
-            status = read_option(argc, argv, &i, table, err);
+        const char *text = argv[i];
+        if (more && strcmp(text, "--") == 0)
+            more = false;
+        else if (more && (strcmp(text, "--help") == 0 || strcmp(text, "-h") == 0))
+            *ret_help = true;
+        else if (more && text[0] == '-' && text[1] != '\0')
+            status = read_option(argc, argv, &i, table, options, err);
         else
-            status = text_list_add(operands, argv[i], err);
+            status = text_list_add(operands, text, err);
     }
     return status;
+}
+
+void arguments_clear(const struct argument *table, void *options)
+{
+    for (; table->name; table++)
+        if (table->kind == ARGUMENT_TEXTS)
+            text_list_clear((void *)((char *)options + table->at));
 }

@@ -13,12 +13,10 @@
 #include <unistd.h>
 
 #include "core/file_util.h"
-#include "server/clock.h"
 #include "server/data_paths.h"
+#include "server/run_copy.h"
 #include "server/run_file.h"
 #include "server/sqlite_util.h"
-
-static const double BUSY_SECONDS = 10; /* while a run is sealed nobody else reads it */
 
 struct backup {
     const char *data, *part;
@@ -107,40 +105,6 @@ static enum status copy_catalog(struct backup *b, struct error *err)
     return status == STATUS_OK ? sync_path(to, err) : status;
 }
 
-/* All pages in one step: in several it would begin anew whenever the worker writes. */
-static enum status copy_pages(sqlite3 *from, sqlite3 *to, struct error *err)
-{
-    double start = clock_seconds();
-    sqlite3_backup *backup = sqlite3_backup_init(to, "main", from, "main");
-    if (!backup)
-        return db_error(to, err, "cannot begin the copy");
-    int code = sqlite3_backup_step(backup, -1);
-    while ((code == SQLITE_BUSY || code == SQLITE_LOCKED) && clock_seconds() - start < BUSY_SECONDS) {
-        clock_pause(0.05);
-        code = sqlite3_backup_step(backup, -1);
-    }
-    sqlite3_backup_finish(backup);
-    if (code == SQLITE_DONE)
-        return STATUS_OK;
-    enum status status = db_error(to, err, "cannot copy");
-    return status == STATUS_IO && (code & 0xff) == SQLITE_BUSY ? STATUS_BUSY : status;
-}
-
-static enum status copy_live(const char *from, const char *to, struct error *err)
-{
-    attribute_cleanup(cleanup_db) sqlite3 *source = NULL;
-    attribute_cleanup(cleanup_db) sqlite3 *target = NULL;
-    enum status status = db_open(from, DB_READ, &source, err);
-    if (status == STATUS_OK)
-        status = db_open(to, DB_WRITE, &target, err);
-    if (status == STATUS_OK)
-        status = copy_pages(source, target, err);
-    if (status == STATUS_OK) /* one file, that needs no write-ahead log beside it */
-        status = db_execute(target, "PRAGMA journal_mode = DELETE", err);
-    cleanup_db(&target);
-    return status == STATUS_OK ? sync_path(to, err) : status;
-}
-
 static enum status copy_run(struct backup *b, int64_t job, struct error *err)
 {
     attribute_cleanup(cleanup_free) char *from = text_format("%s/runs/%" PRId64 ".db", b->data, job);
@@ -150,16 +114,17 @@ static enum status copy_run(struct backup *b, int64_t job, struct error *err)
     if (!file_exists(from))
         return STATUS_OK; /* it has not begun, or is purged */
     bool sealed = run_file_is_sealed(from);
-    int64_t bytes = 0;
-    enum status status = sealed ? copy_file(from, to, &bytes, err) : copy_live(from, to, err);
+    enum status status = run_file_copy(from, to, err);
+    if (status == STATUS_OK)
+        status = sync_path(to, err);
     if (status == STATUS_OK) {
         b->report.sealed += sealed;
         b->report.live += !sealed;
-        b->report.bytes += sealed ? bytes : size_of(to);
+        b->report.bytes += size_of(to);
+        return STATUS_OK;
     }
     if (status != STATUS_NOT_FOUND && status != STATUS_CORRUPT)
         return error_prefix(err, status, "job %" PRId64 ": ", job);
-    unlink(to);
     b->report.missing++;
     return STATUS_OK;
 }

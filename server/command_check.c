@@ -4,30 +4,23 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "server/arguments.h"
 #include "server/commands.h"
 #include "server/data_paths.h"
 #include "server/json_util.h"
 #include "server/spec_load.h"
 
-static const char help[] =
-    "Usage: plumbline check SPEC.json [--data DIR] [--datasets DIR]... [--json]\n"
-    "\n"
-    "Checks a spec with its data set. Prints it with every default written out, each layer's output shape, parameters\n"
-    "and operations, and what the run would cost; or what is wrong, where, and what would be right.\n"
-    "\n"
-    "  --data DIR       the data directory (default: $PLUMBLINE_DATA, $XDG_DATA_HOME/plumbline or\n"
-    "                   ~/.local/share/plumbline)\n"
-    "  --datasets DIR   a folder searched for data sets before that; may be given several times\n"
-    "  --json           print one JSON object: valid, spec, spec_hash, cost\n"
-    "  --help           this text\n"
-    "\n"
-    "Exit code: 0 the spec is right, 1 it is not, 2 wrong use.\n";
-
 struct check_options {
-    const char *spec, *data;
+    const char *data;
     struct text_list datasets;
-    bool json, help;
+    bool json;
+};
+
+static const struct argument arguments[] = {
+    DATA_ARGUMENT(struct check_options, data),
+    DATASETS_ARGUMENT(struct check_options, datasets),
+    {"json", ARGUMENT_SWITCH, offsetof(struct check_options, json),
+     .help = "print one JSON object: valid, spec, spec_hash, cost"},
+    {0},
 };
 
 /* "28 × 28" of a JSON array. */
@@ -57,16 +50,16 @@ static int print_layers(const json_t *cost)
 {
     size_t i;
     const json_t *layer;
-    int written = printf("\n%-8s %-12s %-18s %-20s %12s %14s\n", "layer", "type", "variant", "output", "parameters",
-                         "flops a sample");
+    int written = printf("\n%-8s %-12s %-18s %-20s %12s %14s %12s\n", "layer", "type", "variant", "output",
+                         "parameters", "flops a step", "memory, MB");
     json_array_foreach(json_object_get(cost, "layers"), i, layer)
     {
         char shape[64];
         shape_text(json_object_get(layer, "shape"), shape, sizeof shape);
         if (written >= 0)
-            written =
-                printf("%-8s %-12s %-18s %-20s %12.0f %14.0f\n", text_of(layer, "index"), text_of(layer, "type"),
-                       text_of(layer, "variant"), shape, number_of(layer, "parameters"), number_of(layer, "flops"));
+            written = printf("%-8s %-12s %-18s %-20s %12.0f %14.3g %12.1f\n", text_of(layer, "index"),
+                             text_of(layer, "type"), text_of(layer, "variant"), shape, number_of(layer, "parameters"),
+                             number_of(layer, "flops"), number_of(layer, "memory") / 1e6);
     }
     return written;
 }
@@ -82,6 +75,20 @@ static int print_cost(const json_t *cost)
         written = printf("%.0f probed steps at %zu sites: up to %.0f rows, about %.1f MB\n",
                          number_of(cost, "probed_steps"), json_array_size(json_object_get(cost, "sites")),
                          number_of(cost, "probe_rows"), number_of(cost, "probe_rows") * 146 / 1e6);
+    const json_t *memory = json_object_get(cost, "memory");
+    if (written >= 0)
+        written = printf("about %.0f MB of memory: samples %.1f, parameters %.1f, a step %.1f, measuring %.1f, "
+                         "evaluation %.1f\n",
+                         number_of(memory, "total") / 1e6, number_of(memory, "samples") / 1e6,
+                         number_of(memory, "parameters") / 1e6, number_of(memory, "step") / 1e6,
+                         number_of(memory, "probe") / 1e6, number_of(memory, "evaluation") / 1e6);
+    size_t i;
+    const json_t *warning;
+    json_array_foreach(json_object_get(cost, "warnings"), i, warning)
+    {
+        if (written >= 0)
+            written = printf("warning: %s\n", json_string_value(warning));
+    }
     return written;
 }
 
@@ -100,7 +107,7 @@ static int print_checked(const struct check_options *o, const struct spec *spec,
     return written < 0 || fflush(stdout) != 0;
 }
 
-static int check(const struct check_options *o)
+static int check(const struct check_options *o, const char *path)
 {
     struct error err = {""};
     attribute_cleanup(cleanup_free) char *fallback = NULL;
@@ -115,33 +122,28 @@ static int check(const struct check_options *o)
         return 1;
     }
     const struct dataset_folders searched = {(const char *const *)folders};
-    if (spec_load("check", o->spec, &searched, &spec, &cost) != STATUS_OK)
+    if (spec_load("check", path, &searched, &spec, &cost) != STATUS_OK)
         return 1;
     return print_checked(o, spec, cost);
 }
 
-int command_check(int argc, char **argv)
+static int run(const void *options, const struct text_list *operands)
 {
-    struct check_options o = {0};
-    struct text_list operands = {0};
-    struct error err;
-    const struct argument table[] = {{"data", ARGUMENT_TEXT, &o.data},
-                                     {"datasets", ARGUMENT_TEXTS, &o.datasets},
-                                     {"json", ARGUMENT_SWITCH, &o.json},
-                                     {"help", ARGUMENT_SWITCH, &o.help},
-                                     {0}};
-    int code = 2;
-    if (arguments_read(argc, argv, table, &operands, &err) != STATUS_OK) {
-        fprintf(stderr, "plumbline check: %s (see plumbline check --help)\n", err.text);
-    } else if (o.help) {
-        code = fputs(help, stdout) < 0;
-    } else if (operands.count != 1) {
-        fprintf(stderr, "plumbline check: name one spec to check\n\n%s", help);
-    } else {
-        o.spec = operands.items[0];
-        code = check(&o);
-    }
-    text_list_clear(&o.datasets);
-    text_list_clear(&operands);
-    return code;
+    return check(options, operands->items[0]);
 }
+
+const struct command check_command = {
+    .name = "check",
+    .operands = "SPEC.json",
+    .summary = "check a spec, print it with all defaults and what it costs",
+    .description = "Checks a spec with its data set. Prints it with every default written out, each layer's output "
+                   "shape, parameters and operations, and what the run would cost; or what is wrong, where, and what "
+                   "would be right.",
+    .failure = "the spec is not right",
+    .arguments = arguments,
+    .options_size = sizeof(struct check_options),
+    .least = 1,
+    .most = 1,
+    .operand_kind = OPERAND_FILE,
+    .run = run,
+};

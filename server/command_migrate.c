@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include "core/file_util.h"
-#include "server/arguments.h"
 #include "server/commands.h"
 #include "server/data_lock.h"
 #include "server/data_paths.h"
@@ -12,20 +11,16 @@
 #include "server/sqlite_util.h"
 #include "server/store.h"
 
-static const char help[] =
-    "Usage: plumbline migrate [--data DIR] [--json]\n"
-    "\n"
-    "Brings the catalog and the run files of a data directory to this version's schema, as the server does by itself\n"
-    "when it starts. No server may run. An older program cannot read the files afterwards: make a backup first.\n"
-    "\n"
-    "  --data DIR  the data directory (default: $PLUMBLINE_DATA, $XDG_DATA_HOME/plumbline or "
-    "~/.local/share/plumbline)\n"
-    "  --json      print one line of JSON: files, migrated, busy, failed\n"
-    "  --help      this text\n";
-
 struct options {
     const char *data;
-    bool json, help;
+    bool json;
+};
+
+static const struct argument arguments[] = {
+    DATA_ARGUMENT(struct options, data),
+    {"json", ARGUMENT_SWITCH, offsetof(struct options, json),
+     .help = "print one line of JSON: files, migrated, busy, failed"},
+    {0},
 };
 
 /* Opening the catalog migrates it. */
@@ -44,45 +39,59 @@ static enum status migrate_all(const char *data, struct migration_report *ret_re
     return status == STATUS_OK ? run_files_migrate(data, ret_report, err) : status;
 }
 
-static int print_report(const struct options *o, const struct migration_report *r)
+static void migrate_named(const struct text_list *paths, struct migration_report *ret_report)
 {
-    int written = o->json ? printf("{\"files\":%zu,\"migrated\":%zu,\"busy\":%zu,\"failed\":%zu}\n", r->files,
-                                   r->migrated, r->busy, r->failed)
-                          : printf("the catalog, and %zu of %zu run files, are now of this version; %zu failed\n",
-                                   r->migrated, r->files, r->failed);
+    for (size_t i = 0; i < paths->count; i++)
+        run_file_bring_up(paths->items[i], ret_report);
+}
+
+static int print_report(bool json, bool named, const struct migration_report *r)
+{
+    const char *what = named ? "" : "the catalog, and ";
+    int written = json ? printf("{\"files\":%zu,\"migrated\":%zu,\"busy\":%zu,\"failed\":%zu}\n", r->files, r->migrated,
+                                r->busy, r->failed)
+                       : printf("%s%zu of %zu run files were brought to this version; %zu failed\n", what, r->migrated,
+                                r->files, r->failed);
     return written < 0 || fflush(stdout) != 0 || r->failed > 0 ? 1 : 0;
 }
 
-static int migrate_data(const struct options *o)
+static int migrate_asked(const struct options *o, const struct text_list *paths)
 {
     attribute_cleanup(cleanup_free) char *fallback = NULL;
     struct migration_report report = {0};
     struct error err = {""};
-    enum status status = o->data ? STATUS_OK : data_default(&fallback, &err);
-    if (status == STATUS_OK)
+    bool named = paths->count > 0;
+    enum status status = o->data || named ? STATUS_OK : data_default(&fallback, &err);
+    if (named)
+        migrate_named(paths, &report);
+    else if (status == STATUS_OK)
         status = migrate_all(o->data ? o->data : fallback, &report, &err);
     if (status == STATUS_OK)
-        return print_report(o, &report);
+        return print_report(o->json, named, &report);
     fprintf(stderr, "plumbline migrate: %s\n", err.text);
     return 1;
 }
 
-int command_migrate(int argc, char **argv)
+static int run(const void *options, const struct text_list *operands)
 {
-    struct options o = {0};
-    struct text_list operands = {0};
-    struct error err;
-    const struct argument table[] = {
-        {"data", ARGUMENT_TEXT, &o.data}, {"json", ARGUMENT_SWITCH, &o.json}, {"help", ARGUMENT_SWITCH, &o.help}, {0}};
-    int code = 2;
-    if (arguments_read(argc, argv, table, &operands, &err) != STATUS_OK)
-        fprintf(stderr, "plumbline migrate: %s (see plumbline migrate --help)\n", err.text);
-    else if (o.help)
-        code = fputs(help, stdout) < 0;
-    else if (operands.count > 0)
-        fprintf(stderr, "plumbline migrate: takes options only\n\n%s", help);
-    else
-        code = migrate_data(&o);
-    text_list_clear(&operands);
-    return code;
+    const struct options *o = options;
+    if (operands->count > 0 && o->data)
+        return command_misused(&migrate_command, "takes a data directory or run files, not both");
+    return migrate_asked(o, operands);
 }
+
+const struct command migrate_command = {
+    .name = "migrate",
+    .operands = "[RUN.db...]",
+    .summary = "bring a data directory to this version's schema",
+    .description =
+        "Brings the catalog and the run files of a data directory to this version's schema, as the server does by "
+        "itself when it starts. No server may run. An older program cannot read the files afterwards: make a backup "
+        "first.\n\nWith RUN.db, the run files that are named, wherever they are.",
+    .failure = "a file could not be brought up",
+    .arguments = arguments,
+    .options_size = sizeof(struct options),
+    .most = SIZE_MAX,
+    .operand_kind = OPERAND_FILE,
+    .run = run,
+};

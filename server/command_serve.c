@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -17,19 +18,10 @@
 #include "server/data_paths.h"
 #include "server/events.h"
 #include "server/http.h"
+#include "server/picture.h"
 #include "server/scheduler.h"
 #include "server/settings.h"
 #include "server/worker.h"
-
-static const char intro[] =
-    "Usage: plumbline serve [--listen 127.0.0.1:8420] [--data DIR] [--workers N] [--datasets DIR]...\n"
-    "\n"
-    "Starts the server: REST API and dashboard on one port, a pool of workers that train the jobs. It runs until "
-    "Ctrl-C\n"
-    "or SIGTERM; jobs that run then go on at the next start.\n"
-    "\n"
-    "Settings, from flags, then the environment, then a configuration file:\n"
-    "\n";
 
 /* What was started. */
 struct daemon {
@@ -37,6 +29,8 @@ struct daemon {
     struct http_server *http;
     struct scheduler *scheduler;
     char **folders;
+    char *socket; /* DATA/socket: commands of this machine come in there */
+    struct picture_cache *pictures;
     struct service service;
 };
 
@@ -46,22 +40,14 @@ static bool is_loopback(const char *host)
     return strcmp(host, "::1") == 0 || (inet_pton(AF_INET, host, &four) == 1 && ntohl(four.s_addr) >> 24 == 127);
 }
 
-static enum status check_listen(const struct settings *settings, struct error *err)
-{
-    if (is_loopback(settings->host))
-        return STATUS_OK;
-    return error_set(err, STATUS_INVALID,
-                     "--listen %s would open this server to others, and it asks nobody who they are; listen on "
-                     "127.0.0.1 or ::1",
-                     settings->host);
-}
-
 static enum status listen_on(struct daemon *daemon, const struct settings *settings, struct error *err)
 {
     const struct http_settings http = {.host = settings->host,
                                        .port = settings->port,
                                        .allowed_hosts = settings->allowed_hosts,
                                        .max_body = settings->max_body,
+                                       .max_upload = settings->max_upload,
+                                       .socket = daemon->socket,
                                        .max_connections = settings->max_connections,
                                        .request_seconds = settings->request_seconds};
     return http_listen(&http, &daemon->http, err);
@@ -77,22 +63,68 @@ static enum status start_scheduler(struct daemon *daemon, const struct settings 
     return scheduler_start(&scheduler, &daemon->scheduler, err);
 }
 
+/* --- tokens -------------------------------------------------------------------------------------------------- */
+
+struct token_use {
+    int64_t count, id;
+    char text[TOKEN_TEXT_SIZE];
+};
+
+static enum status count_tokens(sqlite3 *db, void *context, struct error *err)
+{
+    return token_count(db, ROLE_VIEWER, &((struct token_use *)context)->count, err);
+}
+
+static enum status make_first_token(sqlite3 *db, void *context, struct error *err)
+{
+    struct token_use *use = context;
+    enum status status = token_count(db, ROLE_ADMIN, &use->count, err);
+    if (status == STATUS_OK && use->count == 0)
+        status = token_create(db, "first", ROLE_ADMIN, &use->id, use->text, err);
+    return status;
+}
+
+/* Others may come in only with a token, so there must be one. */
+static enum status check_tokens(struct daemon *daemon, const struct settings *settings, struct error *err)
+{
+    struct token_use use = {0};
+    enum status status = STATUS_OK;
+    if (settings->first_token)
+        status = scheduler_write(daemon->scheduler, make_first_token, &use, err);
+    if (status == STATUS_OK && *use.text)
+        printf("The administrator's token, shown this once: %s\n", use.text);
+    if (status == STATUS_OK)
+        status = scheduler_read(daemon->scheduler, count_tokens, &use, err);
+    daemon->service.tokens_wanted = settings->require_token || !is_loopback(settings->host);
+    if (status != STATUS_OK || !daemon->service.tokens_wanted || use.count > 0)
+        return status;
+    return error_set(err, STATUS_INVALID,
+                     "--listen %s:%u asks everyone for a token, and there is none yet: make one with `plumbline token "
+                     "create --role admin`, or start with --first-token",
+                     settings->host, (unsigned)settings->port);
+}
+
+/* --- starting and stopping ----------------------------------------------------------------------------------- */
+
 static enum status start(struct daemon *daemon, const struct settings *settings, struct error *err)
 {
-    enum status status = check_listen(settings, err);
-    if (status == STATUS_OK)
-        status = data_lock_take(settings->data, &daemon->lock, err);
+    daemon->socket = path_join(settings->data, "socket");
+    enum status status = daemon->socket ? data_lock_take(settings->data, &daemon->lock, err) : error_no_memory(err);
     if (status == STATUS_OK)
         status = dataset_search_list((const char *const *)settings->datasets, settings->data, &daemon->folders, err);
     if (status == STATUS_OK)
         status = listen_on(daemon, settings, err);
     if (status == STATUS_OK)
         status = start_scheduler(daemon, settings, err);
-    if (status != STATUS_OK)
-        return status;
-    daemon->service = (struct service){
-        .scheduler = daemon->scheduler, .folders = {(const char *const *)daemon->folders}, .data = settings->data};
-    return http_start(daemon->http, &daemon->service, err);
+    if (status == STATUS_OK)
+        status = picture_cache_create(&daemon->pictures, err);
+    daemon->service = (struct service){.scheduler = daemon->scheduler,
+                                       .folders = {(const char *const *)daemon->folders},
+                                       .pictures = daemon->pictures,
+                                       .data = settings->data};
+    if (status == STATUS_OK)
+        status = check_tokens(daemon, settings, err);
+    return status == STATUS_OK ? http_start(daemon->http, &daemon->service, err) : status;
 }
 
 static void stop(struct daemon *daemon)
@@ -101,7 +133,9 @@ static void stop(struct daemon *daemon)
         events_stop(scheduler_events(daemon->scheduler));
     http_stop(daemon->http);
     scheduler_stop(daemon->scheduler);
+    picture_cache_free(daemon->pictures);
     string_list_free(daemon->folders);
+    free(daemon->socket);
     if (daemon->lock >= 0)
         close(daemon->lock);
 }
@@ -127,17 +161,26 @@ static int serve(const struct settings *settings)
     return status == STATUS_OK ? 0 : 1;
 }
 
-int command_serve(int argc, char **argv)
+static int run(const void *options, const struct text_list *operands)
 {
     struct settings settings = {0};
     struct error err = {""};
-    if (settings_read(argc, argv, &settings, &err) != STATUS_OK) {
-        fprintf(stderr, "plumbline serve: %s (see plumbline serve --help)\n", err.text);
-        return 2;
-    }
-    if (settings.help)
-        return fputs(intro, stdout) < 0 || settings_print_help() != 0;
+    (void)operands;
+    if (settings_read(options, &settings, &err) != STATUS_OK)
+        return command_misused(&serve_command, "%s", err.text);
     int code = serve(&settings);
     settings_clear(&settings);
     return code;
 }
+
+const struct command serve_command = {
+    .name = "serve",
+    .summary = "start the server: REST API, dashboard, worker pool",
+    .description = "Starts the server: REST API and dashboard on one port, a pool of workers that train the jobs. It "
+                   "runs until Ctrl-C or SIGTERM; jobs that run then go on at the next start.\n\n"
+                   "Settings come from flags, then the environment, then the configuration file.",
+    .failure = "it could not start",
+    .make_arguments = settings_arguments,
+    .options_size = sizeof(struct setting_flags),
+    .run = run,
+};

@@ -2,13 +2,18 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "server/arguments.h"
 #include "server/commands.h"
 #include "server/json_util.h"
 #include "server/version.h"
 
-static const char help[] = "Usage: plumbline version [--json]\n\n"
-                           "Prints what this program is and what it was built with.\n";
+struct options {
+    bool json;
+};
+
+static const struct argument arguments[] = {
+    {"json", ARGUMENT_SWITCH, offsetof(struct options, json), .help = "print it as one JSON object"},
+    {0},
+};
 
 static int print_version(bool json)
 {
@@ -30,19 +35,18 @@ static int print_version(bool json)
     return written < 0 || fflush(stdout) != 0;
 }
 
-int command_version(int argc, char **argv)
+static int run(const void *options, const struct text_list *operands)
 {
-    bool json = false, asked = false;
-    struct text_list operands = {0};
-    struct error err;
-    const struct argument table[] = {{"json", ARGUMENT_SWITCH, &json}, {"help", ARGUMENT_SWITCH, &asked}, {0}};
-    enum status status = arguments_read(argc, argv, table, &operands, &err);
-    if (status == STATUS_OK && operands.count > 0)
-        status = error_set(&err, STATUS_INVALID, "takes no operands");
-    text_list_clear(&operands);
-    if (status != STATUS_OK) {
-        fprintf(stderr, "plumbline version: %s\n\n%s", err.text, help);
-        return 2;
-    }
-    return asked ? fputs(help, stdout) < 0 : print_version(json);
+    (void)operands;
+    return print_version(((const struct options *)options)->json);
 }
+
+const struct command version_command = {
+    .name = "version",
+    .summary = "print what this is and what it was built with",
+    .description = "Prints what this program is and what it was built with.",
+    .failure = "it could not be printed",
+    .arguments = arguments,
+    .options_size = sizeof(struct options),
+    .run = run,
+};

@@ -1,23 +1,19 @@
-/*
- * The subcommands. Each takes its own arguments, argv[0] being its name, and returns the exit code: 0 good, 1 failed,
- * 2 wrong use. (`work` and `run` are in worker.h.)
- */
+/* The subcommands: each is described and done in the file of its name (the actions on jobs in command_act.c). */
 #ifndef PLUMBLINE_SERVER_COMMANDS_H
 #define PLUMBLINE_SERVER_COMMANDS_H
 
-/* `plumbline serve`: the daemon, until SIGINT or SIGTERM. */
-int command_serve(int argc, char **argv);
+#include "server/command.h"
 
-/* `plumbline check SPEC.json [--json]`: validates, prints the expanded spec and its cost. */
-int command_check(int argc, char **argv);
+/* Without a server. */
+extern const struct command serve_command, run_command, check_command, backup_command, migrate_command, version_command,
+    completion_command, man_command, work_command;
 
-/* `plumbline backup DIR [--data DIR] [--json]`: copies the data directory, the server running or not. */
-int command_backup(int argc, char **argv);
+/* Of a server, over its API. */
+extern const struct command submit_command, list_command, show_command, watch_command, export_command;
+extern const struct command cancel_command, pause_command, resume_command, retry_command, trash_command,
+    restore_command, purge_command;
 
-/* `plumbline migrate [--data DIR] [--json]`: catalog and run files to this version's schema; no server may run. */
-int command_migrate(int argc, char **argv);
-
-/* `plumbline version [--json]`. */
-int command_version(int argc, char **argv);
+/* Of a server, or of a data directory that none serves. */
+extern const struct command import_command, token_create_command, token_list_command, token_revoke_command;
 
 #endif

@@ -7,11 +7,15 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "server/data_paths.h"
@@ -33,6 +37,7 @@ struct exchange {
     enum status status; /* of the checks; not STATUS_OK: refused at the end of the body */
     char *body;
     size_t size, capacity, discarded;
+    int upload; /* a descriptor + 1 of the file that the body goes to, 0 for none */
     struct watched *watched;
 };
 
@@ -46,6 +51,11 @@ static void exchange_free(struct exchange *exchange)
     problem_list_clear(&exchange->request.problems);
     json_decref(exchange->request.parameters);
     json_decref(exchange->request.body);
+    if (exchange->upload > 0)
+        close(exchange->upload - 1);
+    if (exchange->request.upload)
+        unlink(exchange->request.upload);
+    free(exchange->request.upload);
     free(exchange->request.path);
     free(exchange->body);
     free(exchange);
@@ -80,37 +90,75 @@ static enum status find_route(struct exchange *exchange, const char *method, str
     return answer_refuse(&exchange->answer, 405, "method_not_allowed", STATUS_INVALID);
 }
 
-/* Whether a body is announced, and how long it may be. */
-static enum status check_body(const struct http_server *server, struct exchange *exchange,
-                              struct MHD_Connection *connection, struct error *err)
+static uint64_t body_limit(const struct http_server *server, const struct exchange *exchange)
 {
-    const char *length = header(connection, "Content-Length");
-    bool some = (length && strcmp(length, "0") != 0) || header(connection, "Transfer-Encoding");
-    if (!some)
+    const struct route *route = exchange->request.route;
+    return route && route->upload ? server->settings.max_upload : server->settings.max_body;
+}
+
+/* A file below DATA/tmp for the body. */
+static enum status upload_open(const struct http_server *server, struct exchange *exchange, struct error *err)
+{
+    attribute_cleanup(cleanup_free) char *folder = path_join(server->service->data, "tmp");
+    char *path = folder ? path_join(folder, "upload-XXXXXX") : NULL;
+    if (!path)
+        return error_no_memory(err);
+    exchange->request.upload = path;
+    mkdir(folder, 0700); /* that it is there is seen at once */
+    exchange->upload = mkostemp(path, O_CLOEXEC) + 1;
+    if (exchange->upload > 0)
         return STATUS_OK;
-    if (length && strtoull(length, NULL, 10) > server->settings.max_body) {
-        error_set(err, STATUS_INVALID, "the body has %s bytes; at most %zu are taken", length,
-                  server->settings.max_body);
-        return answer_refuse(&exchange->answer, 413, "body_too_large", STATUS_INVALID);
-    }
-    if (!body_is_json(connection)) {
-        const char *type = header(connection, "Content-Type");
-        error_set(err, STATUS_INVALID, "the body must be sent as Content-Type: application/json; found %.60s",
-                  type ? type : "none");
-        return answer_refuse(&exchange->answer, 415, "not_json", STATUS_INVALID);
+    return error_set(err, errno == ENOSPC ? STATUS_NO_SPACE : STATUS_IO, "cannot make a file in %s: %s", folder,
+                     strerror(errno));
+}
+
+static enum status upload_write(struct exchange *exchange, const char *piece, size_t size)
+{
+    while (size > 0) {
+        ssize_t count = write(exchange->upload - 1, piece, size);
+        if (count < 0 && errno == EINTR)
+            continue;
+        if (count < 0)
+            return error_set(&exchange->err, errno == ENOSPC ? STATUS_NO_SPACE : STATUS_IO,
+                             "cannot keep the file that is sent: %s", strerror(errno));
+        piece += count;
+        size -= (size_t)count;
     }
     return STATUS_OK;
 }
 
+/* Whether a body is announced, of what type, and how long it may be. */
+static enum status check_body(const struct http_server *server, struct exchange *exchange,
+                              struct MHD_Connection *connection, struct error *err)
+{
+    const char *length = header(connection, "Content-Length"), *type = header(connection, "Content-Type");
+    bool upload = exchange->request.route->upload;
+    const char *wanted = upload ? "application/vnd.sqlite3" : "application/json";
+    uint64_t limit = body_limit(server, exchange);
+    bool some = (length && strcmp(length, "0") != 0) || header(connection, "Transfer-Encoding");
+    if (!some)
+        return STATUS_OK;
+    if (length && strtoull(length, NULL, 10) > limit) {
+        error_set(err, STATUS_INVALID, "the body has %s bytes; at most %" PRIu64 " are taken", length, limit);
+        return answer_refuse(&exchange->answer, 413, "body_too_large", STATUS_INVALID);
+    }
+    if (!body_is(connection, wanted)) {
+        error_set(err, STATUS_INVALID, "the body must be sent as Content-Type: %s; found %.60s", wanted,
+                  type ? type : "none");
+        return answer_refuse(&exchange->answer, 415, upload ? "not_a_run_file" : "not_json", STATUS_INVALID);
+    }
+    return upload ? upload_open(server, exchange, err) : STATUS_OK;
+}
+
 /* All that the headers tell. */
 static enum status check_request(const struct http_server *server, struct exchange *exchange,
-                                 struct MHD_Connection *connection, const char *url, const char *method)
+                                 struct MHD_Connection *connection, const char *url, const char *method, bool trusted)
 {
     struct error *err = &exchange->err;
     struct request *request = &exchange->request;
     enum status status = problem_list_init(&request->problems, err);
     if (status == STATUS_OK)
-        status = check_headers(server, connection, &exchange->answer, err);
+        status = check_headers(server, connection, trusted, &exchange->answer, err);
     if (status == STATUS_OK) {
         status = decode_path(url, &request->path, err);
         if (status == STATUS_INVALID)
@@ -118,6 +166,8 @@ static enum status check_request(const struct http_server *server, struct exchan
     }
     if (status == STATUS_OK)
         status = find_route(exchange, method, err);
+    if (status == STATUS_OK && request->route)
+        status = check_role(request, connection, trusted, &exchange->answer, err);
     if (status == STATUS_OK && request->route)
         status = check_body(server, exchange, connection, err);
     if (status == STATUS_OK && request->route)
@@ -137,6 +187,8 @@ static struct exchange *exchange_begin(const struct http_server *server, struct 
     exchange->request.service = server->service;
     exchange->request.last_event_id = header(connection, "Last-Event-ID");
     exchange->request.if_none_match = header(connection, "If-None-Match");
+    exchange->request.if_match = header(connection, "If-Match");
+    exchange->request.idempotency_key = header(connection, "Idempotency-Key");
     exchange->request.accepts_gzip = accepts_gzip(connection);
     return exchange;
 }
@@ -144,15 +196,20 @@ static struct exchange *exchange_begin(const struct http_server *server, struct 
 /* Keeps a piece of the body, or throws it away where the request is refused already. False: close the connection. */
 static bool take_piece(const struct http_server *server, struct exchange *exchange, const char *piece, size_t size)
 {
-    size_t limit = server->settings.max_body;
+    uint64_t limit = body_limit(server, exchange);
     if (exchange->status == STATUS_OK && size > limit - exchange->size) {
         exchange->status = error_set(&exchange->err, STATUS_INVALID,
-                                     "the body has more than %zu bytes, which is what is taken", limit);
+                                     "the body has more than %" PRIu64 " bytes, which is what is taken", limit);
         answer_refuse(&exchange->answer, 413, "body_too_large", STATUS_INVALID);
     }
     if (exchange->status != STATUS_OK) {
         exchange->discarded += size;
-        return exchange->discarded <= DISCARD_FACTOR * limit;
+        return exchange->discarded <= DISCARD_FACTOR * server->settings.max_body;
+    }
+    if (exchange->upload > 0) {
+        exchange->status = upload_write(exchange, piece, size);
+        exchange->size += size;
+        return true;
     }
     if (exchange->size + size > exchange->capacity) {
         size_t capacity = 2 * (exchange->size + size);
@@ -179,7 +236,7 @@ static enum status run_handler(struct exchange *exchange)
         exchange->answer.http = 204;
         return STATUS_OK;
     }
-    if (status == STATUS_OK && exchange->size > 0 && !request->route->body)
+    if (status == STATUS_OK && exchange->size > 0 && !request->route->body && !request->route->upload)
         status = answer_refuse(&exchange->answer, 400, "unexpected_body",
                                error_set(err, STATUS_INVALID, "%s takes no body", request->path));
     if (status == STATUS_OK && request->route->body)
@@ -200,19 +257,17 @@ static enum MHD_Result finish(struct http_server *server, struct exchange *excha
     return answer_send(connection, &exchange->request, &exchange->answer, keep);
 }
 
-static enum MHD_Result handle_access(void *context, struct MHD_Connection *connection, const char *url,
-                                     const char *method, const char *version, const char *upload_data,
-                                     size_t *upload_data_size, void **connection_context)
+static enum MHD_Result access_by(struct http_server *server, bool trusted, struct MHD_Connection *connection,
+                                 const char *url, const char *method, const char *upload_data, size_t *upload_data_size,
+                                 void **connection_context)
 {
-    struct http_server *server = context;
     struct exchange *exchange = *connection_context;
-    (void)version;
     if (!exchange) {
         exchange = exchange_begin(server, connection);
         *connection_context = exchange;
         if (!exchange)
             return MHD_NO;
-        exchange->status = check_request(server, exchange, connection, url, method);
+        exchange->status = check_request(server, exchange, connection, url, method, trusted);
         if (exchange->status == STATUS_OK)
             return MHD_YES;
         watch_received(&server->watch, exchange->watched);
@@ -225,6 +280,22 @@ static enum MHD_Result handle_access(void *context, struct MHD_Connection *conne
     }
     watch_received(&server->watch, exchange->watched);
     return finish(server, exchange, connection, false);
+}
+
+static enum MHD_Result handle_access(void *context, struct MHD_Connection *connection, const char *url,
+                                     const char *method, const char *version, const char *upload_data,
+                                     size_t *upload_data_size, void **connection_context)
+{
+    (void)version;
+    return access_by(context, false, connection, url, method, upload_data, upload_data_size, connection_context);
+}
+
+static enum MHD_Result handle_local(void *context, struct MHD_Connection *connection, const char *url,
+                                    const char *method, const char *version, const char *upload_data,
+                                    size_t *upload_data_size, void **connection_context)
+{
+    (void)version;
+    return access_by(context, true, connection, url, method, upload_data, upload_data_size, connection_context);
 }
 
 /* --- libmicrohttpd's other calls ----------------------------------------------------------------------------- */
@@ -269,6 +340,8 @@ static void server_free(struct http_server *server)
 {
     if (server->listener >= 0)
         close(server->listener);
+    if (server->local_listener >= 0)
+        close(server->local_listener);
     string_list_free(server->allowed_hosts);
     free(server);
 }
@@ -315,12 +388,31 @@ static enum status name_address(struct http_server *server, struct error *err)
     return STATUS_OK;
 }
 
+/* A socket that an earlier server left is replaced: the data directory is locked by this one. */
+static enum status bind_local(struct http_server *server, struct error *err)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    const char *path = server->settings.socket;
+    if (strlen(path) >= sizeof address.sun_path) {
+        server->settings.socket = NULL; /* commands then go over the network as others do */
+        return STATUS_OK;
+    }
+    memcpy(address.sun_path, path, strlen(path));
+    unlink(path);
+    server->local_listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (server->local_listener < 0 || bind(server->local_listener, (struct sockaddr *)&address, sizeof address) != 0 ||
+        chmod(path, 0600) != 0 || listen(server->local_listener, BACKLOG) != 0)
+        return error_set(err, errno == ENOSPC ? STATUS_NO_SPACE : STATUS_IO, "cannot listen on %s: %s", path,
+                         strerror(errno));
+    return STATUS_OK;
+}
+
 enum status http_listen(const struct http_settings *settings, struct http_server **ret_server, struct error *err)
 {
     attribute_cleanup(cleanup_server) struct http_server *server = calloc(1, sizeof *server);
     if (!server)
         return error_no_memory(err);
-    server->listener = -1;
+    server->listener = server->local_listener = -1;
     server->settings = *settings;
     enum status status = string_list_copy(settings->allowed_hosts, &server->allowed_hosts, err);
     if (status != STATUS_OK)
@@ -336,6 +428,8 @@ enum status http_listen(const struct http_settings *settings, struct http_server
     freeaddrinfo(info);
     if (status == STATUS_OK)
         status = name_address(server, err);
+    if (status == STATUS_OK && settings->socket)
+        status = bind_local(server, err);
     if (status == STATUS_OK) {
         *ret_server = server;
         server = NULL;
@@ -348,24 +442,54 @@ const char *http_address(const struct http_server *server)
     return server->address;
 }
 
+static struct MHD_Daemon *start_daemon(struct http_server *server, int listener, MHD_AccessHandlerCallback handle)
+{
+    return MHD_start_daemon(
+        MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL | MHD_USE_ITC, 0, NULL, NULL,
+        handle, server, MHD_OPTION_LISTEN_SOCKET, listener, MHD_OPTION_CONNECTION_LIMIT,
+        server->settings.max_connections, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS,
+        MHD_OPTION_THREAD_STACK_SIZE, (size_t)STACK_BYTES, MHD_OPTION_NOTIFY_COMPLETED, on_completed, server,
+        MHD_OPTION_NOTIFY_CONNECTION, on_connection, server, MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL,
+        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
+}
+
+/* Takes no more connections; the listener is ours again, and is closed. */
+static void stop_listening(struct MHD_Daemon *daemon, int *listener)
+{
+    if (!daemon)
+        return;
+    MHD_quiesce_daemon(daemon);
+    close(*listener);
+    *listener = -1;
+}
+
+static void stop_daemons(struct http_server *server)
+{
+    stop_listening(server->daemon, &server->listener);
+    stop_listening(server->local, &server->local_listener);
+    if (server->daemon)
+        MHD_stop_daemon(server->daemon);
+    if (server->local)
+        MHD_stop_daemon(server->local);
+}
+
 enum status http_start(struct http_server *server, const struct service *service, struct error *err)
 {
     server->service = service;
     watch_init(&server->watch, server->settings.request_seconds);
     enum status status = watch_start(&server->watch, err);
     if (status == STATUS_OK) {
-        server->daemon = MHD_start_daemon(
-            MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL | MHD_USE_ITC, 0, NULL, NULL,
-            handle_access, server, MHD_OPTION_LISTEN_SOCKET, server->listener, MHD_OPTION_CONNECTION_LIMIT,
-            server->settings.max_connections, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS,
-            MHD_OPTION_THREAD_STACK_SIZE, (size_t)STACK_BYTES, MHD_OPTION_NOTIFY_COMPLETED, on_completed, server,
-            MHD_OPTION_NOTIFY_CONNECTION, on_connection, server, MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL,
-            MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
-        if (!server->daemon)
+        server->daemon = start_daemon(server, server->listener, handle_access);
+        if (server->local_listener >= 0)
+            server->local = start_daemon(server, server->local_listener, handle_local);
+        if (!server->daemon || (server->local_listener >= 0 && !server->local))
             status = error_set(err, STATUS_IO, "the HTTP server cannot be started: %s", strerror(errno));
     }
-    if (status != STATUS_OK)
+    if (status != STATUS_OK) {
+        stop_daemons(server);
         watch_stop(&server->watch);
+        server->daemon = NULL;
+    }
     return status;
 }
 
@@ -375,11 +499,10 @@ void http_stop(struct http_server *server)
         return;
     __atomic_store_n(&server->stopping, true, __ATOMIC_RELAXED);
     if (server->daemon) {
-        MHD_quiesce_daemon(server->daemon); /* the listener is ours again */
-        close(server->listener);
-        server->listener = -1;
-        MHD_stop_daemon(server->daemon);
+        stop_daemons(server);
         watch_stop(&server->watch);
     }
+    if (server->settings.socket && server->local)
+        unlink(server->settings.socket);
     server_free(server);
 }

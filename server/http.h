@@ -18,8 +18,10 @@
 #include "core/dataset.h"
 #include "core/option.h"
 #include "core/status.h"
+#include "server/token.h"
 
 struct asset;
+struct picture_cache;
 struct route;
 struct scheduler;
 
@@ -29,7 +31,9 @@ struct scheduler;
 struct service {
     struct scheduler *scheduler;
     struct dataset_folders folders;
-    const char *data; /* the data directory */
+    struct picture_cache *pictures;
+    const char *data;   /* the data directory */
+    bool tokens_wanted; /* who comes over the network must show a token */
 };
 
 enum { REQUEST_CAPTURES = 3, CAPTURE_SIZE = 64 };
@@ -42,11 +46,16 @@ struct request {
     char captures[REQUEST_CAPTURES][CAPTURE_SIZE]; /* what stood at the pattern's {names}, in order */
     json_t *parameters;                            /* of the query, expanded by the route's table */
     json_t *body;                                  /* where the route takes JSON and some came; else NULL */
-    struct problem_list problems;                  /* faults of the parameters or the body, place by place */
-    int socket;                                    /* of the connection, to see whether the client is there */
-    const char *last_event_id;                     /* the header Last-Event-ID, or NULL */
-    const char *if_none_match;                     /* the header If-None-Match, or NULL */
+    char *upload; /* where the route takes a file: the path that the body was written to; the handler's to remove */
+    struct problem_list problems; /* faults of the parameters or the body, place by place */
+    int socket;                   /* of the connection, to see whether the client is there */
+    const char *last_event_id;    /* the header Last-Event-ID, or NULL */
+    const char *if_none_match;    /* the header If-None-Match, or NULL */
+    const char *if_match;         /* the header If-Match, or NULL */
+    const char *idempotency_key;  /* the header Idempotency-Key, or NULL */
     bool accepts_gzip;
+    enum token_role role; /* of who asks; admin where nobody is asked who they are */
+    int64_t token;        /* the id of the token that was shown; 0 for none */
 };
 
 /* The number that stands at capture `index`; STATUS_NOT_FOUND where it is none. */
@@ -54,7 +63,8 @@ enum status request_id(const struct request *request, size_t index, int64_t *ret
 
 /* --- answers ------------------------------------------------------------------------------------------------- */
 
-/* A body that is made as it is sent. Returns the bytes written, 0 to be asked again, −1 at its end. May block. */
+/* A body that is made as it is sent. Returns the bytes written, 0 to be asked again, −1 at its end, −2 where it breaks
+ * off. May block. */
 typedef ssize_t answer_reader(void *context, char *buffer, size_t size);
 
 enum { ANSWER_HEADERS = 6 };
@@ -66,6 +76,7 @@ struct answer {
     json_t *json; /* owned; or */
     void *bytes;  /* owned, from malloc; or */
     size_t size;
+    int file;                  /* a descriptor + 1 of `size` bytes, owned; or */
     const struct asset *asset; /* or */
     answer_reader *read;       /* with `context`, which `close` frees */
     void (*close)(void *context);
@@ -88,6 +99,10 @@ enum status answer_json(struct answer *answer, json_t *json, struct error *err);
 /* How the status is answered, if not by its own row of problem.h; returns `status`. */
 enum status answer_refuse(struct answer *answer, int http, const char *code, enum status status);
 
+/* The id and role of a token that someone shows; notes its use. STATUS_NOT_FOUND for one that is none. */
+enum status token_of_service(const struct service *service, const char *text, int64_t *ret_id,
+                             enum token_role *ret_role, struct error *err);
+
 /* --- the server ---------------------------------------------------------------------------------------------- */
 
 struct http_settings {
@@ -95,6 +110,9 @@ struct http_settings {
     uint16_t port;                    /* 0: the kernel chooses */
     const char *const *allowed_hosts; /* names besides the loopback's and the address itself; NULL-terminated */
     size_t max_body;                  /* bytes of a JSON body */
+    uint64_t max_upload;              /* bytes of a file */
+    const char
+        *socket; /* the path of a Unix socket to answer on as well, for administrators of this machine; or NULL */
     unsigned max_connections;
     unsigned request_seconds; /* a request must have been received whole by then */
 };

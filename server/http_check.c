@@ -85,8 +85,8 @@ static bool origin_is_host(const char *origin, const char *host)
     return rest && strcasecmp(rest, host) == 0;
 }
 
-enum status check_headers(const struct http_server *server, struct MHD_Connection *connection, struct answer *answer,
-                          struct error *err)
+enum status check_headers(const struct http_server *server, struct MHD_Connection *connection, bool trusted,
+                          struct answer *answer, struct error *err)
 {
     enum status status = check_framing(connection, err);
     if (status != STATUS_OK)
@@ -94,7 +94,7 @@ enum status check_headers(const struct http_server *server, struct MHD_Connectio
     const char *host = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Host");
     const char *origin = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Origin");
     host = host ? host : "";
-    if (!host_is_allowed(server, host)) {
+    if (!trusted && !host_is_allowed(server, host)) {
         error_set(err, STATUS_INVALID,
                   "this server does not answer to the host \"%.100s\"; start it with --allow-host to add a name", host);
         return answer_refuse(answer, 421, "host_not_allowed", STATUS_INVALID);
@@ -221,11 +221,11 @@ enum status read_parameters(struct request *request, struct MHD_Connection *conn
 
 /* --- the body ------------------------------------------------------------------------------------------------ */
 
-bool body_is_json(struct MHD_Connection *connection)
+bool body_is(struct MHD_Connection *connection, const char *media)
 {
     const char *type = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Content-Type");
     size_t length = type ? strcspn(type, "; \t") : 0;
-    return length == strlen("application/json") && strncasecmp(type, "application/json", length) == 0;
+    return length == strlen(media) && strncasecmp(type, media, length) == 0;
 }
 
 enum { DEEPEST = 64 };

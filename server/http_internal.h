@@ -45,18 +45,19 @@ void watch_answered(struct watch *watch, struct watched *watched);
 
 struct http_server {
     struct MHD_Daemon *daemon;
+    struct MHD_Daemon *local; /* the one on the Unix socket, or NULL */
     struct http_settings settings;
     char **allowed_hosts;
     const struct service *service;
-    int listener;
+    int listener, local_listener;
     char address[80]; /* "127.0.0.1:8420" */
     struct watch watch;
     bool stopping; /* atomic */
 };
 
-/* Framing, Host and Origin: STATUS_OK, or how it is refused. */
-enum status check_headers(const struct http_server *server, struct MHD_Connection *connection, struct answer *answer,
-                          struct error *err);
+/* Framing, Host and Origin: STATUS_OK, or how it is refused. A connection that is trusted may name any host. */
+enum status check_headers(const struct http_server *server, struct MHD_Connection *connection, bool trusted,
+                          struct answer *answer, struct error *err);
 
 /* Decodes %XX once; refuses NUL, backslash, dot segments and empty ones. The caller frees. */
 enum status decode_path(const char *raw, char **ret_path, struct error *err);
@@ -68,8 +69,14 @@ enum status read_parameters(struct request *request, struct MHD_Connection *conn
 /* A body as JSON: no deeper than handlers can recurse, no key twice. */
 enum status parse_body(const char *bytes, size_t size, json_t **ret_body, struct answer *answer, struct error *err);
 
-/* Whether the request says that its body is JSON. */
-bool body_is_json(struct MHD_Connection *connection);
+/* Whether the request says that its body is of that type. */
+bool body_is(struct MHD_Connection *connection, const char *media);
+
+/* --- who asks (http_auth.c) -------------------------------------------------------------------------------------- */
+
+/* Finds the request's role and holds it against its route; `trusted`: it came over the Unix socket. */
+enum status check_role(struct request *request, struct MHD_Connection *connection, bool trusted, struct answer *answer,
+                       struct error *err);
 
 /* --- how it goes out (http_send.c) ------------------------------------------------------------------------------- */
 

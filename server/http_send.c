@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <zlib.h>
 
 #include "server/assets.h"
@@ -28,6 +29,8 @@ void answer_clear(struct answer *answer)
 {
     json_decref(answer->json);
     free(answer->bytes);
+    if (answer->file > 0)
+        close(answer->file - 1);
     if (answer->close)
         answer->close(answer->context);
     *answer = (struct answer){0};
@@ -41,9 +44,9 @@ void answer_problem(struct answer *answer, enum status status, const struct requ
     json_t *errors = request && problem_list_count(&request->problems) > 0 ? request->problems.items : NULL;
     size_t kept = answer->header_count;
     struct answer problem = {.http = http, .code = code, .content_type = "application/problem+json"};
-    if (http == 405) /* which tells the methods there are */
+    if (http == 405 || http == 401) /* which tell the methods there are, and how to say who one is */
         memcpy(problem.headers, answer->headers, sizeof problem.headers);
-    problem.header_count = http == 405 ? kept : 0;
+    problem.header_count = http == 405 || http == 401 ? kept : 0;
     problem.json = problem_json(http, code, err->text, errors);
     if (http == 503)
         answer_header(&problem, "Retry-After", "1");
@@ -132,7 +135,7 @@ static ssize_t read_more(void *context, uint64_t position, char *buffer, size_t 
     struct answer *answer = context;
     (void)position;
     ssize_t count = answer->read(answer->context, buffer, size);
-    return count < 0 ? MHD_CONTENT_READER_END_OF_STREAM : count;
+    return count >= 0 ? count : count == -1 ? MHD_CONTENT_READER_END_OF_STREAM : MHD_CONTENT_READER_END_WITH_ERROR;
 }
 
 static void free_stream(void *context)
@@ -165,6 +168,11 @@ static struct MHD_Response *make_response(const struct request *request, struct 
     bool gzip = request && request->accepts_gzip;
     if (answer->json)
         return respond_json(answer->json, gzip);
+    if (answer->file > 0) {
+        struct MHD_Response *response = MHD_create_response_from_fd64(answer->size, answer->file - 1);
+        answer->file = response ? 0 : answer->file; /* the response closes it */
+        return response;
+    }
     void *bytes = answer->bytes;
     answer->bytes = NULL;
     return respond_bytes(bytes ? bytes : strdup(""), answer->size, gzip && bytes);

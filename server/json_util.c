@@ -1,6 +1,8 @@
 #include "server/json_util.h"
 
 #include <math.h>
+#include <sodium.h>
+#include <stdlib.h>
 #include <string.h>
 
 void cleanup_json(json_t **json)
@@ -47,4 +49,15 @@ double nonfinite_value(const char *word)
 double json_to_number(const json_t *json)
 {
     return json_is_number(json) ? json_number_value(json) : nonfinite_value(json_string_value(json));
+}
+
+enum status json_digest(const json_t *json, char ret_text[JSON_DIGEST_SIZE], struct error *err)
+{
+    unsigned char digest[crypto_generichash_BYTES_MIN];
+    attribute_cleanup(cleanup_free) char *text = json ? json_dumps(json, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+    if (!text)
+        return error_no_memory(err);
+    crypto_generichash(digest, sizeof digest, (const unsigned char *)text, strlen(text), NULL, 0);
+    sodium_bin2hex(ret_text, JSON_DIGEST_SIZE, digest, sizeof digest);
+    return STATUS_OK;
 }

@@ -33,4 +33,8 @@ json_t *json_number_or_null(double value);
 /* Back from a number or a word; NaN for everything else. */
 double json_to_number(const json_t *json);
 
+/* A digest of the value's compact text, in hexadecimal: two are the same where the values are. */
+#define JSON_DIGEST_SIZE 33
+enum status json_digest(const json_t *json, char ret_text[JSON_DIGEST_SIZE], struct error *err);
+
 #endif

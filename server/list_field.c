@@ -18,6 +18,8 @@ const struct list_field job_fields[] = {
     {"created_at", "job.created_at", FIELD_TIME},
     {"started_at", "job.started_at", FIELD_TIME},
     {"ended_at", "job.ended_at", FIELD_TIME},
+    {"trashed_at", "job.trashed_at", FIELD_TIME},
+    {"retry_of", "job.retry_of", FIELD_INTEGER},
     {"spec.", "job.spec", FIELD_POINTER},
     {"result.", "job.results", FIELD_KEY},
     {NULL, NULL, FIELD_TEXT},

@@ -13,11 +13,20 @@ struct route {
     const char *method;
     const char *pattern; /* "/api/v1/jobs/{id}/metrics" */
     route_handler *handle;
+    enum token_role role;            /* what a token must let do */
     const struct option *parameters; /* of the query; NULL for none */
     const char *body;                /* the schema of the JSON body; NULL where there is none */
     const char *answer;              /* the schema of the answer; NULL for other media */
-    const char *media;               /* of the answer; NULL is application/json */
+    const char *media;               /* of the answer, by commas; NULL is application/json */
     const char *summary;
+    bool open;   /* needs no token */
+    bool upload; /* the body is a run file */
+
+    /* What else the document tells. */
+    int success;                  /* 0 is 200 */
+    const char *unmade;           /* the schema of a 200 beside a success of 201: nothing was made */
+    const struct option *headers; /* that the handler reads, by their names */
+    int refusals[2];              /* besides those that follow from the rest (openapi.c) */
 };
 
 /* Ends with a row without a method. */
@@ -29,17 +38,70 @@ enum { ALLOWED_SIZE = 64 };
 const struct route *route_find(const char *method, const char *path, char captures[][CAPTURE_SIZE],
                                char ret_allowed[ALLOWED_SIZE]);
 
-/* The handlers, by file. */
-route_handler handle_jobs_submit, handle_jobs_list, handle_job, handle_job_cancel;          /* route_job.c */
-route_handler handle_metrics, handle_log, handle_weights;                                   /* route_run.c */
-route_handler handle_rows, handle_summaries, handle_density, handle_batch, handle_sites;    /* route_divergence.c */
-route_handler handle_events;                                                                /* route_events.c */
-route_handler handle_version, handle_layers, handle_datasets, handle_queue, handle_healthz; /* route_service.c */
-route_handler handle_page, handle_asset;                                                    /* route_page.c */
+/* What every list takes; `order` is the JSON of its default order, "null" for the list's own. */
+#define LIST_PARAMETERS(order)                                                                                         \
+    {.name = "filter",                                                                                                 \
+     .kind = OPTION_STRING,                                                                                            \
+     .fallback = "null",                                                                                               \
+     .nullable = true,                                                                                                 \
+     .help = "which items: name LIKE '%x%' AND created_at >= '2026-01-01'"},                                           \
+        {.name = "order_by",                                                                                           \
+         .kind = OPTION_STRING,                                                                                        \
+         .fallback = order,                                                                                            \
+         .nullable = true,                                                                                             \
+         .help = "fields, each with ASC or DESC, by commas"},                                                          \
+        {.name = "max_results",                                                                                        \
+         .kind = OPTION_INTEGER,                                                                                       \
+         .fallback = "100",                                                                                            \
+         .minimum = 1,                                                                                                 \
+         .maximum = 1000,                                                                                              \
+         .help = "items of a page"},                                                                                   \
+    {                                                                                                                  \
+        .name = "page_token", .kind = OPTION_STRING, .fallback = "null", .nullable = true,                             \
+        .help = "next_page_token of the page before"                                                                   \
+    }
 
+/* A page of one of the catalog's lists, by the parameters catalog_list_parameters (route_study.c). */
+struct list;
+enum status answer_list(struct request *request, const struct list *list, struct answer *answer, struct error *err);
+
+/* The handlers and their parameters, by file. */
+route_handler handle_jobs_submit, handle_jobs_list, handle_job; /* route_job.c */
 extern const struct option submit_parameters[], list_parameters[];
+
+route_handler handle_job_action, handle_jobs_action, handle_job_patch, handle_job_delete; /* route_control.c */
+extern const struct option delete_parameters[];
+
+route_handler handle_metrics, handle_log, handle_weights; /* route_run.c */
 extern const struct option metrics_parameters[], log_parameters[];
+
+/* route_divergence.c */
+route_handler handle_rows, handle_summaries, handle_histograms, handle_density, handle_batch, handle_sites;
 extern const struct option rows_parameters[], summaries_parameters[], density_parameters[], batch_parameters[];
+
+route_handler handle_sample, handle_contributors, handle_picture; /* route_sample.c */
+extern const struct option contributors_parameters[], picture_parameters[];
+
+route_handler handle_export, handle_export_many, handle_run_sqlite, handle_import; /* route_export.c */
+extern const struct option export_parameters[], export_many_parameters[];
+
+/* route_study.c */
+route_handler handle_studies, handle_studies_submit, handle_study, handle_study_jobs, handle_study_results,
+    handle_study_cancel, handle_study_delete;
+extern const struct option catalog_list_parameters[], results_parameters[];
+
+route_handler handle_views, handle_views_save, handle_view, handle_view_delete; /* route_view.c */
+
+/* route_token.c */
+route_handler handle_tokens, handle_token_create, handle_token_revoke, handle_session, handle_login, handle_logout;
+
+route_handler handle_events; /* route_events.c */
 extern const struct option events_parameters[];
+
+/* route_service.c */
+route_handler handle_version, handle_layers, handle_datasets, handle_queue, handle_openapi, handle_healthz,
+    handle_readyz;
+
+route_handler handle_page, handle_asset; /* route_page.c */
 
 #endif

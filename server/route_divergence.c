@@ -138,21 +138,32 @@ enum status handle_summaries(struct request *request, struct answer *answer, str
     return ask(request, answer, run_reader_summaries, empty_page(), err);
 }
 
-enum status handle_batch(struct request *request, struct answer *answer, struct error *err)
+static enum status histograms(struct run_reader *reader, const struct divergence_query *query, json_t **ret_json,
+                              struct error *err)
 {
-    return ask(request, answer, run_reader_batch, json_pack("{s:[]}", "items"), err);
+    struct divergence_query with = *query;
+    with.cells = true;
+    return run_reader_summaries(reader, &with, ret_json, err);
 }
 
-static enum status sites(struct run_reader *reader, const struct divergence_query *query, json_t **ret_json,
-                         struct error *err)
+enum status handle_histograms(struct request *request, struct answer *answer, struct error *err)
 {
-    (void)query;
-    return run_reader_sites(reader, ret_json, err);
+    return ask(request, answer, histograms, empty_page(), err);
+}
+
+enum status handle_batch(struct request *request, struct answer *answer, struct error *err)
+{
+    return ask(request, answer, run_reader_batch, empty_page(), err);
 }
 
 enum status handle_sites(struct request *request, struct answer *answer, struct error *err)
 {
-    return ask(request, answer, sites, json_pack("{s:[], s:[], s:i}", "sites", "steps", "samples", 0), err);
+    attribute_cleanup(cleanup_run_reader) struct run_reader *reader = NULL;
+    json_t *json = NULL;
+    enum status status = run_access(request, &reader, err);
+    if (status == STATUS_OK)
+        status = run_reader_sites(reader, &json, err);
+    return status == STATUS_OK ? answer_json(answer, json, err) : status;
 }
 
 enum status handle_density(struct request *request, struct answer *answer, struct error *err)
@@ -163,11 +174,6 @@ enum status handle_density(struct request *request, struct answer *answer, struc
     const struct divergence_query asked = read_query(given);
     json_t *json = NULL;
     enum status status = run_access(request, &reader, err);
-    if (status == STATUS_OK && !reader)
-        return answer_json(answer,
-                           json_pack("{s:s, s:s, s:s, s:[], s:i, s:i, s:[]}", "site", asked.site, "x", x, "y", y,
-                                     "steps", "count", 0, "undefined", 0, "cells"),
-                           err);
     if (status == STATUS_OK)
         status = run_reader_density(reader, &asked, x, y, &json, err);
     return status == STATUS_OK ? answer_json(answer, json, err) : status;

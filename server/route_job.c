@@ -1,15 +1,21 @@
 /* Jobs: submitted, listed, shown, cancelled. */
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "core/file_util.h"
 #include "core/spec.h"
+#include "server/filter.h"
+#include "server/job_tag.h"
 #include "server/json_util.h"
 #include "server/route.h"
 #include "server/scheduler.h"
 
+enum { KEY_MOST = 128 };
+#define KEY_LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:~"
+
 static const char *const state_choices[] = {"queued", "running",  "paused",    "finished",
                                             "failed", "diverged", "cancelled", NULL};
-static const char *const order_choices[] = {"created_at desc", "created_at asc", NULL};
 
 const struct option submit_parameters[] = {
     {.name = "validate_only",
@@ -25,23 +31,12 @@ const struct option list_parameters[] = {
      .fallback = "null",
      .nullable = true,
      .choices = state_choices,
-     .help = "only jobs in this state"},
-    {.name = "order_by",
-     .kind = OPTION_CHOICE,
-     .fallback = "\"created_at desc\"",
-     .choices = order_choices,
-     .help = "newest or oldest first"},
-    {.name = "max_results",
-     .kind = OPTION_INTEGER,
-     .fallback = "100",
-     .minimum = 1,
-     .maximum = 1000,
-     .help = "items of a page"},
-    {.name = "page_token",
-     .kind = OPTION_STRING,
-     .fallback = "null",
-     .nullable = true,
-     .help = "next_page_token of the page before"},
+     .help = "only jobs in this state, of those that the filter wants"},
+    LIST_PARAMETERS("\"created_at desc\""),
+    {.name = "trashed",
+     .kind = OPTION_BOOLEAN,
+     .fallback = "false",
+     .help = "those in the trash in place of the others"},
     OPTION_END,
 };
 
@@ -66,6 +61,29 @@ static enum status read_spec(struct request *request, struct answer *answer, str
     return status;
 }
 
+/* With the header Idempotency-Key the same request sent again makes no second job; keys are told apart by token. */
+static enum status submit(struct request *request, struct answer *answer, const struct spec *spec, int64_t *ret_id,
+                          struct error *err)
+{
+    const char *given = request->idempotency_key;
+    char key[KEY_MOST + 32], request_digest[JSON_DIGEST_SIZE] = "";
+    bool again = false;
+    answer->http = 201;
+    if (!given)
+        return scheduler_submit(request->service->scheduler, spec, ret_id, err);
+    size_t length = strlen(given);
+    if (length < 1 || length > KEY_MOST || strspn(given, KEY_LETTERS) != length)
+        return error_set(err, STATUS_INVALID,
+                         "Idempotency-Key must be 1 to %d letters, digits and -_.:~ (a UUID for instance)", KEY_MOST);
+    snprintf(key, sizeof key, "%" PRId64 ":%s", request->token, given);
+    enum status status = json_digest(spec->expanded, request_digest, err); /* the spec's hash leaves out its name */
+    if (status == STATUS_OK)
+        status = scheduler_submit_once(request->service->scheduler, spec, key, request_digest, ret_id, &again, err);
+    if (status == STATUS_OK && again)
+        answer->http = 200;
+    return status == STATUS_CONFLICT ? answer_refuse(answer, 409, "key_used_otherwise", status) : status;
+}
+
 enum status handle_jobs_submit(struct request *request, struct answer *answer, struct error *err)
 {
     attribute_cleanup(cleanup_spec) struct spec *spec = NULL;
@@ -80,48 +98,68 @@ enum status handle_jobs_submit(struct request *request, struct answer *answer, s
                            err);
     int64_t id = 0;
     json_t *job = NULL;
-    status = scheduler_submit(request->service->scheduler, spec, &id, err);
+    status = submit(request, answer, spec, &id, err);
     if (status == STATUS_OK)
         status = scheduler_job(request->service->scheduler, id, &job, err);
     if (status != STATUS_OK)
         return status;
-    answer->http = 201;
     answer_header(answer, "Location", "/api/v1/jobs/%" PRId64, id);
     return answer_json(answer, job, err);
+}
+
+/*
+ * The filter that wants what `filter` does, in this state only; the caller frees. It is parsed by itself before it is
+ * put in parentheses: no filter closes those, and a fault is told with its own column.
+ */
+static enum status with_state(const char *filter, const char *state, char **ret_filter, struct error *err)
+{
+    attribute_cleanup(cleanup_filter) struct filter *parsed = NULL;
+    enum status status = filter_parse(filter, job_fields, &parsed, err);
+    if (status != STATUS_OK)
+        return status;
+    bool blank = !filter || filter[strspn(filter, " \t\r\n")] == '\0';
+    *ret_filter = blank ? text_format("state = '%s'", state) : text_format("state = '%s' AND (%s)", state, filter);
+    return *ret_filter ? STATUS_OK : error_no_memory(err);
 }
 
 enum status handle_jobs_list(struct request *request, struct answer *answer, struct error *err)
 {
     const json_t *given = request->parameters;
-    bool ascending = strcmp(option_string(given, "order_by"), "created_at asc") == 0;
-    const struct job_query query = {.state = option_string(given, "state"),
-                                    .max_results = (size_t)option_integer(given, "max_results"),
-                                    .page_token = option_string(given, "page_token"),
-                                    .ascending = ascending};
+    const char *state = option_string(given, "state");
+    attribute_cleanup(cleanup_free) char *filter = NULL;
+    struct job_query query = {.filter = option_string(given, "filter"),
+                              .order_by = option_string(given, "order_by"),
+                              .max_results = (size_t)option_integer(given, "max_results"),
+                              .page_token = option_string(given, "page_token"),
+                              .trashed = option_boolean(given, "trashed")};
     json_t *page = NULL;
-    enum status status = scheduler_jobs(request->service->scheduler, &query, &page, err);
+    enum status status = state ? with_state(query.filter, state, &filter, err) : STATUS_OK;
+    if (state)
+        query.filter = filter;
+    if (status == STATUS_OK)
+        status = scheduler_jobs(request->service->scheduler, &query, &page, err);
+    if (status == STATUS_INVALID)
+        return answer_refuse(answer, 400, "invalid_parameter", status);
     return status == STATUS_OK ? answer_json(answer, page, err) : status;
 }
 
 static enum status answer_job(struct request *request, int64_t id, struct answer *answer, struct error *err)
 {
     json_t *job = NULL;
+    char tag[JOB_TAG_SIZE];
     enum status status = scheduler_job(request->service->scheduler, id, &job, err);
-    return status == STATUS_OK ? answer_json(answer, job, err) : status;
+    if (status == STATUS_OK)
+        status = answer_json(answer, job, err);
+    if (status == STATUS_OK)
+        status = job_tag(job, tag, err);
+    if (status == STATUS_OK)
+        answer_header(answer, "ETag", "%s", tag);
+    return status;
 }
 
 enum status handle_job(struct request *request, struct answer *answer, struct error *err)
 {
     int64_t id = 0;
     enum status status = request_id(request, 0, &id, err);
-    return status == STATUS_OK ? answer_job(request, id, answer, err) : status;
-}
-
-enum status handle_job_cancel(struct request *request, struct answer *answer, struct error *err)
-{
-    int64_t id = 0;
-    enum status status = request_id(request, 0, &id, err);
-    if (status == STATUS_OK)
-        status = scheduler_cancel(request->service->scheduler, id, NULL, err);
     return status == STATUS_OK ? answer_job(request, id, answer, err) : status;
 }

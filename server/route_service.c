@@ -8,6 +8,7 @@
 #include "core/layer_registry.h"
 #include "core/real.h"
 #include "server/json_util.h"
+#include "server/openapi.h"
 #include "server/route.h"
 #include "server/scheduler.h"
 #include "server/version.h"
@@ -16,6 +17,14 @@ enum status handle_version(struct request *request, struct answer *answer, struc
 {
     (void)request;
     return answer_json(answer, version_json(), err);
+}
+
+enum status handle_openapi(struct request *request, struct answer *answer, struct error *err)
+{
+    (void)request;
+    json_t *document = NULL;
+    enum status status = openapi_document(&document, err);
+    return status == STATUS_OK ? answer_json(answer, document, err) : status;
 }
 
 /* A list that is short enough for one page. */
@@ -43,13 +52,25 @@ enum status handle_queue(struct request *request, struct answer *answer, struct 
     return status == STATUS_OK ? answer_json(answer, queue, err) : status;
 }
 
-enum status handle_healthz(struct request *request, struct answer *answer, struct error *err)
+static enum status answer_ok(struct answer *answer, struct error *err)
 {
-    (void)request;
     answer->bytes = strdup("ok\n");
     if (!answer->bytes)
         return error_no_memory(err);
     answer->size = strlen(answer->bytes);
     answer->content_type = "text/plain; charset=utf-8";
     return STATUS_OK;
+}
+
+enum status handle_healthz(struct request *request, struct answer *answer, struct error *err)
+{
+    (void)request;
+    return answer_ok(answer, err);
+}
+
+enum status handle_readyz(struct request *request, struct answer *answer, struct error *err)
+{
+    attribute_cleanup(cleanup_json) json_t *queue = NULL;
+    enum status status = scheduler_queue(request->service->scheduler, &queue, err);
+    return status == STATUS_OK ? answer_ok(answer, err) : answer_refuse(answer, 503, "not_ready", status);
 }

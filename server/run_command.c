@@ -6,39 +6,34 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "server/arguments.h"
+#include "server/commands.h"
 #include "server/data_paths.h"
 #include "server/json_util.h"
 #include "server/memory_limit.h"
 #include "server/run_file.h"
 #include "server/run_job.h"
+#include "server/run_migrate.h"
 #include "server/run_report.h"
 #include "server/spec_load.h"
 #include "server/worker.h"
 
-static const char help[] =
-    "Usage: plumbline run SPEC.json [--out RUN.db] [--data DIR] [--datasets DIR]... [--json] [--overwrite]\n"
-    "\n"
-    "Trains and measures one network as SPEC.json says, without a daemon. The results are in the run file, an SQLite\n"
-    "database; what stands out is printed at the end.\n"
-    "\n"
-    "  --out RUN.db     the run file; default: the spec's name (or \"run\") with .db, in the current folder, with a\n"
-    "                   number where such a file is there already\n"
-    "  --data DIR       the data directory: data sets are below datasets/, initial weights below weights/\n"
-    "                   (default: $PLUMBLINE_DATA, $XDG_DATA_HOME/plumbline or ~/.local/share/plumbline)\n"
-    "  --datasets DIR   a folder searched for data sets before that; may be given several times\n"
-    "  --json           print only one line of JSON at the end: state, reason, step, results, run file\n"
-    "  --overwrite      replace a run in RUN.db\n"
-    "  --help           this text\n"
-    "\n"
-    "A run that was killed goes on from its last checkpoint when the same command is given again.\n"
-    "Exit code: 0 finished, 1 failed, diverged or stopped, 2 wrong use.\n"
-    "An interrupt (Ctrl-C) ends the run after the present step and keeps what was measured; a second one at once.\n";
-
 struct run_options {
     const char *spec, *out, *data;
     struct text_list datasets;
-    bool json, overwrite, help;
+    bool json, overwrite;
+};
+
+static const struct argument arguments[] = {
+    {"out", ARGUMENT_TEXT, offsetof(struct run_options, out), .value = "RUN.db", .help = "the run file",
+     .fallback =
+         "the spec's name (or \"run\") with .db, in the current folder, with a number where such a file is there "
+         "already"},
+    DATA_ARGUMENT(struct run_options, data),
+    DATASETS_ARGUMENT(struct run_options, datasets),
+    {"json", ARGUMENT_SWITCH, offsetof(struct run_options, json),
+     .help = "print only one line of JSON at the end: state, reason, step, results, run file"},
+    {"overwrite", ARGUMENT_SWITCH, offsetof(struct run_options, overwrite), .help = "replace a run in RUN.db"},
+    {0},
 };
 
 /* --- the run file ---------------------------------------------------------------------------------------------- */
@@ -76,6 +71,8 @@ static enum status check_out(const char *path, bool overwrite, struct error *err
         return STATUS_OK;
     attribute_cleanup(cleanup_run_reader) struct run_reader *reader = NULL;
     attribute_cleanup(cleanup_json) json_t *run = NULL;
+    struct migration_report migration = {0};
+    run_file_bring_up(path, &migration);
     enum status status = run_reader_open(path, &reader, err);
     if (status == STATUS_NOT_FOUND) /* an empty file, or one whose first attempt got no further */
         return STATUS_OK;
@@ -128,9 +125,11 @@ static enum status train(const struct run_options *o, const struct spec *spec, c
 
 static int print_json(json_t *end, const char *out)
 {
-    json_object_set_new(end, "run", json_string(out));
+    bool good = json_object_set_new(end, "run", json_string(out)) == 0;
     json_object_del(end, "event");
-    bool good = json_dumpf(end, stdout, JSON_COMPACT) == 0 && fputc('\n', stdout) != EOF && fflush(stdout) == 0;
+    good = good && json_dumpf(end, stdout, JSON_COMPACT) == 0 && fputc('\n', stdout) != EOF && fflush(stdout) == 0;
+    if (!good)
+        fprintf(stderr, "plumbline run: cannot write the end to standard output\n");
     return good ? end_code(end) : 1;
 }
 
@@ -162,45 +161,35 @@ static int run(const struct run_options *o)
     return run_report_end(end, out, &err) == STATUS_OK ? end_code(end) : 1;
 }
 
-static int dispatch(struct run_options *o, const struct text_list *operands)
+static int run_with_data(const void *options, const struct text_list *operands)
 {
-    struct error err;
-    if (o->help)
-        return fputs(help, stdout) < 0;
-    if (operands->count != 1) {
-        fprintf(stderr, "plumbline run: %s\n\n%s",
-                operands->count == 0 ? "name the spec to run" : "takes one spec at a time", help);
-        return 2;
-    }
-    o->spec = operands->items[0];
+    struct run_options o = *(const struct run_options *)options;
     attribute_cleanup(cleanup_free) char *fallback = NULL;
-    if (!o->data && data_default(&fallback, &err) != STATUS_OK) {
+    struct error err = {""};
+    o.spec = operands->items[0];
+    if (!o.data && data_default(&fallback, &err) != STATUS_OK) {
         fprintf(stderr, "plumbline run: %s\n", err.text);
         return 1;
     }
-    if (!o->data)
-        o->data = fallback;
-    return run(o);
+    if (!o.data)
+        o.data = fallback;
+    return run(&o);
 }
 
-int command_run(int argc, char **argv)
-{
-    struct run_options o = {0};
-    struct text_list operands = {0};
-    struct error err;
-    const struct argument table[] = {{"out", ARGUMENT_TEXT, &o.out},
-                                     {"data", ARGUMENT_TEXT, &o.data},
-                                     {"datasets", ARGUMENT_TEXTS, &o.datasets},
-                                     {"json", ARGUMENT_SWITCH, &o.json},
-                                     {"overwrite", ARGUMENT_SWITCH, &o.overwrite},
-                                     {"help", ARGUMENT_SWITCH, &o.help},
-                                     {0}};
-    int code = 2;
-    if (arguments_read(argc, argv, table, &operands, &err) == STATUS_OK)
-        code = dispatch(&o, &operands);
-    else
-        fprintf(stderr, "plumbline run: %s (see plumbline run --help)\n", err.text);
-    text_list_clear(&o.datasets);
-    text_list_clear(&operands);
-    return code;
-}
+const struct command run_command = {
+    .name = "run",
+    .operands = "SPEC.json",
+    .summary = "train and measure one spec here, without a server",
+    .description =
+        "Trains and measures one network as SPEC.json says, without a server. The results are in the run file, an "
+        "SQLite database; what stands out is printed at the end.\n\n"
+        "A run that was killed goes on from its last checkpoint when the same command is given again. An interrupt "
+        "(Ctrl-C) ends the run after the present step and keeps what was measured; a second one at once.",
+    .failure = "failed, diverged or stopped",
+    .arguments = arguments,
+    .options_size = sizeof(struct run_options),
+    .least = 1,
+    .most = 1,
+    .operand_kind = OPERAND_FILE,
+    .run = run_with_data,
+};

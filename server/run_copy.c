@@ -12,7 +12,9 @@
 
 #include "core/file_util.h"
 #include "server/clock.h"
-#include "server/run_reader.h"
+#include "server/migrate.h"
+#include "server/run_file.h"
+#include "server/sqlite_util.h"
 
 static const double BUSY_SECONDS = 5; /* a worker seals its file in less */
 
@@ -23,21 +25,6 @@ static enum status system_error(struct error *err, const char *what, const char 
                          : errno == ENOENT                  ? STATUS_NOT_FOUND
                                                             : STATUS_IO;
     return error_set(err, status, "%s cannot be %s: %s", path, what, strerror(errno));
-}
-
-static bool exists_beside(const char *path, const char *suffix)
-{
-    attribute_cleanup(cleanup_free) char *beside = text_format("%s%s", path, suffix);
-    return !beside || file_exists(beside);
-}
-
-/* Whether the file alone is the whole run: in no WAL mode (bytes 18 and 19 of SQLite's header are 1), with nothing
- * beside it that is still to be folded in. Such a file is never written again. */
-static bool is_whole(const char *path, int file)
-{
-    unsigned char header[20] = {0};
-    return pread(file, header, sizeof header, 0) == sizeof header && header[18] == 1 && header[19] == 1 &&
-           !exists_beside(path, "-wal") && !exists_beside(path, "-journal");
 }
 
 static enum status copy_bytes(int from, const char *path, int to, const char *destination, struct error *err)
@@ -81,17 +68,34 @@ static enum status copy_pages(sqlite3 *from, sqlite3 *to, struct error *err)
     return code == SQLITE_DONE ? STATUS_OK : db_error(to, err, "the copy failed");
 }
 
+/* Of whatever version: a worker, or the server's next start, will migrate the run. */
+static enum status open_live(const char *path, sqlite3 **ret_db, struct error *err)
+{
+    attribute_cleanup(cleanup_db) sqlite3 *db = NULL;
+    int version = 0;
+    enum status status = db_open(path, DB_READ, &db, err);
+    if (status == STATUS_OK)
+        status = migrate_check(db, &run_schema, &version, err);
+    if (status == STATUS_OK && version == 0)
+        status = error_set(err, STATUS_NOT_FOUND, "the run has not begun to write");
+    if (status != STATUS_OK)
+        return error_prefix(err, status, "run file %s: ", path);
+    *ret_db = db;
+    db = NULL;
+    return STATUS_OK;
+}
+
 static enum status copy_live(const char *path, const char *destination, struct error *err)
 {
-    attribute_cleanup(cleanup_run_reader) struct run_reader *reader = NULL;
+    attribute_cleanup(cleanup_db) sqlite3 *run = NULL;
     attribute_cleanup(cleanup_db) sqlite3 *copy = NULL;
-    enum status status = run_reader_open(path, &reader, err);
+    enum status status = open_live(path, &run, err);
     if (status == STATUS_OK)
         status = db_open(destination, DB_WRITE, &copy, err);
     if (status == STATUS_OK) /* a copy that is lost with the machine is made again */
         status = db_execute(copy, "PRAGMA synchronous = OFF", err);
     if (status == STATUS_OK)
-        status = copy_pages(reader->db, copy, err);
+        status = copy_pages(run, copy, err);
     if (status == STATUS_OK)
         status = db_execute(copy, "PRAGMA journal_mode = DELETE", err);
     return status;
@@ -99,7 +103,7 @@ static enum status copy_live(const char *path, const char *destination, struct e
 
 static enum status copy_to(const char *path, int source, int target, const char *destination, struct error *err)
 {
-    if (is_whole(path, source))
+    if (run_file_is_sealed(path))
         return copy_bytes(source, path, target, destination, err);
     return copy_live(path, destination, err); /* into the empty file */
 }

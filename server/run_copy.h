@@ -12,7 +12,7 @@
 
 /*
  * Copies a run file to `destination`, which must not exist: consistent, of one moment, sealed (one file, no write-ahead
- * log), whether its worker lives, has died, or is long done. STATUS_NOT_FOUND without a file, STATUS_BUSY when it is
+ * log), whether its worker lives, has died, or is long done. STATUS_NOT_FOUND without a file or before its first rows, STATUS_BUSY when it is
  * being sealed for longer than some seconds, STATUS_CONFLICT where the destination exists, STATUS_NO_SPACE where it does
  * not fit; what was begun is removed then. The copy is not forced to the disk.
  */

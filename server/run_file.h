@@ -79,7 +79,8 @@ enum status run_writer_close(struct run_writer *writer, struct error *err);
 /* Closes without committing what is open: the run goes on from what it holds. The writer is freed. */
 void run_writer_abandon(struct run_writer *writer);
 
-/* Whether the file at `path` alone is the whole run: sealed, with no write-ahead log beside it. */
+/* Whether the file at `path` alone is the whole run: sealed (bytes 18 and 19 of SQLite's header say that there is no
+ * write-ahead log), with nothing beside it that is still to be folded in. Such a file is never written again. */
 bool run_file_is_sealed(const char *path);
 
 /* Brings a run file to the present schema and leaves it sealed if it was; STATUS_BUSY while it is being written. */
@@ -108,7 +109,8 @@ enum status run_reader_run(struct run_reader *reader, json_t **ret_json, struct 
 enum status run_reader_metrics(struct run_reader *reader, const char *const *keys, size_t max_points, json_t **ret_json,
                                struct error *err);
 
-/* {"sites": […], "steps": [probed steps], "samples": rows a step} */
+/* {"sites": […], "steps": [probed steps], "samples": rows a step, "columns": […]}; of a run that has not begun (NULL)
+ * there are no sites yet. */
 enum status run_reader_sites(struct run_reader *reader, json_t **ret_json, struct error *err);
 
 /* What a query of divergence data asks for. Zero and NULL mean "any". */
@@ -122,6 +124,7 @@ struct divergence_query {
     size_t max_results;
     const char *page_token;
     bool pooled; /* merge the steps: one item a site and column */
+    bool cells;  /* summaries with their histograms */
 };
 
 /* {"items": [{"step", "site", "sample", <columns>}], "next_page_token"} */
@@ -129,11 +132,13 @@ enum status run_reader_rows(struct run_reader *reader, const struct divergence_q
                             struct error *err);
 
 /* {"items": [{"site", "step", "column", "count", "undefined", "nonpositive", "mean", "sd", "minimum", "maximum",
- * "quantiles": {"1": …, "99": …}}], "next_page_token"}; pooled items have "steps": [..] in place of "step". */
+ * "quantiles": {"1": …, "99": …}}], "next_page_token"}; pooled items have "steps": [..] in place of "step". With `cells`
+ * each also has "cells": [[bin, count], …] of divergence_stats.h's bins. */
 enum status run_reader_summaries(struct run_reader *reader, const struct divergence_query *query, json_t **ret_json,
                                  struct error *err);
 
-/* {"site", "x", "y", "steps", "count", "undefined", "x_bins", "y_bins", "cells": [[x, y, count], …]} */
+/* {"site", "x", "y", "steps", "count", "undefined", "y_nonpositive", "cells": [[x, y, count], …], "bins", "x_bins"}; of a
+ * run that has not begun (NULL) there are no cells. */
 enum status run_reader_density(struct run_reader *reader, const struct divergence_query *query, const char *x,
                                const char *y, json_t **ret_json, struct error *err);
 
@@ -141,6 +146,16 @@ enum status run_reader_density(struct run_reader *reader, const struct divergenc
  * "batch_size"}]} of `site`, `step`, `step_from`, `step_to`, `last`; by site, then step. */
 enum status run_reader_batch(struct run_reader *reader, const struct divergence_query *query, json_t **ret_json,
                              struct error *err);
+
+/* {"sample", "steps": [{"step", "loss", "label", "predicted", "in_batch"}], "rows": [{"step", "site", <columns>}]}: all
+ * that was measured of one sample, by step, then site. */
+enum status run_reader_sample(struct run_reader *reader, int64_t sample, json_t **ret_json, struct error *err);
+
+/* {"site", "step", "sample", "items": [{"sample", "part", "label"}], "rest": {"part"}}: whose parts of the sample's step
+ * were the largest, in multiples of its ideal step. `step` 0 is the last one that has some. STATUS_NOT_FOUND where the
+ * run kept none of this sample at the site. */
+enum status run_reader_contributors(struct run_reader *reader, const char *site, int64_t step, int64_t sample,
+                                    json_t **ret_json, struct error *err);
 
 /* {"items": [{"at", "level", "text"}]} the last `count` lines, oldest first */
 enum status run_reader_log(struct run_reader *reader, size_t count, json_t **ret_json, struct error *err);

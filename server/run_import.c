@@ -42,19 +42,6 @@ static enum status check_header(const char *path, struct error *err)
     return status;
 }
 
-static enum status check_damage(sqlite3 *db, struct error *err)
-{
-    attribute_cleanup(cleanup_statement) sqlite3_stmt *statement = NULL;
-    bool row = false;
-    enum status status = db_prepare(db, "PRAGMA quick_check(1)", &statement, err);
-    if (status == STATUS_OK)
-        status = db_row(statement, &row, err);
-    const char *verdict = status == STATUS_OK && row ? (const char *)sqlite3_column_text(statement, 0) : NULL;
-    if (status == STATUS_OK && (!verdict || strcmp(verdict, "ok") != 0))
-        status = error_set(err, STATUS_CORRUPT, "damaged: %s", verdict ? verdict : "it cannot be checked");
-    return status;
-}
-
 #define OBJECTS_SQL "SELECT type, name, sql FROM sqlite_schema ORDER BY type, name"
 
 static const char *text_at(sqlite3_stmt *statement, bool row, int column)
@@ -132,7 +119,7 @@ static enum status open_checked(const char *path, sqlite3 **ret_db, struct error
     if (status == STATUS_OK)
         status = check_version(db, err);
     if (status == STATUS_OK)
-        status = check_damage(db, err);
+        status = db_check_damage(db, err);
     if (status != STATUS_OK)
         return status;
     *ret_db = db;

@@ -37,7 +37,7 @@ static bool is_old(const char *path)
     return version > 0 && version < run_schema.count;
 }
 
-static void migrate_file(const char *path, struct migration_report *report)
+void run_file_bring_up(const char *path, struct migration_report *report)
 {
     struct error err = {""};
     report->files++;
@@ -92,7 +92,7 @@ bool run_files_are_old(const char *data)
 
 static bool visit_migrate(void *context, const char *path)
 {
-    migrate_file(path, context);
+    run_file_bring_up(path, context);
     return true;
 }
 

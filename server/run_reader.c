@@ -193,30 +193,38 @@ static json_t *columns_json(void)
     return columns;
 }
 
-enum status run_reader_sites(struct run_reader *reader, json_t **ret_json, struct error *err)
+static enum status read_sites(struct run_reader *reader, json_t **ret_sites, json_t **ret_steps, int64_t *ret_rows,
+                              struct error *err)
 {
-    sqlite3 *db = reader->db;
-    enum status status = db_begin_read(db, err);
+    enum status status = db_begin_read(reader->db, err);
     if (status != STATUS_OK)
         return status;
-    attribute_cleanup(db_end_read) sqlite3 *reading = db;
-    attribute_cleanup(cleanup_json) json_t *sites = NULL;
-    attribute_cleanup(cleanup_json) json_t *steps = NULL;
-    int64_t rows = 0;
+    attribute_cleanup(db_end_read) sqlite3 *reading = reader->db;
     status = select_json(reader,
                          "SELECT site AS \"index\", name, type, part, variant, parameters, input, output FROM sites "
                          "ORDER BY site",
-                         &sites, err);
+                         ret_sites, err);
     if (status == STATUS_OK)
-        status = parse_shapes(sites, err);
+        status = parse_shapes(*ret_sites, err);
     if (status == STATUS_OK)
-        status = probed_steps(reader, &steps, err);
+        status = probed_steps(reader, ret_steps, err);
     if (status == STATUS_OK)
-        status = db_integer(reading, "SELECT coalesce(max(rows), 0) FROM divergence_batch WHERE site = 0", &rows, err);
+        status =
+            db_integer(reading, "SELECT coalesce(max(rows), 0) FROM divergence_batch WHERE site = 0", ret_rows, err);
+    return status;
+}
+
+enum status run_reader_sites(struct run_reader *reader, json_t **ret_json, struct error *err)
+{
+    attribute_cleanup(cleanup_json) json_t *sites = NULL;
+    attribute_cleanup(cleanup_json) json_t *steps = NULL;
+    int64_t rows = 0;
+    enum status status = reader ? read_sites(reader, &sites, &steps, &rows, err) : STATUS_OK;
     if (status != STATUS_OK)
         return status;
-    json_t *json = json_pack("{s:O, s:O, s:I, s:o}", "sites", sites, "steps", steps, "samples", (json_int_t)rows,
-                             "columns", columns_json());
+    json_t *json =
+        json_pack("{s:o, s:o, s:I, s:o}", "sites", sites ? json_incref(sites) : json_array(), "steps",
+                  steps ? json_incref(steps) : json_array(), "samples", (json_int_t)rows, "columns", columns_json());
     if (!json)
         return error_no_memory(err);
     *ret_json = json;

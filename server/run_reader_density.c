@@ -107,16 +107,11 @@ static json_t *x_bins_json(enum density_pair pair)
     return json_pack("{s:s}", "kind", "signed_log");
 }
 
-enum status run_reader_density(struct run_reader *reader, const struct divergence_query *query, const char *x,
-                               const char *y, json_t **ret_json, struct error *err)
+static enum status collect(struct run_reader *reader, const struct divergence_query *query, enum density_pair pair,
+                           json_t *steps, json_t *cells, struct density_totals *totals, struct error *err)
 {
-    enum density_pair pair = DENSITY_SELF_SCALE;
     struct range range;
-    enum status status = find_pair(x, y, &pair, err);
-    if (status == STATUS_OK && !query->site)
-        status = error_set(err, STATUS_INVALID, "2-D counts are of one site: name it with site=");
-    if (status == STATUS_OK)
-        status = db_begin_read(reader->db, err);
+    enum status status = db_begin_read(reader->db, err);
     if (status != STATUS_OK)
         return status;
     attribute_cleanup(db_end_read) sqlite3 *reading = reader->db;
@@ -125,14 +120,24 @@ enum status run_reader_density(struct run_reader *reader, const struct divergenc
     if (status != STATUS_OK)
         return status;
     attribute_cleanup(cleanup_free) uint64_t *counts = calloc((size_t)BIN_COUNT * BIN_COUNT, sizeof *counts);
+    if (!counts)
+        return error_no_memory(err);
+    status = read_density(reader, &range, pair, counts, steps, err);
+    return status == STATUS_OK ? collect_cells(counts, cells, totals, err) : status;
+}
+
+enum status run_reader_density(struct run_reader *reader, const struct divergence_query *query, const char *x,
+                               const char *y, json_t **ret_json, struct error *err)
+{
+    enum density_pair pair = DENSITY_SELF_SCALE;
     attribute_cleanup(cleanup_json) json_t *steps = json_array();
     attribute_cleanup(cleanup_json) json_t *cells = json_array();
     struct density_totals totals = {0};
-    if (!counts || !steps || !cells)
-        return error_no_memory(err);
-    status = read_density(reader, &range, pair, counts, steps, err);
-    if (status == STATUS_OK)
-        status = collect_cells(counts, cells, &totals, err);
+    enum status status = steps && cells ? find_pair(x, y, &pair, err) : error_no_memory(err);
+    if (status == STATUS_OK && !query->site)
+        status = error_set(err, STATUS_INVALID, "2-D counts are of one site: name it with site=");
+    if (status == STATUS_OK && reader)
+        status = collect(reader, query, pair, steps, cells, &totals, err);
     if (status != STATUS_OK)
         return status;
     json_t *json = json_pack("{s:s, s:s, s:s, s:O, s:I, s:I, s:I, s:O, s:o, s:o}", "site", query->site, "x", x, "y", y,

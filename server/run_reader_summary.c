@@ -25,6 +25,7 @@ struct walk {
     size_t limit;           /* 0: none */
     char token[TOKEN_SIZE]; /* of the last item */
     bool more;              /* the page is full and there is another item */
+    bool cells;             /* items with their histograms */
 };
 
 static enum status walk_add(struct walk *walk, json_t *item, int64_t site, int64_t step, int column, struct error *err)
@@ -83,6 +84,25 @@ static void read_summary(sqlite3_stmt *statement, struct column_summary *ret_sum
         ret_summary->quantiles[q] = number_at(statement, AT_QUANTILES + q);
 }
 
+/* The bins that are not empty; takes nothing. */
+static json_t *cells_json(const uint64_t counts[BIN_COUNT])
+{
+    json_t *cells = json_array();
+    for (int bin = 0; cells && bin < BIN_COUNT; bin++)
+        if (counts[bin] > 0 && json_array_append_new(cells, json_pack("[i, I]", bin, (json_int_t)counts[bin])) != 0) {
+            json_decref(cells);
+            return NULL;
+        }
+    return cells;
+}
+
+static enum status merge_histogram(sqlite3_stmt *statement, uint64_t counts[BIN_COUNT], struct error *err)
+{
+    const uint8_t *bytes = sqlite3_column_blob(statement, AT_HISTOGRAM);
+    return bytes ? histogram_merge(bytes, (size_t)sqlite3_column_bytes(statement, AT_HISTOGRAM), counts, err)
+                 : STATUS_OK;
+}
+
 /* One item a step. */
 static enum status walk_steps(struct walk *walk, const char *name, int64_t site, int column, struct error *err)
 {
@@ -96,7 +116,15 @@ static enum status walk_steps(struct walk *walk, const char *name, int64_t site,
         read_summary(statement, &summary);
         int64_t step = sqlite3_column_int64(statement, AT_STEP);
         json_t *item = summary_json(name, "step", json_integer(step), column, &summary);
-        status = walk_add(walk, item, site, step, column, err);
+        uint64_t counts[BIN_COUNT] = {0};
+        if (walk->cells)
+            status = merge_histogram(statement, counts, err);
+        if (walk->cells && status == STATUS_OK)
+            status = json_put(item, "cells", cells_json(counts), err);
+        if (status != STATUS_OK)
+            json_decref(item);
+        else
+            status = walk_add(walk, item, site, step, column, err);
     }
     return status;
 }
@@ -134,10 +162,7 @@ static enum status pool_add(struct pool *pool, sqlite3_stmt *statement, struct e
     struct column_summary one;
     read_summary(statement, &one);
     pool_moments(&pool->summary, &one);
-    const uint8_t *bytes = sqlite3_column_blob(statement, AT_HISTOGRAM);
-    enum status status = STATUS_OK;
-    if (bytes)
-        status = histogram_merge(bytes, (size_t)sqlite3_column_bytes(statement, AT_HISTOGRAM), pool->counts, err);
+    enum status status = merge_histogram(statement, pool->counts, err);
     if (status == STATUS_OK)
         status = json_add(pool->steps, json_integer(sqlite3_column_int64(statement, AT_STEP)), err);
     return status;
@@ -172,6 +197,12 @@ static enum status walk_pooled(struct walk *walk, const char *name, int64_t site
         return status;
     pool_finish(pool);
     json_t *item = summary_json(name, "steps", json_incref(steps), column, &pool->summary);
+    if (walk->cells)
+        status = json_put(item, "cells", cells_json(pool->counts), err);
+    if (status != STATUS_OK) {
+        json_decref(item);
+        return status;
+    }
     return walk_add(walk, item, site, 0, column, err);
 }
 
@@ -244,7 +275,8 @@ enum status run_reader_summaries(struct run_reader *reader, const struct diverge
         status = db_prepare(reading, SUMMARY_SQL, &statement, err);
     if (status != STATUS_OK)
         return status;
-    struct walk walk = {.statement = statement, .range = &range, .items = items, .limit = query->max_results};
+    struct walk walk = {
+        .statement = statement, .range = &range, .items = items, .limit = query->max_results, .cells = query->cells};
     status = walk_sites(&walk, reader, query, err);
     if (status != STATUS_OK)
         return status;

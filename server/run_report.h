@@ -8,11 +8,10 @@
 #include <stdbool.h>
 
 #include "core/status.h"
+#include "server/terminal.h"
 
 struct run_report {
-    bool quiet, terminal;
-    bool bar_shown; /* the cursor is on the bar's line */
-    double shown;   /* clock_seconds of the last plain line */
+    struct progress progress;
     long long steps, epochs;
     double loss, accuracy; /* newest of the training, and of the test set; NaN before */
 };
@@ -22,6 +21,9 @@ void run_report_begin(struct run_report *report, bool quiet);
 
 /* Takes a line of run_job.h; `context` is the report. */
 enum status run_report_line(void *context, const json_t *line, struct error *err);
+
+/* The same of a job as the API shows it. */
+void run_report_job(struct run_report *report, const json_t *job);
 
 /* Ends the bar's line. */
 void run_report_clear(struct run_report *report);

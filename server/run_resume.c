@@ -12,7 +12,6 @@
  */
 #include "server/run_writer_internal.h"
 
-#include <math.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -256,53 +255,7 @@ enum status run_resume(struct run_writer *writer, const struct run_identity *ide
     return status == STATUS_OK ? write_identity(writer->db, identity, err) : status;
 }
 
-/* --- figures that lists show ------------------------------------------------------------------------------------- */
-
-static enum status gather_scalars(sqlite3 *db, json_t *results, struct error *err)
-{
-    attribute_cleanup(cleanup_statement) sqlite3_stmt *statement = NULL;
-    enum status status =
-        db_prepare(db, "SELECT key, value, nonfinite FROM scalars ORDER BY key, step", &statement, err);
-    for (bool row = true; status == STATUS_OK;) {
-        status = db_row(statement, &row, err);
-        if (status != STATUS_OK || !row)
-            break;
-        double value = sqlite3_column_type(statement, 1) == SQLITE_NULL
-                           ? nonfinite_value((const char *)sqlite3_column_text(statement, 2))
-                           : sqlite3_column_double(statement, 1);
-        status = results_scalar(results, (const char *)sqlite3_column_text(statement, 0), value, err);
-    }
-    return status;
-}
-
-static double number_at(sqlite3_stmt *statement, int column)
-{
-    return sqlite3_column_type(statement, column) == SQLITE_NULL ? NAN : sqlite3_column_double(statement, column);
-}
-
-/* The medians of each site at the last probed step; SQLite takes q50 from the row that has the greatest step. */
-static enum status gather_medians(sqlite3 *db, json_t *results, struct error *err)
-{
-    attribute_cleanup(cleanup_statement) sqlite3_stmt *statement = NULL;
-    enum status status = db_prepare(
-        db,
-        "SELECT name, (SELECT q50 FROM divergence_summary AS d WHERE d.site = sites.site AND \"column\" = 'scale' "
-        "ORDER BY step DESC LIMIT 1), (SELECT q50 FROM divergence_summary AS d WHERE d.site = sites.site AND "
-        "\"column\" = 'self_factor' ORDER BY step DESC LIMIT 1) FROM sites "
-        "WHERE EXISTS (SELECT 1 FROM divergence_batch AS b WHERE b.site = sites.site) ORDER BY site",
-        &statement, err);
-    for (bool row = true; status == STATUS_OK;) {
-        status = db_row(statement, &row, err);
-        if (status != STATUS_OK || !row)
-            break;
-        status = results_site(results, (const char *)sqlite3_column_text(statement, 0), number_at(statement, 1),
-                              number_at(statement, 2), err);
-    }
-    return status;
-}
-
 enum status run_writer_results(struct run_writer *writer, json_t *results, struct error *err)
 {
-    enum status status = gather_scalars(writer->db, results, err);
-    return status == STATUS_OK ? gather_medians(writer->db, results, err) : status;
+    return results_of_run(writer->db, results, err);
 }

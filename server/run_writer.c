@@ -52,15 +52,16 @@ static void cleanup_writer(struct run_writer **writer)
     writer_free(*writer);
 }
 
+static bool exists_beside(const char *path, const char *suffix)
+{
+    attribute_cleanup(cleanup_free) char *beside = text_format("%s%s", path, suffix);
+    return !beside || file_exists(beside); /* without memory: a check too many */
+}
+
 /* Whether there is a write-ahead log: the last writer has died, or is at work. One that closes the file takes it away. */
 static bool has_wal(const char *path)
 {
-    attribute_cleanup(cleanup_free) char *wal = NULL;
-    if (asprintf(&wal, "%s-wal", path) < 0) {
-        wal = NULL;
-        return true; /* a check too many */
-    }
-    return access(wal, F_OK) == 0;
+    return exists_beside(path, "-wal");
 }
 
 /* Takes the lock and opens the migrated database; no transaction is open. */
@@ -388,7 +389,7 @@ bool run_file_is_sealed(const char *path)
     uint8_t kinds[2] = {0, 0};
     attribute_cleanup(cleanup_descriptor) int file = open(path, O_RDONLY | O_CLOEXEC);
     return file >= 0 && pread(file, kinds, sizeof kinds, 18) == (ssize_t)sizeof kinds && kinds[0] == 1 &&
-           kinds[1] == 1 && !has_wal(path);
+           kinds[1] == 1 && !has_wal(path) && !exists_beside(path, "-journal");
 }
 
 enum status run_file_migrate(const char *path, struct error *err)

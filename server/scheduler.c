@@ -171,9 +171,9 @@ static enum status ask(struct scheduler *s, struct command *command)
     return command->status;
 }
 
-/* Hands the call to the thread. */
-static enum status call(struct scheduler *s, enum status (*run)(struct scheduler *s, void *argument, struct error *err),
-                        void *argument, struct error *err)
+enum status scheduler_call(struct scheduler *s,
+                           enum status (*run)(struct scheduler *s, void *argument, struct error *err), void *argument,
+                           struct error *err)
 {
     struct command command = {.run = run, .argument = argument, .err = err};
     return ask(s, &command);
@@ -183,7 +183,7 @@ enum status scheduler_submit_once(struct scheduler *scheduler, const struct spec
                                   const char *request, int64_t *ret_id, bool *ret_again, struct error *err)
 {
     struct submission submission = {.spec = spec, .key = key, .request = request};
-    enum status status = call(scheduler, command_submit, &submission, err);
+    enum status status = scheduler_call(scheduler, command_submit, &submission, err);
     if (status != STATUS_OK)
         return status;
     *ret_id = submission.id;
@@ -221,7 +221,7 @@ static enum status act(struct scheduler *s, struct acts *acts, struct error *err
         acts->reason = reasons[acts->action];
     enum status status = copy_reasons(acts, err);
     if (status == STATUS_OK)
-        status = call(s, command_act, acts, err);
+        status = scheduler_call(s, command_act, acts, err);
     for (size_t i = 0; acts->texts && i < acts->count; i++)
         free(acts->texts[i]);
     free((void *)acts->texts);
@@ -294,14 +294,14 @@ enum status scheduler_purge(struct scheduler *scheduler, int64_t id, int64_t *re
 enum status scheduler_patch(struct scheduler *scheduler, int64_t id, const struct job_patch *patch, struct error *err)
 {
     struct patch_command command = {id, patch};
-    return call(scheduler, command_patch, &command, err);
+    return scheduler_call(scheduler, command_patch, &command, err);
 }
 
 enum status scheduler_retain(struct scheduler *scheduler, const struct retention *retention, bool dry_run,
                              json_t **ret_report, struct error *err)
 {
     struct retain_command command = {.retention = retention, .dry_run = dry_run};
-    enum status status = call(scheduler, command_retain, &command, err);
+    enum status status = scheduler_call(scheduler, command_retain, &command, err);
     if (status == STATUS_OK)
         *ret_report = command.report;
     return status;
@@ -315,17 +315,6 @@ enum status scheduler_job(struct scheduler *scheduler, int64_t id, json_t **ret_
     enum status status = store_pool_take(scheduler->pool, &db, err);
     if (status == STATUS_OK)
         status = store_job_json(db, id, ret_job, err);
-    store_pool_give(scheduler->pool, db);
-    return status;
-}
-
-enum status scheduler_jobs(struct scheduler *scheduler, const struct job_query *query, json_t **ret_page,
-                           struct error *err)
-{
-    sqlite3 *db = NULL;
-    enum status status = store_pool_take(scheduler->pool, &db, err);
-    if (status == STATUS_OK)
-        status = store_jobs_json(db, query, ret_page, err);
     store_pool_give(scheduler->pool, db);
     return status;
 }

@@ -9,6 +9,7 @@
 #define PLUMBLINE_SERVER_SCHEDULER_H
 
 #include <jansson.h>
+#include <sqlite3.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -125,20 +126,44 @@ enum status scheduler_patch(struct scheduler *scheduler, int64_t id, const struc
 enum status scheduler_retain(struct scheduler *scheduler, const struct retention *retention, bool dry_run,
                              json_t **ret_report, struct error *err);
 
+/* --- what else the catalog holds: studies, views, tokens (scheduler_catalog.c) ----------------------------------- */
+
+/* A read or a change of the catalog by a module of its own. */
+typedef enum status catalog_use(sqlite3 *db, void *context, struct error *err);
+
+/* Runs `change` in a transaction of its own on the scheduler's thread; whatever it returns but STATUS_OK undoes it. */
+enum status scheduler_write(struct scheduler *scheduler, catalog_use *change, void *context, struct error *err);
+
+/* Runs `read` on a read-only connection, on the caller's thread. */
+enum status scheduler_read(struct scheduler *scheduler, catalog_use *read, void *context, struct error *err);
+
+/* The jobs that a filter (filter.h) wants, ascending, those in the trash too (a filter may leave them out: trashed_at = null);
+ * the caller frees *ret_ids. STATUS_INVALID for a filter that is none, and for one that wants more than `most`. */
+enum status scheduler_job_ids(struct scheduler *scheduler, const char *filter, size_t most, int64_t **ret_ids,
+                              size_t *ret_count, struct error *err);
+
+/*
+ * Adds a study and its jobs, `specs` in the order of its points, in one transaction. *ret_id is the study's id; the
+ * jobs' are what store_study_rows tells.
+ */
+struct study;
+enum status scheduler_submit_study(struct scheduler *scheduler, const struct study *study, struct spec *const *specs,
+                                   int64_t *ret_id, struct error *err);
+
 /* Reads, from any thread, of committed state. */
 
 /* The job as the API shows it (product.md "A job"); STATUS_NOT_FOUND. */
 enum status scheduler_job(struct scheduler *scheduler, int64_t id, json_t **ret_job, struct error *err);
 
 struct job_query {
-    const char *state;      /* NULL: any */
-    size_t max_results;     /* 1 … 1000 */
+    const char *filter;     /* filter.h, with job_fields; NULL is all */
+    const char *order_by;   /* order.h; NULL: newest first */
+    size_t max_results;     /* at least 1 */
     const char *page_token; /* from the page before; NULL: the first */
-    bool ascending;         /* oldest first; else newest first */
     bool trashed;           /* those in the trash, and no others; else no others than those */
 };
 
-/* {"items": [jobs without `spec`'s long parts left whole], "next_page_token": text or null} */
+/* {"items": [jobs], "next_page_token": text or null}. STATUS_INVALID for a filter, order or token that is none. */
 enum status scheduler_jobs(struct scheduler *scheduler, const struct job_query *query, json_t **ret_page,
                            struct error *err);
 

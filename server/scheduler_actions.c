@@ -14,6 +14,7 @@
 
 #include "server/json_util.h"
 #include "server/scheduler_internal.h"
+#include "server/store_study.h"
 
 static const double PAUSE_SECONDS = 30; /* for the present step and a checkpoint; nothing waits for it */
 
@@ -115,6 +116,8 @@ static enum status change_retry(struct act *act, struct error *err)
     if (!job_state_is_final(act->row->state))
         return refuse(act->row, "only a job that has ended can be tried again", err);
     enum status status = store_job_retry(act->s->db, act->row->id, &act->outcome->made, err);
+    if (status == STATUS_OK)
+        status = store_study_retry(act->s->db, act->row->id, act->outcome->made, err);
     return status == STATUS_OK ? append_state(act->s, act->outcome->made, err) : status;
 }
 

@@ -42,11 +42,11 @@ struct running {
     double stepped;      /* when it last told something of its work */
     double longest_step; /* the longest time between two such */
 
-    json_t *end;                /* the end line, once it came */
-    json_t *progress, *results; /* as the API shows them */
-    bool dirty;                 /* these are newer than the catalog's */
-    double written;             /* when they were written */
-    long long step, steps, epochs;
+    json_t *end;                               /* the end line, once it came */
+    json_t *progress, *results;                /* as the API shows them */
+    bool dirty;                                /* these are newer than the catalog's */
+    double written;                            /* when they were written */
+    long long first_step, step, steps, epochs; /* first_step: that it went on from */
 };
 
 /* A call of another thread, on its stack; it waits until `done`. */
@@ -65,7 +65,7 @@ struct space {
     bool unrecovered; /* jobs that an earlier daemon left running are still to be put back */
     double look_at;   /* when to look again */
     double wait;      /* between looks, longer when the disk fills again at once */
-    double returned;  /* when there was space again, 0 before */
+    bool again;       /* there was space again, and no job has ended since */
 };
 
 struct scheduler {
@@ -96,6 +96,11 @@ struct scheduler {
     struct space space;
     int64_t queue_running, queue_queued; /* of the last queue event */
 };
+
+/* Hands a call to the thread and waits for its answer (scheduler.c). */
+enum status scheduler_call(struct scheduler *s,
+                           enum status (*run)(struct scheduler *s, void *argument, struct error *err), void *argument,
+                           struct error *err);
 
 /* --- transactions (scheduler_loop.c) ----------------------------------------------------------------------------- */
 

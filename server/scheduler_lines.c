@@ -41,7 +41,7 @@ static enum status on_started(struct listener *l, const json_t *line, struct err
     struct running *r = l->running;
     r->steps = json_integer_value(json_object_get(line, "steps"));
     r->epochs = json_integer_value(json_object_get(line, "epochs"));
-    r->step = json_integer_value(json_object_get(line, "step"));
+    r->first_step = r->step = json_integer_value(json_object_get(line, "step"));
     json_t *results = json_object_get(line, "results");
     json_t *progress =
         json_pack("{s:I, s:I, s:o, s:I, s:n}", "step", (json_int_t)r->step, "steps", (json_int_t)r->steps, "epoch",

@@ -254,11 +254,11 @@ void *scheduler_thread(void *context)
     while (!is_over(s, stopping_since)) {
         start_jobs(s);
         wait_and_serve(s);
+        kill_silent(s); /* before what may take long: no worker is silent because it was not listened to */
         take_commands(s);
         if (s->stopping && stopping_since == 0)
             stopping_since = clock_seconds();
         kill_late(s);
-        kill_silent(s);
         record_ends(s);
         space_look(s);
         retain_when_due(s);

@@ -5,7 +5,7 @@
  * pages of the catalog, so a file of some bytes, DATA/reserve, is kept, and given up for it. While the disk is full no
  * job is started, and what would add to the catalog is refused; everything can be read. Every few seconds the reserve is
  * tried to be made again: when it fits, with as much beside it, the jobs go back into the queue. Where they fill the
- * disk again at once, the next looks come later.
+ * disk again before any of them has ended, the next looks come later.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -21,7 +21,7 @@
 #include "server/data_paths.h"
 #include "server/scheduler_internal.h"
 
-static const double FIRST_WAIT = 2, LONGEST_WAIT = 300;
+static const double FIRST_WAIT = 2, LONGEST_WAIT = 60;
 enum { RESERVE_BYTES = 1 << 20 };
 
 /* Makes the reserve, with real blocks; false where it does not fit. Any other failure leaves none, and no harm. */
@@ -57,8 +57,7 @@ void space_lost(struct scheduler *s, const char *what)
     double now = clock_seconds();
     if (s->space.full)
         return;
-    bool again = s->space.returned > 0 && now - s->space.returned < 10 * s->space.wait;
-    s->space.wait = again ? fmin(2 * s->space.wait, LONGEST_WAIT) : FIRST_WAIT;
+    s->space.wait = s->space.again ? fmin(2 * s->space.wait, LONGEST_WAIT) : FIRST_WAIT;
     s->space.look_at = now + s->space.wait;
     s->space.full = true;
     fprintf(stderr, "plumbline: no space is left on the disk of %s (%s)\n", s->data, what);
@@ -99,7 +98,7 @@ void space_look(struct scheduler *s)
     if (!make_reserve(s) || !has_room(s))
         return;
     s->space.full = false;
-    s->space.returned = now;
+    s->space.again = true;
     if (hard_change(s, change_returned, NULL, &err) != STATUS_OK) {
         fprintf(stderr, "plumbline: jobs that wait for space cannot go on yet: %s\n", err.text);
         s->space.full = true;

@@ -311,7 +311,8 @@ static void decide(const struct scheduler *s, struct outcome *outcome, int crash
             r->step, reason ? reason : "");
     } else if (state && strcmp(state, "busy") == 0) {
         say(outcome, JOB_QUEUED, "%s; it is tried again", reason ? reason : "the run is being written");
-    } else if ((state && strcmp(state, "stopped") == 0) || (s->stopping && r->told)) {
+    } else if ((state && strcmp(state, "stopped") == 0 && (r->told || r->step > r->first_step)) ||
+               (s->stopping && r->told)) { /* one that stops unasked, and has done nothing, would do so for ever */
         decide_stopped(outcome, s->stopping);
     } else {
         decide_crash(outcome, crashes);
@@ -376,6 +377,8 @@ static bool record_end(struct scheduler *s, struct running *r)
         return false;
     }
     s->busy--;
+    if (job_state_is_final(outcome.to))
+        s->space.again = false;
     if (outcome.seal)
         seal_run(s, r->job, job_state_name(outcome.to), outcome.reason);
     return true;
@@ -399,20 +402,19 @@ void record_ends(struct scheduler *s)
     }
 }
 
-/* A run whose job has ended, but whose file was not sealed when the server ended: a worker that had closed it has left
- * no write-ahead log to tell by. */
-static void seal_leftover(struct scheduler *s, const char *name)
+/* A run whose job has ended, but whose file was not closed for good when the server ended. */
+static void seal_leftover(struct scheduler *s, const char *runs, const char *name)
 {
-    attribute_cleanup(cleanup_free) char *run = NULL;
-    attribute_cleanup(cleanup_json) json_t *job = NULL;
+    attribute_cleanup(cleanup_free) char *path = path_join(runs, name);
+    attribute_cleanup(cleanup_json) json_t *json = NULL;
     char *end = NULL;
-    long long id = strtoll(name, &end, 10);
-    if (id <= 0 || strcmp(end, ".db") != 0 || scheduler_run_path(s, id, &run, NULL) != STATUS_OK ||
-        run_file_is_sealed(run) || store_job_json(s->db, id, &job, NULL) != STATUS_OK)
+    long long job = strtoll(name, &end, 10);
+    if (!path || job <= 0 || strcmp(end, ".db") != 0 || run_file_is_sealed(path) ||
+        store_job_json(s->db, job, &json, NULL) != STATUS_OK)
         return;
-    const char *state = json_string_value(json_object_get(job, "state"));
+    const char *state = json_string_value(json_object_get(json, "state"));
     if (job_state_is_final(job_state_parse(state)))
-        seal_run(s, id, state, json_string_value(json_object_get(job, "reason")));
+        seal_run(s, job, state, json_string_value(json_object_get(json, "reason")));
 }
 
 void tidy_runs(struct scheduler *s)
@@ -423,7 +425,7 @@ void tidy_runs(struct scheduler *s)
     if (!runs)
         return;
     for (struct dirent *entry = readdir(runs); entry; entry = readdir(runs))
-        seal_leftover(s, entry->d_name);
+        seal_leftover(s, path, entry->d_name);
     closedir(runs);
 }
 

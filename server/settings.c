@@ -1,13 +1,14 @@
 #include "server/settings.h"
 
+#include <assert.h>
 #include <ctype.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "core/option.h"
-#include "server/arguments.h"
 #include "server/data_paths.h"
 #include "server/json_util.h"
 #include "server/option_text.h"
@@ -49,6 +50,20 @@ static const struct option table[] = {
      .minimum = 1024,
      .maximum = 1 << 30,
      .help = "the largest JSON body that is taken, in bytes"},
+    {.name = "max-upload",
+     .kind = OPTION_INTEGER,
+     .fallback = "4294967296",
+     .minimum = 1024,
+     .maximum = 0x1p53,
+     .help = "the largest run file that is imported, in bytes"},
+    {.name = "require-token",
+     .kind = OPTION_BOOLEAN,
+     .fallback = "false",
+     .help = "ask for a token on the loopback too; elsewhere one is always asked for"},
+    {.name = "first-token",
+     .kind = OPTION_BOOLEAN,
+     .fallback = "false",
+     .help = "where there is no administrator's token yet, make one and print it, once"},
     {.name = "max-connections",
      .kind = OPTION_INTEGER,
      .fallback = "1000",
@@ -118,31 +133,6 @@ static enum status take_config(struct gathering *gathering, const char *path, st
     return json_object_update(gathering->given, config) == 0 ? STATUS_OK : error_no_memory(err);
 }
 
-/* The flags; lists may be given several times. */
-struct flags {
-    const char *texts[SETTING_COUNT];
-    struct text_list lists[SETTING_COUNT];
-    const char *config;
-    bool help;
-};
-
-static enum status read_flags(int argc, char **argv, struct flags *flags, struct error *err)
-{
-    struct argument arguments[SETTING_COUNT + 3] = {0};
-    struct text_list operands = {0};
-    size_t count = 0;
-    for (size_t i = 0; i < SETTING_COUNT; i++)
-        arguments[count++] = is_list(&table[i]) ? (struct argument){table[i].name, ARGUMENT_TEXTS, &flags->lists[i]}
-                                                : (struct argument){table[i].name, ARGUMENT_TEXT, &flags->texts[i]};
-    arguments[count++] = (struct argument){"config", ARGUMENT_TEXT, &flags->config};
-    arguments[count] = (struct argument){"help", ARGUMENT_SWITCH, &flags->help};
-    enum status status = arguments_read(argc, argv, arguments, &operands, err);
-    if (status == STATUS_OK && operands.count > 0)
-        status = error_set(err, STATUS_INVALID, "takes options only; found \"%s\"", operands.items[0]);
-    text_list_clear(&operands);
-    return status;
-}
-
 static json_t *texts_to_json(const struct text_list *list)
 {
     json_t *array = json_array();
@@ -154,16 +144,19 @@ static json_t *texts_to_json(const struct text_list *list)
     return array;
 }
 
-static enum status take_flags(struct gathering *gathering, const struct flags *flags, struct error *err)
+static enum status take_flags(struct gathering *gathering, const struct setting_flags *flags, struct error *err)
 {
     enum status status = STATUS_OK;
     for (size_t i = 0; i < SETTING_COUNT && status == STATUS_OK; i++) {
         char name[64];
         snprintf(name, sizeof name, "--%s", table[i].name);
-        if (flags->texts[i])
-            status = take(gathering, i, option_from_text(&table[i], flags->texts[i]), name, err);
-        else if (flags->lists[i].count > 0)
-            status = take(gathering, i, texts_to_json(&flags->lists[i]), name, err);
+        const struct setting_flag *flag = &flags->flags[i];
+        if (flag->text)
+            status = take(gathering, i, option_from_text(&table[i], flag->text), name, err);
+        else if (flag->list.count > 0)
+            status = take(gathering, i, texts_to_json(&flag->list), name, err);
+        else if (flag->on)
+            status = take(gathering, i, json_true(), name, err);
     }
     return status;
 }
@@ -245,6 +238,9 @@ static enum status read_values(struct settings *settings, struct error *err)
     settings->workers = (int)(json_is_integer(workers) ? json_integer_value(workers) : cores < 1 ? 1 : cores);
     settings->grace_seconds = (int)option_integer(values, "grace");
     settings->max_body = (size_t)option_integer(values, "max-body");
+    settings->max_upload = (uint64_t)option_integer(values, "max-upload");
+    settings->require_token = option_boolean(values, "require-token");
+    settings->first_token = option_boolean(values, "first-token");
     settings->max_connections = (unsigned)option_integer(values, "max-connections");
     settings->request_seconds = (unsigned)option_integer(values, "request-seconds");
     enum status status = read_listen(settings, err);
@@ -267,7 +263,7 @@ static enum status check(struct settings *settings, const struct gathering *gath
     return status;
 }
 
-static enum status gather(struct settings *settings, const struct flags *flags, struct error *err)
+static enum status gather(struct settings *settings, const struct setting_flags *flags, struct error *err)
 {
     attribute_cleanup(cleanup_free) char *found = flags->config ? NULL : default_config();
     const char *named = getenv("PLUMBLINE_CONFIG");
@@ -286,16 +282,10 @@ static enum status gather(struct settings *settings, const struct flags *flags, 
     return status == STATUS_OK ? read_values(settings, err) : status;
 }
 
-enum status settings_read(int argc, char **argv, struct settings *ret_settings, struct error *err)
+enum status settings_read(const struct setting_flags *flags, struct settings *ret_settings, struct error *err)
 {
     struct settings settings = {0};
-    struct flags flags = {0};
-    enum status status = read_flags(argc, argv, &flags, err);
-    settings.help = flags.help;
-    if (status == STATUS_OK && !flags.help)
-        status = gather(&settings, &flags, err);
-    for (size_t i = 0; i < SETTING_COUNT; i++)
-        text_list_clear(&flags.lists[i]);
+    enum status status = gather(&settings, flags, err);
     if (status == STATUS_OK)
         *ret_settings = settings;
     else
@@ -312,22 +302,47 @@ void settings_clear(struct settings *settings)
     *settings = (struct settings){0};
 }
 
-int settings_print_help(void)
+/* --- as flags ------------------------------------------------------------------------------------------------ */
+
+static struct argument as_argument(size_t i, const char *variable)
 {
-    int written = 0;
-    for (size_t i = 0; i < SETTING_COUNT && written >= 0; i++) {
-        const struct option *option = &table[i];
-        char variable[64], flag[64];
-        variable_name(option->name, variable);
-        snprintf(flag, sizeof flag, "--%s %s", option->name, option->kind == OPTION_INTEGER ? "N" : "TEXT");
-        bool shown = strcmp(option->fallback, "null") != 0 && !is_list(option);
-        written = printf("  %-24s %s%s%s\n  %-24s %s%s\n", flag, option->help, shown ? "; default " : "",
-                         shown ? option->fallback : "", "", variable, is_list(option) ? ", separated by commas" : "");
+    const struct option *option = &table[i];
+    size_t at = offsetof(struct setting_flags, flags) + i * sizeof(struct setting_flag);
+    struct argument argument = {.name = option->name, .help = option->help, .variable = variable};
+    if (option->kind == OPTION_BOOLEAN) {
+        argument.kind = ARGUMENT_SWITCH;
+        argument.at = at + offsetof(struct setting_flag, on);
+        return argument;
     }
-    if (written >= 0)
-        written = printf("  %-24s a JSON object with these settings as keys; default\n  %-24s "
-                         "$XDG_CONFIG_HOME/plumbline/config.json or ~/.config/plumbline/config.json\n  %-24s "
-                         "PLUMBLINE_CONFIG\n  %-24s this text\n",
-                         "--config FILE", "", "", "--help");
-    return written < 0 ? -1 : 0;
+    argument.kind = is_list(option) ? ARGUMENT_TEXTS : ARGUMENT_TEXT;
+    argument.at = at + (is_list(option) ? offsetof(struct setting_flag, list) : offsetof(struct setting_flag, text));
+    argument.value = option->kind == OPTION_INTEGER                                               ? "N"
+                     : strcmp(option->name, "data") == 0 || strcmp(option->name, "datasets") == 0 ? "DIR"
+                                                                                                  : "TEXT";
+    if (!is_list(option) && strcmp(option->fallback, "null") != 0)
+        argument.fallback = option->fallback;
+    return argument;
+}
+
+const struct argument *settings_arguments(void)
+{
+    static struct argument arguments[SETTING_COUNT + 2];
+    static char variables[SETTING_COUNT][64];
+    static_assert((int)SETTING_COUNT <= (int)SETTING_MOST, "setting_flags has room for each");
+    if (arguments[0].name)
+        return arguments;
+    for (size_t i = 0; i < SETTING_COUNT; i++) {
+        variable_name(table[i].name, variables[i]);
+        arguments[i] = as_argument(i, variables[i]);
+    }
+    arguments[SETTING_COUNT] = (struct argument){
+        .name = "config",
+        .kind = ARGUMENT_TEXT,
+        .at = offsetof(struct setting_flags, config),
+        .value = "FILE",
+        .help = "a JSON object with these settings as keys",
+        .fallback = "$XDG_CONFIG_HOME/plumbline/config.json or ~/.config/plumbline/config.json",
+        .variable = "PLUMBLINE_CONFIG",
+    };
+    return arguments;
 }

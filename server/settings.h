@@ -13,10 +13,24 @@
 #include <stdint.h>
 
 #include "core/status.h"
+#include "server/arguments.h"
+
+/* The flags that were given. */
+enum { SETTING_MOST = 32 };
+struct setting_flags {
+    struct setting_flag {
+        const char *text;
+        bool on;
+        struct text_list list;
+    } flags[SETTING_MOST]; /* in the table's order */
+    const char *config;
+};
+
+/* The settings as flags: they are read into a struct setting_flags. */
+const struct argument *settings_arguments(void);
 
 struct settings {
     json_t *values; /* all settings, expanded; owned; the texts below are its */
-    bool help;      /* --help was given: nothing else is set */
     char *data;     /* the data directory; owned */
     char host[64];  /* of --listen, numeric */
     uint16_t port;
@@ -24,15 +38,14 @@ struct settings {
     int grace_seconds;
     const char **datasets, **allowed_hosts; /* NULL-terminated; owned lists of borrowed texts */
     size_t max_body;
+    uint64_t max_upload;
+    bool require_token, first_token;
     unsigned max_connections, request_seconds;
 };
 
-/* Reads argv[1 … argc−1], the environment and the configuration file. STATUS_INVALID names the place ("--workers",
+/* Reads the flags, the environment and the configuration file. STATUS_INVALID names the place ("--workers",
  * "PLUMBLINE_WORKERS", "/etc/…/config.json: /workers") and what would be right. The caller clears. */
-enum status settings_read(int argc, char **argv, struct settings *ret_settings, struct error *err);
+enum status settings_read(const struct setting_flags *flags, struct settings *ret_settings, struct error *err);
 void settings_clear(struct settings *settings);
-
-/* The table for `serve --help`, printed to standard output. */
-int settings_print_help(void);
 
 #endif

@@ -3,16 +3,17 @@
  * (signalfd) would need the signals blocked in every thread, and OpenBLAS has started its own before main begins.
  */
 #include <signal.h>
+#include <stdatomic.h>
 #include <stddef.h>
 
 #include "server/worker.h"
 
-static volatile sig_atomic_t stop_seen;
+static atomic_bool stop_seen; /* the handler may run on another thread than the one that looks */
 
 static void on_signal(int number)
 {
     (void)number;
-    stop_seen = 1;
+    stop_seen = true;
 }
 
 void stop_signals_install(void)
@@ -25,5 +26,5 @@ void stop_signals_install(void)
 
 bool stop_signals_seen(void)
 {
-    return stop_seen != 0;
+    return stop_seen;
 }

@@ -16,6 +16,7 @@
 #include "core/spec.h"
 #include "core/status.h"
 #include "server/job.h"
+#include "server/list.h"
 
 /* Opens the catalog for writing (synchronous FULL: what is committed survives a power cut), checks it for damage,
  * and migrates it. */
@@ -62,9 +63,10 @@ struct job_patch {
     const char *name, *note;
     const json_t *tags; /* an array of texts */
     const int *priority;
+    const char *if_match; /* a tag (job_tag.h) or "*": nothing is changed where the job's is another; or NULL */
 };
 
-/* STATUS_NOT_FOUND; STATUS_INVALID for tags that are no texts. A change of priority adds a row to job_state. */
+/* STATUS_NOT_FOUND; STATUS_CONFLICT for another tag; STATUS_INVALID for tags that are no texts. A change of priority adds a row to job_state. */
 enum status store_job_patch(sqlite3 *db, int64_t id, const struct job_patch *patch, struct error *err);
 
 /* Into the trash, or out of it, with a row in job_state. */
@@ -112,10 +114,9 @@ enum status store_ended_jobs(sqlite3 *db, json_t **ret_jobs, struct error *err);
 /* The job as the API shows it. STATUS_NOT_FOUND. */
 enum status store_job_json(sqlite3 *db, int64_t id, json_t **ret_job, struct error *err);
 
-struct job_query;
-
-/* A page of jobs. STATUS_INVALID for an unknown state or a token that is none. */
-enum status store_jobs_json(sqlite3 *db, const struct job_query *query, json_t **ret_page, struct error *err);
+/* Jobs as lists (list.h): those that are not in the trash, those that are, and all. Newest first; of one time, the
+ * higher id. */
+extern const struct list job_list, trash_list, all_jobs_list;
 
 /* How many jobs are in each state, those in the trash left out. */
 enum status store_counts(sqlite3 *db, int64_t ret_counts[JOB_STATE_COUNT], struct error *err);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "server/clock.h"
+#include "server/job_tag.h"
 #include "server/json_util.h"
 #include "server/sqlite_util.h"
 #include "server/store_internal.h"
@@ -96,11 +97,26 @@ static enum status record_priority(sqlite3 *db, int64_t id, int priority, struct
     return store_record_state(db, id, reason, err);
 }
 
+static enum status check_tag(sqlite3 *db, int64_t id, const char *wanted, struct error *err)
+{
+    attribute_cleanup(cleanup_json) json_t *job = NULL;
+    char tag[JOB_TAG_SIZE];
+    enum status status = store_job_json(db, id, &job, err);
+    if (status == STATUS_OK)
+        status = job_tag(job, tag, err);
+    if (status != STATUS_OK || strcmp(wanted, "*") == 0 || strcmp(wanted, tag) == 0)
+        return status;
+    return error_set(err, STATUS_CONFLICT, "job %" PRId64 " was changed meanwhile: its tag is %s now, not %.60s", id,
+                     tag, wanted);
+}
+
 enum status store_job_patch(sqlite3 *db, int64_t id, const struct job_patch *patch, struct error *err)
 {
     attribute_cleanup(cleanup_statement) sqlite3_stmt *statement = NULL;
     attribute_cleanup(cleanup_free) char *tags = NULL;
     enum status status = patch->tags ? tags_text(patch->tags, &tags, err) : STATUS_OK;
+    if (status == STATUS_OK && patch->if_match)
+        status = check_tag(db, id, patch->if_match, err);
     if (status == STATUS_OK)
         status = db_prepare(db,
                             "UPDATE job SET name = coalesce(?2, name), note = coalesce(?3, note), tags = coalesce(?4, "
@@ -132,14 +148,19 @@ enum status store_job_trash(sqlite3 *db, int64_t id, bool trashed, struct error 
     return status;
 }
 
+/* A request that is sent again with the key that made the job then makes another. */
 enum status store_job_delete(sqlite3 *db, int64_t id, struct error *err)
 {
-    attribute_cleanup(cleanup_statement) sqlite3_stmt *changes = NULL;
-    enum status status = db_prepare(db, "DELETE FROM job_state WHERE job = ?", &changes, err);
-    if (status != STATUS_OK)
-        return status;
-    sqlite3_bind_int64(changes, 1, id);
-    status = db_run(changes, err);
+    static const char *const rows[] = {"DELETE FROM job_state WHERE job = ?", "DELETE FROM submission WHERE job = ?"};
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows && status == STATUS_OK; i++) {
+        attribute_cleanup(cleanup_statement) sqlite3_stmt *statement = NULL;
+        status = db_prepare(db, rows[i], &statement, err);
+        if (status != STATUS_OK)
+            return status;
+        sqlite3_bind_int64(statement, 1, id);
+        status = db_run(statement, err);
+    }
     return status == STATUS_OK ? update(db, "DELETE FROM job WHERE id = ?1", id, NULL, err) : status;
 }
 

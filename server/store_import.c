@@ -1,5 +1,11 @@
 #include "server/store_import.h"
 
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/file_util.h"
 #include "server/clock.h"
 #include "server/job.h"
 #include "server/sqlite_util.h"
@@ -56,4 +62,20 @@ enum status store_job_import(sqlite3 *db, const struct run_import *import, int64
     if (status == STATUS_OK)
         *ret_id = id;
     return status;
+}
+
+enum status store_run_take_in(sqlite3 *db, const char *data, const struct run_import *import, const char *file,
+                              int64_t *ret_id, struct error *err)
+{
+    int64_t id = 0;
+    enum status status = store_job_import(db, import, &id, err);
+    if (status != STATUS_OK)
+        return status;
+    attribute_cleanup(cleanup_free) char *place = text_format("%s/runs/%" PRId64 ".db", data, id);
+    if (!place)
+        return error_no_memory(err);
+    if (rename(file, place) != 0)
+        return error_set(err, STATUS_IO, "cannot move the run to %s: %s", place, strerror(errno));
+    *ret_id = id;
+    return STATUS_OK;
 }

@@ -14,4 +14,11 @@
  */
 enum status store_job_import(sqlite3 *db, const struct run_import *import, int64_t *ret_id, struct error *err);
 
+/*
+ * The same, and moves the file, which run_import_check has found good, to its place below the data directory (on the
+ * same file system). Where the transaction is not committed it is the caller's to take away again.
+ */
+enum status store_run_take_in(sqlite3 *db, const char *data, const struct run_import *import, const char *file,
+                              int64_t *ret_id, struct error *err);
+
 #endif

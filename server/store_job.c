@@ -205,6 +205,7 @@ enum status store_first_waiting(sqlite3 *db, int64_t *ret_id, struct error *err)
 #define JOB_COLUMNS                                                                                                    \
     "id, name, tags, note, state, reason, attempt, priority, spec, spec_hash, created_at, started_at, ended_at, "      \
     "progress, results, retry_of, trashed_at"
+enum { JOB_COLUMN_COUNT = 17 }; /* a list has more behind them: what it is ordered by */
 
 /* The columns that hold JSON text. */
 static bool is_json_column(const char *name)
@@ -220,7 +221,7 @@ static enum status job_json(sqlite3_stmt *statement, json_t **ret_job, struct er
 {
     attribute_cleanup(cleanup_json) json_t *job = json_object();
     enum status status = job ? STATUS_OK : error_no_memory(err);
-    for (int i = 0; i < sqlite3_column_count(statement) && status == STATUS_OK; i++) {
+    for (int i = 0; i < JOB_COLUMN_COUNT && status == STATUS_OK; i++) {
         const char *name = sqlite3_column_name(statement, i);
         json_t *value = NULL;
         if (is_json_column(name))
@@ -250,76 +251,15 @@ enum status store_job_json(sqlite3 *db, int64_t id, json_t **ret_job, struct err
     return row ? job_json(statement, ret_job, err) : store_unknown_job(id, err);
 }
 
-/* A page token is the last item's id with the order it was read in: "d12", "a12". */
-static enum status read_token(const struct job_query *query, int64_t *ret_after, struct error *err)
-{
-    char again[32] = "";
-    const char *token = query->page_token;
-    char *end = NULL;
-    long long id = *token ? strtoll(token + 1, &end, 10) : 0;
-    if (id > 0)
-        snprintf(again, sizeof again, "%c%lld", query->ascending ? 'a' : 'd', id);
-    if (*token == '\0' || strcmp(token, again) != 0)
-        return error_set(err, STATUS_INVALID,
-                         "page_token is not one that this list gave: pass next_page_token as it came, with the same "
-                         "order_by");
-    *ret_after = id;
-    return STATUS_OK;
-}
-
-static enum status prepare_page(sqlite3 *db, const struct job_query *query, sqlite3_stmt **ret_statement,
-                                struct error *err)
-{
-    int64_t after = query->ascending ? 0 : INT64_MAX;
-    enum status status = query->page_token ? read_token(query, &after, err) : STATUS_OK;
-    if (status == STATUS_OK && query->state && job_state_parse(query->state) == JOB_STATE_COUNT)
-        status = error_set(err, STATUS_INVALID,
-                           "no state \"%s\"; there are queued, running, paused, finished, failed, diverged and "
-                           "cancelled",
-                           query->state);
-    if (status == STATUS_OK)
-        status = db_prepare(db,
-                            query->ascending ? "SELECT " JOB_COLUMNS " FROM job WHERE id > ?1 AND (?2 IS NULL OR "
-                                               "state = ?2) AND (trashed_at IS NOT NULL) = ?4 ORDER BY id LIMIT ?3"
-                                             : "SELECT " JOB_COLUMNS " FROM job WHERE id < ?1 AND (?2 IS NULL OR "
-                                               "state = ?2) AND (trashed_at IS NOT NULL) = ?4 ORDER BY id DESC LIMIT "
-                                               "?3",
-                            ret_statement, err);
-    if (status != STATUS_OK)
-        return status;
-    sqlite3_bind_int64(*ret_statement, 1, after);
-    db_bind_text(*ret_statement, 2, query->state);
-    sqlite3_bind_int64(*ret_statement, 3, (sqlite3_int64)query->max_results + 1);
-    sqlite3_bind_int(*ret_statement, 4, query->trashed);
-    return STATUS_OK;
-}
-
-enum status store_jobs_json(sqlite3 *db, const struct job_query *query, json_t **ret_page, struct error *err)
-{
-    attribute_cleanup(cleanup_statement) sqlite3_stmt *statement = NULL;
-    attribute_cleanup(cleanup_json) json_t *items = json_array();
-    enum status status = items ? prepare_page(db, query, &statement, err) : error_no_memory(err);
-    char token[32] = "";
-    bool row = false;
-    while (status == STATUS_OK) {
-        status = db_row(statement, &row, err);
-        if (status != STATUS_OK || !row || json_array_size(items) == query->max_results)
-            break;
-        json_t *job = NULL;
-        status = job_json(statement, &job, err);
-        if (status == STATUS_OK)
-            status = json_add(items, job, err);
-        snprintf(token, sizeof token, "%c%lld", query->ascending ? 'a' : 'd',
-                 (long long)sqlite3_column_int64(statement, 0));
+/* Jobs in the trash have a list of their own. */
+#define JOB_LIST(list_name, which)                                                                                     \
+    {                                                                                                                  \
+        .name = (list_name), .from = "job", .columns = JOB_COLUMNS, .condition = (which), .fields = job_fields,        \
+        .order_by = "created_at DESC", .item = job_json                                                                \
     }
-    if (status != STATUS_OK)
-        return status;
-    json_t *page = json_pack("{s:O, s:s?}", "items", items, "next_page_token", row ? token : NULL);
-    if (!page)
-        return error_no_memory(err);
-    *ret_page = page;
-    return STATUS_OK;
-}
+const struct list job_list = JOB_LIST("jobs", "job.trashed_at IS NULL");
+const struct list trash_list = JOB_LIST("trash", "job.trashed_at IS NOT NULL");
+const struct list all_jobs_list = JOB_LIST("all", "1");
 
 enum status store_counts(sqlite3 *db, int64_t ret_counts[JOB_STATE_COUNT], struct error *err)
 {

@@ -17,8 +17,8 @@
 #include <unistd.h>
 
 #include "core/option.h"
-#include "server/arguments.h"
 #include "server/clock.h"
+#include "server/commands.h"
 #include "server/data_paths.h"
 #include "server/json_util.h"
 #include "server/memory_limit.h"
@@ -27,24 +27,6 @@
 #include "server/run_migrate.h"
 #include "server/worker_lines.h"
 
-static const char help[] =
-    "Usage: plumbline work --run RUN.db --job ID --attempt N --data DIR [--datasets DIR]... [--seconds N]\n"
-    "       plumbline work --seal --run RUN.db --state STATE [--reason TEXT]\n"
-    "       plumbline work --migrate --data DIR\n"
-    "\n"
-    "What `plumbline serve` starts for each running job: reads the expanded spec from standard input and writes\n"
-    "progress as lines of JSON to descriptor 3. To run a job by hand, use `plumbline run SPEC.json`.\n"
-    "\n"
-    "  --run RUN.db     the run file to write\n"
-    "  --job ID         the job's number, for messages\n"
-    "  --attempt N      the number of this attempt, from 1\n"
-    "  --seconds N      how long earlier attempts ran: they count for the spec's time_limit\n"
-    "  --data DIR       the data directory: data sets are below datasets/, initial weights below weights/\n"
-    "  --datasets DIR   a folder searched for data sets before that; may be given several times\n"
-    "  --seal           give the run file of a worker that is gone its final state, and close it for good\n"
-    "  --migrate        bring the run files of older versions to this one's schema\n"
-    "  --help           this text\n";
-
 static const double SEAL_SECONDS = 10; /* how long the last attempt at a run is given to end */
 
 struct work_options {
@@ -52,7 +34,28 @@ struct work_options {
     struct text_list datasets;
     const char *seconds;
     long long job, attempt;
-    bool seal, migrate, help;
+    bool seal, migrate;
+};
+
+static const struct argument arguments[] = {
+    {"run", ARGUMENT_TEXT, offsetof(struct work_options, run), .value = "RUN.db", .help = "the run file to write"},
+    {"job", ARGUMENT_COUNT, offsetof(struct work_options, job), .value = "ID",
+     .help = "the job's number, for messages"},
+    {"attempt", ARGUMENT_COUNT, offsetof(struct work_options, attempt), .value = "N",
+     .help = "the number of this attempt, from 1"},
+    {"seconds", ARGUMENT_TEXT, offsetof(struct work_options, seconds), .value = "N",
+     .help = "how long earlier attempts ran: they count for the spec's time_limit"},
+    {"data", ARGUMENT_TEXT, offsetof(struct work_options, data), .value = "DIR",
+     .help = "the data directory: data sets are below datasets/, initial weights below weights/"},
+    DATASETS_ARGUMENT(struct work_options, datasets),
+    {"seal", ARGUMENT_SWITCH, offsetof(struct work_options, seal),
+     .help = "give the run file of a worker that is gone its final state, and close it for good"},
+    {"state", ARGUMENT_TEXT, offsetof(struct work_options, state), .value = "STATE",
+     .help = "with --seal: the final state"},
+    {"reason", ARGUMENT_TEXT, offsetof(struct work_options, reason), .value = "TEXT", .help = "with --seal: why"},
+    {"migrate", ARGUMENT_SWITCH, offsetof(struct work_options, migrate),
+     .help = "bring the run files of older versions to this one's schema"},
+    {0},
 };
 
 /* --- the spec -------------------------------------------------------------------------------------------------- */
@@ -83,6 +86,8 @@ static enum status read_spec(struct spec **ret_spec, struct error *err)
 {
     json_error_t fault;
     attribute_cleanup(cleanup_json) json_t *json = json_loadf(stdin, JSON_REJECT_DUPLICATES, &fault);
+    if (!json && fault.line < 0)
+        return error_no_memory(err);
     if (!json)
         return error_set(err, STATUS_INVALID, "the spec on standard input, line %d column %d: %s", fault.line,
                          fault.column, fault.text);
@@ -150,10 +155,10 @@ static int run_work(const struct work_options *o)
 static int run_seal(const struct work_options *o)
 {
     struct error err;
+    const char *reason = o->reason && *o->reason ? o->reason : NULL;
     enum status status;
     double start = clock_seconds();
-    while ((status = run_file_seal(o->run, o->state, o->reason && *o->reason ? o->reason : NULL, &err)) ==
-               STATUS_BUSY &&
+    while ((status = run_file_seal(o->run, o->state, reason, &err)) == STATUS_BUSY &&
            clock_seconds() - start < SEAL_SECONDS)
         clock_pause(0.1);
     if (status == STATUS_OK)
@@ -172,38 +177,32 @@ static int run_migrate(const struct work_options *o)
     return 1;
 }
 
-static int dispatch(const struct work_options *o, const struct text_list *operands)
+static int dispatch(const void *options, const struct text_list *operands)
 {
-    if (o->help)
-        return fputs(help, stdout) < 0;
+    const struct work_options *o = options;
     bool complete = o->seal      ? o->run && o->state
                     : o->migrate ? o->data != NULL
                                  : o->run && o->data && o->job && o->attempt;
-    if (operands->count > 0 || !complete) {
-        fprintf(stderr, "plumbline work: %s\n\n%s", operands->count > 0 ? "takes options only" : "an option is missing",
-                help);
-        return 2;
-    }
+    (void)operands;
+    if (!complete)
+        return command_misused(&work_command, "an option is missing");
     return o->seal ? run_seal(o) : o->migrate ? run_migrate(o) : run_work(o);
 }
 
+const struct command work_command = {
+    .name = "work",
+    .summary = "run one job for the server (the server starts these itself)",
+    .description =
+        "What `plumbline serve` starts for each running job: reads the expanded spec from standard input and writes "
+        "progress as lines of JSON to descriptor 3; --run, --job, --attempt and --data must be given. To run a job by "
+        "hand, use `plumbline run SPEC.json`.",
+    .failure = "no end was written",
+    .arguments = arguments,
+    .options_size = sizeof(struct work_options),
+    .run = dispatch,
+};
+
 int command_work(int argc, char **argv)
 {
-    struct work_options o = {0};
-    struct text_list operands = {0};
-    struct error err;
-    const struct argument table[] = {{"run", ARGUMENT_TEXT, &o.run},          {"job", ARGUMENT_COUNT, &o.job},
-                                     {"attempt", ARGUMENT_COUNT, &o.attempt}, {"seconds", ARGUMENT_TEXT, &o.seconds},
-                                     {"data", ARGUMENT_TEXT, &o.data},        {"datasets", ARGUMENT_TEXTS, &o.datasets},
-                                     {"seal", ARGUMENT_SWITCH, &o.seal},      {"migrate", ARGUMENT_SWITCH, &o.migrate},
-                                     {"state", ARGUMENT_TEXT, &o.state},      {"reason", ARGUMENT_TEXT, &o.reason},
-                                     {"help", ARGUMENT_SWITCH, &o.help},      {0}};
-    int code = 2;
-    if (arguments_read(argc, argv, table, &operands, &err) == STATUS_OK)
-        code = dispatch(&o, &operands);
-    else
-        fprintf(stderr, "plumbline work: %s\n", err.text);
-    text_list_clear(&o.datasets);
-    text_list_clear(&operands);
-    return code;
+    return command_run(&work_command, argc, argv);
 }

@@ -212,6 +212,8 @@ static enum status handle_line(const char *line, size_t size,
         return too_long(err);
     json_error_t fault;
     attribute_cleanup(cleanup_json) json_t *json = json_loadb(line, size, 0, &fault);
+    if (!json && fault.line < 0)
+        return error_no_memory(err);
     if (!json_is_object(json))
         return error_set(err, STATUS_CORRUPT, "the worker sent a line that is no JSON object: %.80s", fault.text);
     return handle(context, json, err);

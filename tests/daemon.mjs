@@ -5,6 +5,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { holdAgainst } from "./contract.mjs";
 
 export const root = resolve(dirname(fileURLToPath(import.meta.url)), "..");
 export const program = resolve(root, process.env.PLUMBLINE ?? "build/plumbline");
@@ -102,21 +103,29 @@ export const smallSpec = (name, variant, learningRate, more = {}) => ({
 export const longSpec = (name) => smallSpec(name, "affine-like", 0.1, { epochs: 100000, probe: { schedule: "none" } });
 
 /**
- * A request below /api/v1 and its answer, whatever that is.
+ * A request below /api/v1 (or of a whole URL) and its answer, whatever that is, held against the API's document.
  * @param {string} base
  * @param {string} path
  * @param {{ method?: string, body?: unknown, headers?: Record<string, string> }} [options]
- * @returns {Promise<{ status: number, headers: Headers, json: any }>}
+ *     body: text and bytes go out as they are, all else as JSON
+ * @returns {Promise<{ status: number, headers: Headers, json: any, bytes: Buffer }>} json: or the text
  */
 export async function ask(base, path, { method, body, headers = {} } = {}) {
-    const answer = await fetch(path.startsWith("/api/") ? base + path : `${base}/api/v1${path}`, {
-        method: method ?? (body === undefined ? "GET" : "POST"),
+    const how = method ?? (body === undefined ? "GET" : "POST");
+    const url = path.startsWith("http:") ? path : path.startsWith("/api/") ? base + path : `${base}/api/v1${path}`;
+    const answer = await fetch(url, {
+        method: how,
         headers: { ...(body === undefined ? {} : { "Content-Type": "application/json" }), ...headers },
-        body: body === undefined ? undefined : typeof body === "string" ? body : JSON.stringify(body),
+        body:
+            body === undefined || typeof body === "string" || Buffer.isBuffer(body)
+                ? /** @type {any} */ (body)
+                : JSON.stringify(body),
     });
-    const text = await answer.text();
-    const isJson = (answer.headers.get("content-type") ?? "").includes("json");
-    return { status: answer.status, headers: answer.headers, json: isJson && text ? JSON.parse(text) : text };
+    const bytes = Buffer.from(await answer.arrayBuffer());
+    const isJson = /^application\/(problem\+)?json/.test(answer.headers.get("content-type") ?? "");
+    const json = isJson && bytes.length ? JSON.parse(bytes.toString()) : undefined;
+    await holdAgainst(base, how, url, { status: answer.status, headers: answer.headers, json });
+    return { status: answer.status, headers: answer.headers, json: json ?? bytes.toString(), bytes };
 }
 
 /**

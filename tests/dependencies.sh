@@ -30,6 +30,7 @@ need_library openblas libopenblas-dev
 need_library libsodium libsodium-dev
 need_library zlib zlib1g-dev
 need_library libpng libpng-dev
+need_library libcurl libcurl4-openssl-dev
 need_library cmocka libcmocka-dev
 need_file /usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz dataset-fashion-mnist
 

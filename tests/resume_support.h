@@ -1,18 +1,15 @@
-/* What the tests of interruptions share: specs of each kind of network, workers that are killed, runs held equal. */
+/* What the tests of interruptions share: specs of each kind of network, pictures to train on, runs held equal. */
 #ifndef PLUMBLINE_TESTS_RESUME_SUPPORT_H
 #define PLUMBLINE_TESTS_RESUME_SUPPORT_H
 
-#include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
-#include <spawn.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
-
-#include "server/clock.h"
-#include "server/json_util.h"
-#include "server/worker.h"
 #include "tests/store_support.h"
+
+/* How often a fault is tried: what every `make test` has time for, or with FAULTS=long the full figure. */
+static inline int fault_trials(int few, int many)
+{
+    const char *asked = getenv("FAULTS");
+    return asked && strcmp(asked, "long") == 0 ? many : few;
+}
 
 enum network_kind { KIND_MLP, KIND_CNN, KIND_VIT, KIND_COUNT };
 
@@ -127,33 +124,6 @@ static inline void assert_same_run(const char *one, const char *other)
         sqlite3_finalize(statement);
     }
     sqlite3_close(db);
-}
-
-/* --- workers --------------------------------------------------------------------------------------------------- */
-
-/* Starts `self work` on the run; its lines go to the descriptor `lines`, which is closed here. */
-static inline pid_t start_worker(const char *self, const char *data, const char *run, const json_t *spec, int attempt,
-                                 int lines)
-{
-    char number[16];
-    int input = memfd_create("spec", MFD_CLOEXEC);
-    char *text = json_dumps(spec, JSON_COMPACT);
-    snprintf(number, sizeof number, "%d", attempt);
-    assert_int_equal(write(input, text, strlen(text)), strlen(text));
-    assert_int_equal(lseek(input, 0, SEEK_SET), 0);
-    free(text);
-    const char *argv[] = {self, "work", "--run", run, "--job", "1", "--attempt", number, "--data", data, NULL};
-    posix_spawn_file_actions_t actions;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_adddup2(&actions, input, STDIN_FILENO);
-    posix_spawn_file_actions_adddup2(&actions, lines, WORKER_LINES_FD);
-    pid_t pid;
-    extern char **environ;
-    assert_int_equal(posix_spawn(&pid, self, &actions, NULL, (char *const *)(void *)argv, environ), 0);
-    posix_spawn_file_actions_destroy(&actions);
-    close(input);
-    close(lines);
-    return pid;
 }
 
 #endif

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Runs all tests: each cmocka program given, then the API and the browser against the real daemon. Every program runs,
-# whatever the one before it said; the last line counts.
+# Runs all tests: each cmocka program given, then the API, faults and the browser against the real daemon. Every program
+# runs, whatever the one before it said; the last line counts. SUITES names fewer; FAULTS=long asks for the full figures.
 set -uo pipefail
 passed=0 failed=0
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:strict_string_checks=1}
@@ -16,6 +16,8 @@ count() { # count NAME OUTPUT-FILE STATUS
     if [ "$3" -ne 0 ]; then echo "--- $1 failed:"; cat "$2"; fi
 }
 
+patience=300 # seconds for a test
+[ "${FAULTS:-}" = long ] && patience=7200
 out=$(mktemp)
 trap 'rm -f "$out"' EXIT
 for program in "$@"; do
@@ -23,16 +25,18 @@ for program in "$@"; do
     "$program" >"$out" 2>&1
     status=$?
     printf '%-44s %s, %d s\n' "$program" "$([ $status -eq 0 ] && echo ok || echo FAILED)" $((SECONDS - start))
-    grep -E '^worst relative error|left out|skipped:' "$out"
+    grep -E '^worst relative error|left out|skipped:|^[0-9]+ (power cuts|runs)|^with [0-9]+ jobs' "$out"
     count "$program" "$out" $status
 done
-for suite in api browser; do
+for suite in ${SUITES-api faults browser}; do
     start=$SECONDS
-    timeout 600 node --test --test-timeout=300000 --test-reporter=tap tests/$suite/*.test.mjs >"$out" 2>&1
+    timeout $((patience * 2)) node --test --test-timeout=$((patience * 1000)) --test-reporter=tap tests/$suite/*.test.mjs >"$out" 2>&1
     status=$?
+    figures=$(grep -E '^    # [^S]' "$out" || true)
     sed -i -n '/^ok \|^not ok \|^    ok \|^    not ok /{s/^    //;p};/^#\|^ *---\|error:\|at \|message\|expected\|actual/p' "$out"
     printf '%-44s %s, %d s\n' "tests/$suite" "$([ $status -eq 0 ] && echo ok || echo FAILED)" $((SECONDS - start))
     grep -E '# SKIP' "$out"
+    [ -z "$figures" ] || printf '%s\n' "$figures"
     count "tests/$suite" "$out" $status
 done
 echo "$passed passed, $failed failed"

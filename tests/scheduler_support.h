@@ -11,7 +11,9 @@
 #include "server/clock.h"
 #include "server/job.h"
 #include "server/json_util.h"
+#include "server/run_file.h"
 #include "server/scheduler.h"
+#include "server/store.h"
 #include "server/worker.h"
 
 /* How long a thing may take that takes a second: only a test that fails waits so long. */
@@ -24,16 +26,18 @@ static const char self[] = "/proc/self/exe";
 
 /* --- a scheduler ------------------------------------------------------------------------------------------------- */
 
-static inline struct scheduler *start(void **state, const char *program, int workers, int grace)
+static inline struct scheduler *start_with(const struct scheduler_settings *settings)
 {
-    const char *const folders[] = {NULL};
     struct scheduler *s = NULL;
     struct error err;
-    assert_ok(scheduler_start(
-        &(struct scheduler_settings){
-            .program = program, .data = *state, .workers = workers, .grace_seconds = grace, .dataset_folders = folders},
-        &s, &err));
+    assert_ok(scheduler_start(settings, &s, &err));
     return s;
+}
+
+static inline struct scheduler *start(const char *data, const char *program, int workers, int grace)
+{
+    return start_with(
+        &(struct scheduler_settings){.program = program, .data = data, .workers = workers, .grace_seconds = grace});
 }
 
 static inline int64_t submit_json(struct scheduler *s, json_t *json)
@@ -74,7 +78,7 @@ static inline json_t *job_of(struct scheduler *s, int64_t id)
     return job;
 }
 
-static const char *text_of(const json_t *json, const char *key)
+static inline const char *text_of(const json_t *json, const char *key)
 {
     const char *text = json_string_value(json_object_get(json, key));
     return text ? text : "";
@@ -111,48 +115,59 @@ static inline void await_end(struct scheduler *s, int64_t id, const char *wanted
     json_decref(await(s, id, wanted));
 }
 
-/* Waits until the job tells of its progress: it makes steps now. */
-static inline void await_progress(struct scheduler *s, int64_t id)
+/* The same, and its reason has these words. */
+static inline void await_reason(struct scheduler *s, int64_t id, const char *wanted, const char *words)
+{
+    json_t *job = await(s, id, wanted);
+    assert_says(text_of(job, "reason"), words);
+    json_decref(job);
+}
+
+/* Waits until the job tells, after this event, that it has come to a step. */
+static inline void await_step_after(struct scheduler *s, int64_t after, int64_t id, int64_t step)
 {
     struct events *events = scheduler_events(s);
     struct event event;
     struct error err;
-    int64_t after = events_last(events);
     for (double begin = clock_seconds(); clock_seconds() - begin < DEADLINE;) {
         if (events_next(events, after, 1000, &event, &err) != STATUS_OK)
             continue;
-        bool there = event.job == id && strcmp(event.type, "job.progress") == 0;
+        json_t *data =
+            event.job == id && strcmp(event.type, "job.progress") == 0 ? json_loads(event.text, 0, NULL) : NULL;
+        bool there = data && number_of(data, "step") >= step;
+        json_decref(data);
         after = event.id;
         free(event.text);
         if (there)
             return;
     }
-    fail_msg("job %lld makes no steps", (long long)id);
+    fail_msg("job %lld does not come to step %lld", (long long)id, (long long)step);
+}
+
+/* Waits until the job has come to a step, in this attempt or an earlier one. */
+static inline void await_step(struct scheduler *s, int64_t id, int64_t step)
+{
+    await_step_after(s, 0, id, step);
+}
+
+/* Waits until the job tells of its progress: it makes steps now. */
+static inline void await_progress(struct scheduler *s, int64_t id)
+{
+    await_step_after(s, events_last(scheduler_events(s)), id, 0);
 }
 
 /* --- run files --------------------------------------------------------------------------------------------------- */
 
-#define run_of(state, id) run_path(*(state), id, (char[PATH_SIZE]){0})
-static const char *run_path(const char *data, int64_t id, char *path)
+#define run_of(state, id) run_path((const char *)*(state), id, (char[PATH_SIZE]){0})
+static inline const char *run_path(const char *data, int64_t id, char *path)
 {
     snprintf(path, PATH_SIZE, "%s/runs/%lld.db", data, (long long)id);
     return path;
 }
 
-/* The file's header says that nobody uses a write-ahead log any more. */
-static inline bool is_sealed(const char *path)
-{
-    unsigned char versions[2] = {0};
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    bool sealed = fd >= 0 && pread(fd, versions, 2, 18) == 2 && versions[0] == 1 && versions[1] == 1;
-    if (fd >= 0)
-        close(fd);
-    return sealed;
-}
-
 static inline void assert_run(const char *path, const char *run_state, const char *reason)
 {
-    assert_true(is_sealed(path));
+    assert_true(run_file_is_sealed(path));
     assert_query(path, "SELECT state FROM run", run_state);
     assert_query(path, "SELECT reason FROM run", reason);
 }
@@ -162,7 +177,7 @@ static inline void await_sealed(const char *path, const char *run_state, const c
     char lock[PATH_SIZE + 8];
     snprintf(lock, sizeof lock, "%s.lock", path);
     for (double begin = clock_seconds(); clock_seconds() - begin < DEADLINE; clock_pause(0.005))
-        if (is_sealed(path) && !file_exists(lock))
+        if (run_file_is_sealed(path) && !file_exists(lock))
             break;
     assert_run(path, run_state, reason);
 }
@@ -243,7 +258,7 @@ static inline json_t *all_events(struct scheduler *s)
 }
 
 /* The states that the job went through, "queued running finished". */
-static const char *states_of(const json_t *events, int64_t job, char text[256])
+static inline const char *states_of(const json_t *events, int64_t job, char text[256])
 {
     size_t index, used = 0;
     json_t *event;

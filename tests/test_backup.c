@@ -5,11 +5,8 @@
 #include "server/backup.h"
 #include "server/migrate.h"
 #include "server/run_migrate.h"
-#include "server/worker.h"
-#include "tests/control_support.h"
 #include "tests/resume_support.h"
-
-#define IN_A_FOLDER(test) cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
+#include "tests/scheduler_support.h"
 
 /* "<folder><name>" in a buffer of the caller's frame. */
 #define IN(folder, name) in_path(folder, name, (char[PATH_SIZE]){0})
@@ -38,12 +35,12 @@ static void test_a_backup_under_load_is_restored(void **state)
     assert_int_equal(mkdir(IN(data, "/weights"), 0700), 0);
     assert_int_equal(mkdir(IN(data, "/weights/a"), 0700), 0);
     write_npy(IN(data, "/weights/a/file"), "", "12345", 5);
-    struct scheduler *scheduler = start_scheduler(data, 1);
-    int64_t done = submit(scheduler, spec_of_some_seconds());
-    wait_for(scheduler, done, "finished", NULL);
-    int64_t runs = submit(scheduler, spec_of_some_seconds());
-    int64_t waits = submit(scheduler, spec_of_some_seconds());
-    wait_for_step(data, runs, 2000);
+    struct scheduler *scheduler = start(data, self, 1, 3);
+    int64_t done = submit_json(scheduler, spec_of_some_seconds());
+    await_end(scheduler, done, "finished");
+    int64_t runs = submit_json(scheduler, spec_of_some_seconds());
+    int64_t waits = submit_json(scheduler, spec_of_some_seconds());
+    await_step(scheduler, runs, 2000);
     assert_ok(backup_make(data, copy, &report, &err));
     assert_int_equal(report.jobs, 3);
     assert_int_equal(report.sealed, 1);
@@ -51,7 +48,7 @@ static void test_a_backup_under_load_is_restored(void **state)
     assert_int_equal(report.missing, 0);
     assert_int_equal(report.weights, 1);
     assert_int_equal(backup_make(data, copy, &report, &err), STATUS_CONFLICT); /* it is not written over */
-    wait_for(scheduler, runs, "finished", NULL);
+    await_end(scheduler, runs, "finished");
     scheduler_stop(scheduler);
     assert_query(IN(copy, "/catalog.db"), "SELECT group_concat(state) FROM (SELECT state FROM job ORDER BY id)",
                  "finished,running,queued");
@@ -60,10 +57,10 @@ static void test_a_backup_under_load_is_restored(void **state)
     assert_same_run(IN(data, "/runs/1.db"), IN(copy, "/runs/1.db"));
     assert_true(file_exists(IN(copy, "/weights/a/file")));
     write_pictures(copy);
-    scheduler = start_scheduler(copy, 2);
-    wait_for(scheduler, runs, "finished", NULL);
-    wait_for(scheduler, waits, "finished", NULL);
-    int64_t next = submit(scheduler, small_spec("next", 1));
+    scheduler = start(copy, self, 2, 3);
+    await_end(scheduler, runs, "finished");
+    await_end(scheduler, waits, "finished");
+    int64_t next = submit_json(scheduler, small_spec("next", 1));
     assert_int_equal(next, waits + 1);
     scheduler_stop(scheduler);
     assert_same_run(IN(data, "/runs/1.db"), IN(copy, "/runs/2.db"));
@@ -80,7 +77,7 @@ static void test_what_is_no_data_directory_or_in_the_way(void **state)
     assert_says(err.text, "no data directory");
     assert_false(file_exists(copy));
     assert_false(file_exists(in_folder(state, "copy.part"))); /* nothing is left of it */
-    scheduler_stop(start_scheduler(*state, 1));
+    scheduler_stop(start(*state, self, 1, 3));
     assert_int_equal(mkdir(in_folder(state, "copy.part"), 0700), 0);
     assert_int_equal(backup_make(*state, copy, &report, &err), STATUS_CONFLICT);
     assert_says(err.text, "copy.part");
@@ -131,18 +128,18 @@ static void test_an_older_program_left_a_run_in_the_middle(void **state)
     int64_t version = 0;
     sqlite3 *db = NULL;
     write_pictures(*state);
-    struct scheduler *scheduler = start_scheduler(*state, 2);
-    int64_t whole = submit(scheduler, spec_of_some_seconds());
-    wait_for(scheduler, whole, "finished", NULL);
-    int64_t parts = submit(scheduler, spec_of_some_seconds());
-    wait_for_step(*state, parts, 3000);
+    struct scheduler *scheduler = start(*state, self, 2, 3);
+    int64_t whole = submit_json(scheduler, spec_of_some_seconds());
+    await_end(scheduler, whole, "finished");
+    int64_t parts = submit_json(scheduler, spec_of_some_seconds());
+    await_step(scheduler, parts, 3000);
     scheduler_stop(scheduler);
     make_old(in_folder(state, "catalog.db"), &catalog_schema);
     make_old(in_folder(state, "runs/1.db"), &run_schema);
     make_old(in_folder(state, "runs/2.db"), &run_schema);
     assert_int_equal(query_integer(in_folder(state, "runs/2.db"), "PRAGMA user_version"), 1);
-    scheduler = start_scheduler(*state, 2);
-    wait_for(scheduler, parts, "finished", NULL);
+    scheduler = start(*state, self, 2, 3);
+    await_end(scheduler, parts, "finished");
     scheduler_stop(scheduler);
     assert_same_run(in_folder(state, "runs/1.db"), in_folder(state, "runs/2.db"));
     assert_false(run_files_are_old(*state)); /* the one that had ended was migrated as well */
@@ -154,8 +151,7 @@ static void test_an_older_program_left_a_run_in_the_middle(void **state)
     assert_ok(db_execute(db, "PRAGMA user_version = 77", &err)); /* of the future */
     cleanup_db(&db);
     assert_int_equal(
-        scheduler_start(&(struct scheduler_settings){.program = "/proc/self/exe", .data = *state, .workers = 1},
-                        &scheduler, &err),
+        scheduler_start(&(struct scheduler_settings){.program = self, .data = *state, .workers = 1}, &scheduler, &err),
         STATUS_CONFLICT);
     assert_says(err.text, "version 77");
     char known[32];

@@ -67,7 +67,6 @@ static void histograms_merge_exactly(void **state)
     enum { N = 500 };
     double values[2][N], all[2 * N];
     uint8_t bytes[6 * 2 * N];
-    uint32_t scratch[2 * N];
     uint64_t merged[BIN_COUNT] = {0}, whole[BIN_COUNT] = {0};
     struct error err;
     struct rng rng;
@@ -75,10 +74,10 @@ static void histograms_merge_exactly(void **state)
     for (int part = 0; part < 2; part++) {
         for (int i = 0; i < N; i++)
             all[part * N + i] = values[part][i] = i % 50 == 0 ? NAN : exp(3 * rng_normal(&rng)) - 1;
-        size_t size = histogram_encode(values[part], 1, N, bytes, scratch);
+        size_t size = histogram_encode(values[part], 1, N, bytes);
         assert_ok(histogram_merge(bytes, size, merged, &err));
     }
-    size_t size = histogram_encode(all, 1, 2 * N, bytes, scratch);
+    size_t size = histogram_encode(all, 1, 2 * N, bytes);
     assert_ok(histogram_merge(bytes, size, whole, &err));
     assert_memory_equal(merged, whole, sizeof whole);
     assert_int_equal(whole[BIN_UNDEFINED], 20);
@@ -93,7 +92,6 @@ static void merged_quantiles_are_near_the_exact_ones(void **state)
     enum { N = 4000 };
     static double values[N], scratch[N];
     static uint8_t bytes[6 * N];
-    static uint32_t bins[N];
     uint64_t counts[BIN_COUNT] = {0};
     struct column_summary s;
     struct error err;
@@ -102,7 +100,7 @@ static void merged_quantiles_are_near_the_exact_ones(void **state)
     for (int i = 0; i < N; i++)
         values[i] = 100 * exp(rng_normal(&rng)) - 60;
     column_summarise(values, 1, N, scratch, &s);
-    assert_ok(histogram_merge(bytes, histogram_encode(values, 1, N, bytes, bins), counts, &err));
+    assert_ok(histogram_merge(bytes, histogram_encode(values, 1, N, bytes), counts, &err));
     for (int q = 0; q < QUANTILE_COUNT; q++) {
         double merged = histogram_quantile(counts, quantile_percent[q] / 100.0, s.minimum, s.maximum);
         assert_true(fabs(merged - s.quantiles[q]) < 0.06 * fabs(s.quantiles[q]) + 0.5);
@@ -134,14 +132,45 @@ static void densities_count_every_row_once(void **state)
     assert_int_equal(bytes[12], 1);
 }
 
+/* The values that a summary is made of are sorted in its scratch, whatever their order and however many are equal. */
+static void columns_are_sorted(void **state)
+{
+    (void)state;
+    enum { MOST = 3000 };
+    double *values = calloc(MOST, sizeof *values), *scratch = calloc(MOST, sizeof *scratch);
+    struct rng rng;
+    assert_true(values && scratch);
+    rng_seed(&rng, 12, 0);
+    for (size_t round = 0; round < 200; round++) {
+        size_t count = 1 + rng_below(&rng, round < 150 ? 80 : MOST);
+        uint64_t kinds = round % 4;
+        double sum = 0, sorted = 0;
+        for (size_t i = 0; i < count; i++) {
+            values[i] = kinds == 0   ? rng_normal(&rng)
+                        : kinds == 1 ? (double)rng_below(&rng, 3)
+                        : kinds == 2 ? (double)i
+                                     : -(double)i;
+            sum += floor(1e6 * values[i]);
+        }
+        struct column_summary s;
+        column_summarise(values, 1, count, scratch, &s);
+        assert_int_equal(s.count, count);
+        for (size_t i = 0; i < count; i++) {
+            assert_true(i == 0 || scratch[i - 1] <= scratch[i]);
+            sorted += floor(1e6 * scratch[i]);
+        }
+        assert_true(sum == sorted);
+    }
+    free(values);
+    free(scratch);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(quantiles_are_numpys),
-        cmocka_unit_test(nothing_finite_is_nothing),
-        cmocka_unit_test(bins_hold_what_falls_into_them),
-        cmocka_unit_test(histograms_merge_exactly),
-        cmocka_unit_test(merged_quantiles_are_near_the_exact_ones),
+        cmocka_unit_test(quantiles_are_numpys),           cmocka_unit_test(columns_are_sorted),
+        cmocka_unit_test(nothing_finite_is_nothing),      cmocka_unit_test(bins_hold_what_falls_into_them),
+        cmocka_unit_test(histograms_merge_exactly),       cmocka_unit_test(merged_quantiles_are_near_the_exact_ones),
         cmocka_unit_test(densities_count_every_row_once),
     };
     return cmocka_run_group_tests_name("divergence_stats", tests, NULL, NULL);

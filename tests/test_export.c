@@ -319,7 +319,6 @@ static void test_tfevents_by_another_reader(void **state)
     struct column_summary summary;
     double values[64], scratch[64];
     uint8_t histogram[64 * 6];
-    uint32_t bins[64];
     size_t count = 0;
     sqlite3 *db = NULL;
     sqlite3_stmt *rows =
@@ -333,7 +332,7 @@ static void test_tfevents_by_another_reader(void **state)
     sqlite3_finalize(rows);
     sqlite3_close(db);
     column_summarise(values, 1, count, scratch, &summary);
-    size_t size = histogram_encode(values, 1, count, histogram, bins);
+    size_t size = histogram_encode(values, 1, count, histogram);
     struct error err;
     assert_ok(db_open(runs[0].path, DB_WRITE, &db, &err));
     assert_ok(db_prepare(db,

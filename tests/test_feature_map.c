@@ -53,6 +53,14 @@ static struct features apply(const char *name, const real *x, size_t rows, size_
     return f;
 }
 
+/* Feature k of a row, the constant's behind the others. */
+static double feature(const struct features *f, size_t row, size_t k)
+{
+    if (k < f->n)
+        return (double)f->u[row * f->n + k];
+    return f->constant ? (double)f->constant[row] : 1;
+}
+
 static void maps_agree_with_plain_loops(void **state)
 {
     (void)state;
@@ -73,10 +81,9 @@ static void maps_agree_with_plain_loops(void **state)
             for (size_t i = 0; i < rows; i++) {
                 plain_features(*name, x, rows, i, n, bias, want);
                 for (size_t k = 0; k < features_width(&f); k++)
-                    if (!(fabs((double)f.u[i * features_width(&f) + k] - want[k]) <=
-                          TOLERANCE * fmax(fabs(want[k]), 1e-2)))
+                    if (!(fabs(feature(&f, i, k) - want[k]) <= TOLERANCE * fmax(fabs(want[k]), 1e-2)))
                         fail_msg("%s rows %zu n %zu: u[%zu][%zu] is %.9g, by definition %.9g", *name, rows, n, i, k,
-                                 (double)f.u[i * features_width(&f) + k], want[k]);
+                                 feature(&f, i, k), want[k]);
             }
         }
         arena_free(&arena);
@@ -85,7 +92,8 @@ static void maps_agree_with_plain_loops(void **state)
 
 static double self_factor(const struct features *f)
 {
-    return vector_squares(features_width(f), f->u);
+    double constant = f->bias ? feature(f, 0, f->n) : 0;
+    return vector_squares(f->n, f->u) + constant * constant;
 }
 
 /* The corrected variants' self factor does not depend on the sample, whatever its norm. */

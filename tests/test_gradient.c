@@ -6,6 +6,7 @@
  */
 #include "core/layer_registry.h"
 #include "core/layout.h"
+#include "core/network_plan.h"
 #include "core/update.h"
 #include "tests/support.h"
 
@@ -70,7 +71,7 @@ static void check_gradients(struct check *c)
     real *dx = arena_reals(&arena, ROWS * c->in);
     assert_non_null(dx);
     memcpy(dx, pass.whole.dx, ROWS * c->in * sizeof *dx);
-    if (layout_differs(&c->network->input))
+    if (network_reorders(c->network))
         layout_channels_first(&c->network->input, ROWS, pass.whole.dx, dx);
     for (size_t i = 0; i < ROWS * c->in; i++) {
         size_t row = i / c->in;
@@ -102,7 +103,7 @@ static void check_difference(struct check *c, const real *delta, const real *dx)
         real *inside = arena_reals(&arena, ROWS * c->in);
         assert_non_null(inside);
         memcpy(inside, dx, ROWS * c->in * sizeof *dx);
-        if (layout_differs(&network->input))
+        if (network_reorders(network))
             layout_channels_last(&network->input, ROWS, dx, inside);
         change = inside;
     }
@@ -173,6 +174,53 @@ static void check_effective_update(struct check *c, struct rng *rng)
     arena_free(&arena);
 }
 
+static enum status plan_only(const json_t *layers, const struct shape *shape, struct problem_list *problems,
+                             struct error *err)
+{
+    struct network *network = NULL;
+    enum status status = network_plan(layers, shape, 0, &network, problems, err);
+    network_free(network);
+    return status;
+}
+
+/* What the layers take from the arena is what they say, at most, and not much less. */
+static void check_memory(struct check *c)
+{
+    enum { TAKES = 64 }; /* each allocation is rounded up to 64 bytes, and passes take a little themselves */
+    struct network_pass pass;
+    struct error err;
+    struct arena arena = {0};
+    struct layer_memory said = {0};
+    const struct network *network = c->network;
+    size_t taken[3], own = ROWS * (network_reorders(network) ? c->in : 0);
+    for (size_t i = 0; i < network->stack.count; i++) {
+        struct layer_memory m = layer_memory_of(&network->stack.layers[i]);
+        said.forward += ROWS * m.forward + m.forward_fixed;
+        said.backward += ROWS * m.backward + m.backward_fixed;
+        said.change += ROWS * (m.change + network->stack.layers[i].out) + m.change_fixed;
+    }
+    assert_ok(network_forward(network, &arena, PASS_MEASURE, c->x, ROWS, BATCH, &pass, &err));
+    taken[0] = arena.total / sizeof(real) - own;
+    for (size_t i = 0; i < network->all_count; i++)
+        pass.all[i]->skip_dx = false;
+    pass.whole.skip_dx = false;
+    assert_ok(network_backward(network, &pass, c->weights, &err));
+    taken[1] = arena.total / sizeof(real) - own - taken[0];
+    size_t before = arena.total;
+    real *change = arena_reals(&arena, ROWS * c->out), *dx = arena_reals(&arena, ROWS * c->in);
+    assert_true(change && dx);
+    memset(dx, 0, ROWS * c->in * sizeof *dx);
+    size_t given = arena.total - before - ROWS * c->out * sizeof(real);
+    assert_ok(layer_stack_difference(network->stack.layers, network->stack.count, &pass.whole, dx, c->network->gradient,
+                                     change, &err));
+    taken[2] = (arena.total - before - given) / sizeof(real);
+    const size_t told[] = {said.forward, said.backward, said.change};
+    for (int k = 0; k < 3; k++)
+        if (taken[k] > told[k] + TAKES * 64 / sizeof(real) || (double)told[k] > 1.25 * (double)taken[k] + 64)
+            fail_msg("%s: part %d takes %zu reals of the arena, and says %zu", c->what, k, taken[k], told[k]);
+    arena_free(&arena);
+}
+
 /* Checks one layer with these keys on one shape; false where the layer does not take such samples. */
 static bool check_layer(const json_t *spec, struct shape shape, size_t *comparisons)
 {
@@ -183,13 +231,13 @@ static bool check_layer(const json_t *spec, struct shape shape, size_t *comparis
     json_t *expanded = expand_layer(spec), *layers = json_pack("[o]", expanded);
     char *text = json_dumps(expanded, JSON_COMPACT);
     assert_ok(problem_list_init(&problems, &err));
-    enum status planned = network_check(layers, &shape, 0, NULL, &problems, &err);
+    enum status planned = plan_only(layers, &shape, &problems, &err);
     bool parameterless = planned == STATUS_INVALID && strstr(err.text, "no parameters");
     if (parameterless) { /* a network needs something to train: a gain before it, which keeps any shape */
         json_t *gain = json_pack("{s:s, s:s, s:s}", "type", "normaliser", "kind", "rms", "gain", "scalar");
         json_array_insert_new(layers, 0, expand_layer(gain));
         json_decref(gain);
-        planned = network_check(layers, &shape, 0, NULL, &problems, &err);
+        planned = plan_only(layers, &shape, &problems, &err);
     }
     if (planned == STATUS_OK) {
         assert_ok(network_create(layers, &shape, 0, 3, &c.network, &problems, &err));
@@ -203,6 +251,7 @@ static bool check_layer(const json_t *spec, struct shape shape, size_t *comparis
         fill_normal(&rng, c.x, ROWS * c.in, 1);
         fill_normal(&rng, c.weights, ROWS * c.out, 1);
         fill_normal(&rng, c.network->parameters, c.network->parameter_count, 0.5);
+        check_memory(&c);
         check_gradients(&c);
         check_effective_update(&c, &rng);
         *comparisons += c.comparisons;

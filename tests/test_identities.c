@@ -254,8 +254,10 @@ static void test_first_layer_is_the_same_in_both_views(void **state)
 static double kernel(const struct sample_factors *a, size_t p, const struct sample_factors *b, size_t q)
 {
     double sum = a->learned_place && p == q ? 1 : 0;
-    for (size_t k = 0; k < a->u.cols; k++)
-        sum += (double)a->u.values[p * a->u.stride + k] * (double)b->u.values[q * b->u.stride + k];
+    for (size_t k = 0; k < a->f.u.cols; k++)
+        sum += (double)a->f.u.values[p * a->f.u.stride + k] * (double)b->f.u.values[q * b->f.u.stride + k];
+    if (a->f.bias)
+        sum += a->f.constant ? (double)a->f.constant[p] * (double)b->f.constant[q] : 1;
     return sum;
 }
 
@@ -266,11 +268,14 @@ static void copy_factors(struct experiment *e, size_t site, struct sample_factor
     for (size_t i = 0; i < e->rows; i++) {
         struct sample_factors f;
         at->layer->ops->sample_factors(at->layer, e->pass.all[at->layer->id], at->index, i, &f);
-        real *copy = arena_reals(&e->arena, f.u.rows * f.u.cols);
+        size_t rows = f.f.u.rows, cols = f.f.u.cols;
+        real *copy = arena_reals(&e->arena, rows * (cols + 1));
         assert_non_null(copy);
-        for (size_t p = 0; p < f.u.rows; p++)
-            memcpy(copy + p * f.u.cols, f.u.values + p * f.u.stride, f.u.cols * sizeof *copy);
-        f.u = matrix_of(copy, f.u.rows, f.u.cols);
+        for (size_t p = 0; p < rows; p++)
+            memcpy(copy + p * cols, f.f.u.values + p * f.f.u.stride, cols * sizeof *copy);
+        f.f.u = matrix_of(copy, rows, cols);
+        if (f.f.constant)
+            f.f.constant = memcpy(copy + rows * cols, f.f.constant, rows * sizeof *copy);
         ret_factors[i] = f;
     }
 }
@@ -279,8 +284,8 @@ static void copy_factors(struct experiment *e, size_t site, struct sample_factor
 static void add_kernel_step(const struct experiment *e, const struct sample_factors *i, const struct sample_factors *j,
                             double *out)
 {
-    for (size_t p = 0; p < i->u.rows; p++)
-        for (size_t q = 0; q < j->u.rows; q++) {
+    for (size_t p = 0; p < i->f.u.rows; p++)
+        for (size_t q = 0; q < j->f.u.rows; q++) {
             double k = kernel(i, p, j, q);
             for (size_t c = 0; c < i->out; c++)
                 out[p * i->out + c] -= e->rate * k * (double)j->g[q * j->out + c];
@@ -313,7 +318,7 @@ static void effective_update_is_the_kernel(struct experiment *e, size_t site, co
             all += step[k] * step[k];
         }
         assert_true(sqrt(gap) <= TIGHT * sqrt(all) && sqrt(mine_gap) <= TIGHT * sqrt(mine));
-        for (size_t p = 0; p < f[i].u.rows; p++)
+        for (size_t p = 0; p < f[i].f.u.rows; p++)
             for (size_t c = 0; c < f[i].out; c++) {
                 double g = (double)f[i].g[p * f[i].out + c];
                 own += kernel(&f[i], p, &f[i], p) * g * g;
@@ -333,10 +338,10 @@ static void test_effective_update_is_the_kernel(void **state)
 /* −η k_ij g_j·a_i/‖a_i‖² of one pair, in plain loops. */
 static double part_of(const struct experiment *e, const struct sample_factors *i, const struct sample_factors *j)
 {
-    double *step = calloc(i->u.rows * i->out, sizeof *step), along = 0, square = 0;
+    double *step = calloc(i->f.u.rows * i->out, sizeof *step), along = 0, square = 0;
     assert_non_null(step);
     add_kernel_step(e, i, j, step);
-    for (size_t k = 0; k < i->u.rows * i->out; k++) {
+    for (size_t k = 0; k < i->f.u.rows * i->out; k++) {
         double a = -e->rate * (double)i->g[k];
         along += step[k] * a;
         square += a * a;
@@ -428,6 +433,14 @@ static void multiply(size_t n, size_t m, size_t k, const double *a, const double
         }
 }
 
+/* Feature l of a position, the constant's behind the others. */
+static double feature(const struct sample_factors *f, size_t position, size_t l)
+{
+    if (l < f->f.u.cols)
+        return (double)f->f.u.values[position * f->f.u.stride + l];
+    return f->f.constant ? (double)f->f.constant[position] : 1;
+}
+
 /* ΔS = −(η/d) [M_q G K Kᵀ + Q Qᵀ G M_k] for one sample alone, to first order. */
 static void check_logits(const char *variant, size_t heads)
 {
@@ -455,10 +468,10 @@ static void check_logits(const char *variant, size_t heads)
         for (size_t t = 0; t < T; t++)
             for (size_t c = 0; c < d; c++) {
                 double sum_q = 0, sum_k = 0;
-                for (size_t l = 0; l < fq.u.cols; l++) {
+                for (size_t l = 0; l <= N; l++) { /* the bias is the last row of each */
                     size_t at = l * N + h * d + c;
-                    sum_q += (double)fq.u.values[t * fq.u.cols + l] * (double)pass->parameters[at];
-                    sum_k += (double)fk.u.values[t * fk.u.cols + l] * (double)pass->parameters[fq.u.cols * N + at];
+                    sum_q += feature(&fq, t, l) * (double)pass->parameters[at];
+                    sum_k += feature(&fk, t, l) * (double)pass->parameters[(N + 1) * N + at];
                 }
                 q[t * d + c] = sum_q;
                 k[t * d + c] = sum_k;

@@ -1,11 +1,11 @@
 /*
  * Power cuts. What the catalog acknowledged is there after a cut at any operation, whatever the disk made of what was
- * not synced; a run file is consistent, and the run goes on to the same bits. POWERCUTS=n asks for so many of each (a
- * twentieth of it for runs).
+ * not synced; a run file is consistent, and the run goes on to the same bits.
  */
 #include "server/events.h"
+#include "server/json_util.h"
 #include "server/run_job.h"
-#include "tests/control_support.h"
+#include "server/store.h"
 #include "tests/powercut.h"
 #include "tests/resume_support.h"
 
@@ -15,8 +15,7 @@ enum { MOST_JOBS = 4096 };
 
 static int trials(void)
 {
-    const char *asked = getenv("POWERCUTS");
-    return asked ? atoi(asked) : 150;
+    return fault_trials(150, 1000);
 }
 
 /* What was acknowledged, and the one change that was under way at the cut. */

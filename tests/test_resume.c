@@ -2,8 +2,17 @@
  * Interrupted runs end with the same bits: stopped after any step, or killed at any moment, the rows of every step and
  * the final weights are those of a run that nothing happened to. The program is its own worker: `test_resume work …`.
  */
+#include <errno.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+#include "server/clock.h"
+#include "server/json_util.h"
 #include "server/run_file.h"
 #include "server/run_job.h"
+#include "server/worker.h"
 #include "tests/resume_support.h"
 
 enum { EPOCHS = 3, STEPS = 8 * EPOCHS };
@@ -204,13 +213,37 @@ static void test_the_time_limit_covers_all_attempts(void **state)
 
 /* --- killed ----------------------------------------------------------------------------------------------------- */
 
+/* Starts `self work` on the run; its lines go to the descriptor `lines`, which is closed here. */
+static pid_t start_worker(const char *data, const char *run, const json_t *spec, int attempt, int lines)
+{
+    char number[16];
+    int input = memfd_create("spec", MFD_CLOEXEC);
+    char *text = json_dumps(spec, JSON_COMPACT);
+    snprintf(number, sizeof number, "%d", attempt);
+    assert_int_equal(write(input, text, strlen(text)), strlen(text));
+    assert_int_equal(lseek(input, 0, SEEK_SET), 0);
+    free(text);
+    const char *argv[] = {self, "work", "--run", run, "--job", "1", "--attempt", number, "--data", data, NULL};
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, input, STDIN_FILENO);
+    posix_spawn_file_actions_adddup2(&actions, lines, WORKER_LINES_FD);
+    pid_t pid;
+    extern char **environ;
+    assert_int_equal(posix_spawn(&pid, self, &actions, NULL, (char *const *)(void *)argv, environ), 0);
+    posix_spawn_file_actions_destroy(&actions);
+    close(input);
+    close(lines);
+    return pid;
+}
+
 /* Runs a worker, kills it after `seconds` (< 0: lets it run) and says whether it came to its end before. */
 static bool run_killed(const char *data, const char *run, const json_t *spec, int number, double seconds)
 {
     int lines[2];
     char text[4096];
     assert_int_equal(pipe2(lines, O_CLOEXEC), 0);
-    pid_t pid = start_worker(self, data, run, spec, number, lines[1]);
+    pid_t pid = start_worker(data, run, spec, number, lines[1]);
     double start = clock_seconds();
     bool killed = false;
     assert_int_equal(fcntl(lines[0], F_SETFL, O_NONBLOCK), 0);
@@ -236,8 +269,7 @@ static bool run_killed(const char *data, const char *run, const json_t *spec, in
 static void test_killed_at_any_moment(void **state)
 {
     const char *data = *state;
-    const char *times = getenv("RESUME_KILLS"); /* a network; the long form of the fault tests asks for more */
-    int trials = times ? atoi(times) : 3, interrupted = 0;
+    int trials = fault_trials(3, 34), interrupted = 0; /* of each network */
     struct rng rng;
     rng_seed(&rng, 11, 0);
     write_pictures(data);

@@ -72,8 +72,7 @@ static void make_measurement(struct told *told, size_t site, size_t step)
         column_summarise(values, COLUMN_COUNT, SAMPLES, scratch, &told->summaries[column]);
         m->histograms[column] = told->histograms[column];
         if (column != COLUMN_NETWORK_SCALE)
-            m->histogram_sizes[column] =
-                histogram_encode(values, COLUMN_COUNT, SAMPLES, told->histograms[column], bins);
+            m->histogram_sizes[column] = histogram_encode(values, COLUMN_COUNT, SAMPLES, told->histograms[column]);
     }
     for (int pair = 0; pair < DENSITY_COUNT; pair++) {
         m->densities[pair] = told->densities[pair];

@@ -126,6 +126,7 @@ static void check_started(const json_t *line)
 {
     assert_has_only(line, "event step epoch results steps steps_per_epoch epochs parameters blas kernel");
     assert_int_equal(json_integer_value(json_object_get(line, "step")), 0);
+    assert_int_equal(json_integer_value(json_object_get(line, "epoch")), 0);
     assert_int_equal(json_object_size(json_object_get(line, "results")), 0);
     assert_int_equal(json_integer_value(json_object_get(line, "steps")), STEPS);
     assert_int_equal(json_integer_value(json_object_get(line, "steps_per_epoch")), STEPS_PER_EPOCH);
@@ -294,7 +295,7 @@ static void test_a_stop_comes_between_steps(void **state)
     assert_query(path, "SELECT state || (ended_at IS NULL) FROM run", "running1"); /* it will go on */
     assert_false(file_exists(in_folder(state, "run.db.lock")));
     forget(&ear, &end);
-    /* another attempt at the same run goes on, or starts over where it is told to, and comes to its end */
+    /* another attempt goes on from the checkpoint that was made at the stop, or starts over where it is told to */
     ear.stop_after = 0;
     for (int anew = 0; anew < 2; anew++) {
         end = run_json(state, small_spec("", EPOCHS), path, &ear, (struct run_job){.attempt = 2 + anew, .anew = anew});

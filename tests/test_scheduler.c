@@ -36,7 +36,7 @@ static void check_lines(const json_t *events, int64_t job, int64_t steps)
 
 static void test_a_job_runs_to_its_end(void **state)
 {
-    struct scheduler *s = start(state, self, 1, 5);
+    struct scheduler *s = start(*state, self, 1, 5);
     int64_t id = submit_json(s, small_spec("größe", 3));
     char text[256];
     json_t *job = await(s, id, "finished"), *events = all_events(s);
@@ -65,7 +65,7 @@ static void test_a_job_runs_to_its_end(void **state)
 
 static void test_a_job_that_diverges(void **state)
 {
-    struct scheduler *s = start(state, self, 1, 5);
+    struct scheduler *s = start(*state, self, 1, 5);
     json_t *json = job_spec(3, 0);
     let_diverge(json);
     int64_t id = submit_json(s, json);
@@ -79,7 +79,7 @@ static void test_a_job_that_diverges(void **state)
 
 static void test_data_that_are_not_there(void **state)
 {
-    struct scheduler *s = start(state, self, 1, 5);
+    struct scheduler *s = start(*state, self, 1, 5);
     json_t *json = job_spec(3, 0);
     json_object_set_new(json, "dataset", json_pack("{s:s, s:s}", "name", "npy", "path", "not/there"));
     int64_t id = submit_json(s, json);
@@ -95,7 +95,7 @@ static void test_data_that_are_not_there(void **state)
 
 static void test_two_at_once_and_never_more(void **state)
 {
-    struct scheduler *s = start(state, self, 2, 5);
+    struct scheduler *s = start(*state, self, 2, 5);
     struct error err;
     int64_t endless = submit(s, ENDLESS, 0), order[8] = {0};
     for (int i = 0; i < 4; i++)
@@ -123,7 +123,7 @@ static void test_two_at_once_and_never_more(void **state)
 
 static void test_the_highest_priority_is_next(void **state)
 {
-    struct scheduler *s = start(state, self, 1, 5);
+    struct scheduler *s = start(*state, self, 1, 5);
     int64_t first = submit(s, ENDLESS, 0), order[8] = {0};
     await_end(s, first, "running");
     static const int priorities[] = {-1, 7, 0, 7};
@@ -144,7 +144,7 @@ static void test_the_highest_priority_is_next(void **state)
 
 static void test_cancelling_a_queued_job(void **state)
 {
-    struct scheduler *s = start(state, self, 1, 5);
+    struct scheduler *s = start(*state, self, 1, 5);
     struct error err;
     char text[256];
     int64_t first = submit(s, ENDLESS, 0), second = submit(s, 1, 0);
@@ -170,7 +170,7 @@ static void test_cancelling_a_queued_job(void **state)
 
 static void test_cancelling_a_running_job(void **state)
 {
-    struct scheduler *s = start(state, self, 1, 60);
+    struct scheduler *s = start(*state, self, 1, 60);
     int64_t id = submit(s, ENDLESS, 0);
     await_progress(s, id);
     cancel(s, id, "--help"); /* a reason, whatever it looks like */
@@ -187,7 +187,7 @@ static void test_cancelling_a_running_job(void **state)
 /* A reason of any length stays text that can be shown. */
 static void test_a_long_reason(void **state)
 {
-    struct scheduler *s = start(state, self, 1, 60);
+    struct scheduler *s = start(*state, self, 1, 60);
     char reason[3001];
     for (size_t shift = 0; shift < 3; shift++) {
         memset(reason, 'x', shift);
@@ -207,7 +207,7 @@ static void test_a_long_reason(void **state)
 /* A worker that does not listen is killed when the grace is over. */
 static void test_cancelling_a_job_that_hangs(void **state)
 {
-    struct scheduler *s = start(state, self, 1, 0);
+    struct scheduler *s = start(*state, self, 1, 0);
     int64_t id = submit(s, ENDLESS, 0);
     await_progress(s, id);
     pid_t pid = hit(state, id, 1, SIGSTOP);
@@ -264,7 +264,7 @@ static void *use(void *context)
 
 static void test_many_threads(void **state)
 {
-    struct scheduler *s = start(state, self, 2, 5);
+    struct scheduler *s = start(*state, self, 2, 5);
     pthread_t threads[THREADS];
     void *complaint;
     for (int i = 0; i < THREADS; i++)

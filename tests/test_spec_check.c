@@ -122,7 +122,13 @@ static void test_cost(void **state)
     assert_int_equal(option_integer(cost, "parameters"), 5 * 4 + 4 + 4 * 3 + 3);
     assert_int_equal(json_array_size(json_object_get(cost, "layers")), 3);
     assert_int_equal(json_array_size(json_object_get(cost, "sites")), 2);
-    assert_true(option_number(cost, "flops_per_step") > 30 * 2 * (5 * 4 + 4 * 3));
+    assert_true(option_number(cost, "flops_per_step") == 30 * 6 * (5 * 4 + 4 * 3));
+    const json_t *layer = json_array_get(json_object_get(cost, "layers"), 0), *memory = json_object_get(cost, "memory");
+    assert_true(option_number(layer, "flops") == 30 * 6 * 5 * 4);
+    assert_true(option_number(layer, "memory") > 32 * (4 + 5) * (double)sizeof(real));
+    assert_true(option_number(memory, "total") > option_number(memory, "samples") + option_number(memory, "step"));
+    assert_int_equal(json_array_size(json_object_get(cost, "warnings")), 0);
+    assert_int_equal(json_array_size(json_object_get(cost, "network_sites")), 1);
     json_decref(cost);
     spec->probe.schedule = PROBE_EVERY;
     spec->probe.every = 4;

@@ -15,20 +15,20 @@ enum { OLD_JOBS = 25, NEW_JOBS = 3 };
 
 /* Walks all pages and counts how often each id came; NEW_JOBS are inserted between the first pages. Returns how many
  * could be: there are not always so many pages. */
-static int walk(sqlite3 *db, struct job_query query, int seen[])
+static int walk(sqlite3 *db, struct list_query query, bool ascending, int seen[])
 {
     struct error err;
-    char token[64];
-    int64_t last = query.ascending ? 0 : INT64_MAX;
+    char token[256];
+    int64_t last = ascending ? 0 : INT64_MAX;
     for (int pages = 0; pages < 100; pages++) {
         json_t *page = NULL, *job;
         size_t index;
-        assert_ok(store_jobs_json(db, &query, &page, &err));
+        assert_ok(list_page(db, &job_list, &query, &page, &err));
         const json_t *items = json_object_get(page, "items"), *next = json_object_get(page, "next_page_token");
         json_array_foreach(items, index, job)
         {
             int64_t id = json_integer_value(json_object_get(job, "id"));
-            assert_true(query.ascending ? id > last : id < last);
+            assert_true(ascending ? id > last : id < last); /* where the times are equal, too */
             last = id;
             seen[id]++;
         }
@@ -62,7 +62,9 @@ static void test_pages_give_each_job_once(void **state)
         assert_ok(store_open(in_folder(state, name), &db, &err));
         for (int k = 0; k < OLD_JOBS; k++)
             insert(db, "old", k % 3);
-        int added = walk(db, (struct job_query){.max_results = sizes[i / 2], .ascending = ascending}, seen);
+        int added =
+            walk(db, (struct list_query){.max_results = sizes[i / 2], .order_by = ascending ? "created_at asc" : NULL},
+                 ascending, seen);
         for (int id = 1; id <= OLD_JOBS; id++)
             assert_int_equal(seen[id], 1);
         for (int id = OLD_JOBS + 1; id <= OLD_JOBS + NEW_JOBS; id++) /* newest first, they come before the first page */
@@ -82,9 +84,9 @@ static void test_pages_of_one_state(void **state)
         if (i % 3 == 0)
             change(db, i + 1, JOB_CANCELLED);
     }
-    struct job_query query = {.state = "cancelled", .max_results = 2};
-    for (char token[64]; query.max_results > 0;) {
-        assert_ok(store_jobs_json(db, &query, &page, &err));
+    struct list_query query = {.filter = "state = 'cancelled'", .max_results = 2};
+    for (char token[256]; query.max_results > 0;) {
+        assert_ok(list_page(db, &job_list, &query, &page, &err));
         const json_t *items = json_object_get(page, "items");
         for (size_t i = 0; i < json_array_size(items); i++)
             seen[json_integer_value(json_object_get(json_array_get(items, i), "id"))]++;
@@ -96,50 +98,69 @@ static void test_pages_of_one_state(void **state)
     }
     for (int id = 1; id <= OLD_JOBS; id++)
         assert_int_equal(seen[id], id % 3 == 1);
-    query = (struct job_query){.state = "done", .max_results = 2};
-    assert_int_equal(store_jobs_json(db, &query, &page, &err), STATUS_INVALID);
-    assert_says(err.text, "no state \"done\"; there are queued, running, paused");
+    query = (struct list_query){.filter = "state = 'done'", .max_results = 2};
+    assert_int_equal(list_page(db, &job_list, &query, &page, &err), STATUS_INVALID);
+    assert_says(err.text, "expected a state: 'queued', 'running', 'paused'");
     cleanup_db(&db);
 }
 
+/* A token is good for the list, the filter and the order that it came with (test_filter has all that a token may be). */
 static void test_foreign_tokens_are_refused(void **state)
 {
-    static const char *const tokens[] = {"",
-                                         "d",
-                                         "d0",
-                                         "d-1",
-                                         "d 2",
-                                         "d2 ",
-                                         "d02",
-                                         "d+2",
-                                         "d2x",
-                                         "a2",
-                                         "d2.0",
-                                         "2",
-                                         "D2",
-                                         "dd2",
-                                         "d0x2",
-                                         "null",
-                                         "d99999999999999999999",
-                                         "d-9223372036854775808",
-                                         "6f5902ac-1-2-3"};
     sqlite3 *db = open_catalog(state);
     struct error err;
-    json_t *page = NULL;
+    json_t *page = NULL, *never = NULL;
     for (int i = 0; i < 4; i++)
         insert(db, "job", 0);
-    struct job_query query = {.max_results = 2};
-    for (size_t i = 0; i < sizeof tokens / sizeof *tokens; i++) {
-        query.page_token = tokens[i];
-        if (store_jobs_json(db, &query, &page, &err) != STATUS_INVALID)
-            fail_msg("the token \"%s\" is taken", tokens[i]);
+    assert_ok(list_page(db, &job_list, &(struct list_query){.max_results = 2}, &page, &err));
+    const char *token = json_string_value(json_object_get(page, "next_page_token"));
+    const struct {
+        const struct list *list;
+        struct list_query query;
+    } others[] = {
+        {&job_list, {.max_results = 2, .page_token = "d2"}},
+        {&job_list, {.max_results = 2, .page_token = token, .order_by = "created_at"}},
+        {&job_list, {.max_results = 2, .page_token = token, .filter = "name = 'job'"}},
+        {&trash_list, {.max_results = 2, .page_token = token}},
+    };
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        assert_int_equal(list_page(db, others[i].list, &others[i].query, &never, &err), STATUS_INVALID);
         assert_says(err.text, "page_token is not one that this list gave");
     }
-    query.page_token = "d2";
-    assert_ok(store_jobs_json(db, &query, &page, &err));
     json_decref(page);
-    query.ascending = true; /* the same token, another order */
-    assert_int_equal(store_jobs_json(db, &query, &page, &err), STATUS_INVALID);
+    cleanup_db(&db);
+}
+
+static void test_the_trash_is_a_list_of_its_own(void **state)
+{
+    sqlite3 *db = open_catalog(state);
+    struct error err;
+    for (int i = 0; i < 3; i++)
+        insert(db, "job", 0);
+    assert_ok(db_begin(db, &err));
+    assert_ok(store_job_trash(db, 2, true, &err));
+    assert_ok(db_commit(db, &err));
+    const struct {
+        const struct list *list;
+        const char *filter, *ids;
+    } lists[] = {{&job_list, NULL, "3 1 "},
+                 {&trash_list, NULL, "2 "},
+                 {&all_jobs_list, NULL, "3 2 1 "},
+                 {&all_jobs_list, "trashed_at = null", "3 1 "}};
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+        json_t *page = NULL, *job;
+        size_t index, used = 0;
+        char ids[64] = "";
+        const struct list_query query = {.filter = lists[i].filter, .max_results = 10};
+        assert_ok(list_page(db, lists[i].list, &query, &page, &err));
+        json_array_foreach(json_object_get(page, "items"), index, job)
+        {
+            used += (size_t)snprintf(ids + used, sizeof ids - used, "%lld ",
+                                     (long long)json_integer_value(json_object_get(job, "id")));
+        }
+        assert_string_equal(ids, lists[i].ids);
+        json_decref(page);
+    }
     cleanup_db(&db);
 }
 
@@ -156,12 +177,12 @@ static void *read_often(void *context)
     for (int i = 0; i < READS; i++) {
         sqlite3 *db = NULL;
         json_t *page = NULL;
-        const struct job_query query = {.max_results = 3};
+        const struct list_query query = {.max_results = 3};
         int64_t counts[JOB_STATE_COUNT];
         if (store_pool_take(pool, &db, &err) != STATUS_OK)
             return (void *)"no connection";
         bool read =
-            store_counts(db, counts, &err) == STATUS_OK && store_jobs_json(db, &query, &page, &err) == STATUS_OK;
+            store_counts(db, counts, &err) == STATUS_OK && list_page(db, &job_list, &query, &page, &err) == STATUS_OK;
         store_pool_give(pool, db);
         if (!read)
             return (void *)"no answer";
@@ -208,7 +229,7 @@ static void test_readers_only_read(void **state)
     assert_says(err.text, "readonly");
     assert_ok(db_begin_read(taken[1], &err)); /* one that is left open is closed when it is given back */
     json_t *page = NULL;
-    assert_ok(store_jobs_json(taken[1], &(struct job_query){.max_results = 1}, &page, &err));
+    assert_ok(list_page(taken[1], &job_list, &(struct list_query){.max_results = 1}, &page, &err));
     json_decref(page);
     for (int i = 0; i < 20; i++)
         store_pool_give(pool, taken[i]);
@@ -305,9 +326,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         IN_A_FOLDER(test_pages_give_each_job_once),   IN_A_FOLDER(test_pages_of_one_state),
-        IN_A_FOLDER(test_foreign_tokens_are_refused), IN_A_FOLDER(test_readers_beside_the_writer),
-        IN_A_FOLDER(test_readers_only_read),          IN_A_FOLDER(test_catalogs_of_others),
-        IN_A_FOLDER(test_damaged_catalogs),
+        IN_A_FOLDER(test_foreign_tokens_are_refused), IN_A_FOLDER(test_the_trash_is_a_list_of_its_own),
+        IN_A_FOLDER(test_readers_beside_the_writer),  IN_A_FOLDER(test_readers_only_read),
+        IN_A_FOLDER(test_catalogs_of_others),         IN_A_FOLDER(test_damaged_catalogs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

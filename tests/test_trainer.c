@@ -93,6 +93,58 @@ static void what_an_optimiser_leaves_defined(void **state)
     }
 }
 
+/* ------------------------------------------------------------------ memory */
+
+static double memory_of(const json_t *cost, const char *part)
+{
+    return json_number_value(json_object_get(json_object_get(cost, "memory"), part));
+}
+
+/* What is told before a run is at least what it takes, and not much more. */
+static void memory_is_told_before(void **state)
+{
+    (void)state;
+    static const char *const more[] = {
+        "{\"probe\": {\"schedule\": \"none\"}}",
+        "{}",
+        "{\"probe\": {\"watch\": [3, 4], \"views\": [\"layer\", \"network\"]}}",
+        "{\"probe\": {\"sites\": [\"0.patch-embed\", \"0.conv\"], \"views\": [\"network\"]}}",
+    };
+    char root[TEST_PATH_SIZE];
+    images_begin(root);
+    const struct dataset_folders folders = {(const char *const[]){root, NULL}};
+    for (size_t m = 0; m < sizeof more / sizeof *more; m++)
+        for (size_t n = 0; n < sizeof image_networks / sizeof *image_networks; n++) {
+            char *options = strdup(more[m]), *wrong = strstr(options, n ? "\"0.conv\"" : "\"0.patch-embed\", ");
+            if (wrong) /* only one of the networks has it */
+                memset(n ? wrong - 2 : wrong, ' ', n ? strlen("\"0.conv\"") + 2 : strlen("\"0.patch-embed\", "));
+            struct spec *spec = make_image_spec(image_networks[n], options);
+            struct dataset *dataset = load_from(spec, root);
+            struct trainer *trainer = NULL;
+            struct problem_list problems;
+            struct error err;
+            json_t *cost = NULL;
+            assert_ok(problem_list_init(&problems, &err));
+            assert_ok(spec_check(spec, &folders, &cost, &problems, &err));
+            assert_ok(trainer_create(spec, dataset, NULL, &trainer, &err));
+            double step = memory_of(cost, "step"), probe = memory_of(cost, "probe");
+            double taken = (double)trainer->arena.peak, evaluation = (double)trainer->evaluation_arena.peak;
+            double spare = 64 * 200; /* each of some two hundred allocations is rounded up */
+            if (step + probe + spare < taken || (m > 0 && step + probe > 1.6 * taken + spare))
+                fail_msg("network %zu with %s takes %.0f bytes a step, %.0f + %.0f were told", n, options, taken, step,
+                         probe);
+            assert_true(memory_of(cost, "evaluation") + spare >= evaluation);
+            assert_true(memory_of(cost, "evaluation") < 1.5 * evaluation + spare);
+            free(options);
+            json_decref(cost);
+            problem_list_clear(&problems);
+            trainer_free(trainer);
+            dataset_free(dataset);
+            spec_free(spec);
+        }
+    files_end(root);
+}
+
 /* ------------------------------------------------------------------ views, contributors, the loss after a step */
 
 struct seen {
@@ -432,6 +484,7 @@ int main(void)
         cmocka_unit_test(divergence_names_step_and_site),
         cmocka_unit_test(rms_is_l2_in_other_units),
         cmocka_unit_test(weights_go_out_and_in),
+        cmocka_unit_test(memory_is_told_before),
         cmocka_unit_test(both_views_and_who_moved_whom),
         cmocka_unit_test(a_step_allocates_nothing),
     };

@@ -20,8 +20,9 @@ const TYPES = {
 };
 
 /**
- * What no figure uses of Observable Plot, a quarter of its weight, is left out: maps, named colour schemes, legends and
- * tips. Plot asks these functions all the same and is answered that there is none; any other call is a mistake.
+ * What no figure uses of Observable Plot, more than a quarter of its weight, is left out: maps, dates, named colour
+ * schemes, legends and tips. Plot asks these functions all the same and is answered that there is none; any other call
+ * is a mistake.
  * @type {import("esbuild").Plugin}
  */
 const leanPlot = {
@@ -39,16 +40,30 @@ const leanPlot = {
             createLegends: "return []",
         };
         const parts = "projection|scales/schemes|legends|marks/tip|interactions/pointer";
-        onLoad({ filter: new RegExp(`plot/src/(${parts})\\.js$|d3-geo/dist/d3-geo\\.mjs$`) }, ({ path }) => {
+        const filter = new RegExp(`plot/src/(${parts})\\.js$|d3-(geo|time-format)/dist/d3-[a-z-]+\\.mjs$`);
+        onLoad({ filter }, ({ path }) => {
             const source = readFileSync(path, "utf8");
-            const names = [...source.matchAll(/^export (?:function|class) (\w+)|\bas (geo\w+)/gm)].map(
-                (m) => m[1] ?? m[2],
-            );
+            const named = [...source.matchAll(/^export (?:function|class) (\w+)/gm)].map((match) => match[1]);
+            const listed = /^export \{([^}]*)\};/m.exec(source)?.[1].split(",") ?? [];
+            const names = [...named, ...listed.map((item) => item.trim().split(" as ").pop())];
             if (!names.length) throw new Error(`${path} exports nothing that is known`);
-            /** @param {string} name */
-            const answer = (name) => answers[name] ?? `throw new Error("${name} is left out of this build")`;
-            return { contents: names.map((name) => `export function ${name}() { ${answer(name)} }`).join("\n") };
+            const answer = (/** @type {string} */ name) =>
+                answers[name] ?? `throw new Error("${name} is left out of this build")`;
+            return { contents: names.map((name) => `export function ${name}() { ${answer(name ?? "")} }`).join("\n") };
         });
+    },
+};
+
+/**
+ * Pages' templates are indented as their source is: no reader needs that.
+ * @type {import("esbuild").Plugin}
+ */
+const flatTemplates = {
+    name: "flat-templates",
+    setup({ onLoad }) {
+        onLoad({ filter: /web\/src\/.*\.js$/ }, ({ path }) => ({
+            contents: readFileSync(path, "utf8").replace(/\n\s+/g, "\n"),
+        }));
     },
 };
 
@@ -76,7 +91,7 @@ async function bundle(folder) {
         entryNames: "[name]-[hash]",
         chunkNames: "[name]-[hash]",
         legalComments: "none",
-        plugins: [leanPlot],
+        plugins: [leanPlot, flatTemplates],
         metafile: true,
         logLevel: "warning",
     });
@@ -144,6 +159,9 @@ function collect(meta, folder) {
     const served = (entry) => "/" + relative(folder, resolve(here, entryOutputs(meta, entry)[0]));
     /** @type {Record<string, string>} */
     const places = { app: served("src/main.js"), style: served("src/style.css"), mark: markPath };
+    // The first page's scripts are asked for at once, not one after the other as they name each other.
+    const [, ...chunks] = entryOutputs(meta, "src/main.js").map((path) => "/" + relative(folder, resolve(here, path)));
+    places.chunks = chunks.map((path) => `<link rel="modulepreload" href="${path}" />`).join("\n        ");
     const page = readFileSync(join(here, "index.html"), "utf8").replace(/\{(\w+)\}/g, (_, name) => places[name]);
     assets.push({ path: "/index.html", type: TYPES[".html"], immutable: false, bytes: Buffer.from(page) });
     for (const asset of assets) if (!asset.type) throw new Error(`no content type for ${asset.path}`);

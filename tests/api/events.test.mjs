@@ -112,7 +112,7 @@ describe("events", () => {
 
 test("a stop ends streams and workers within five seconds, and the job goes on at the next start", async () => {
     let daemon = await startDaemon();
-    const spec = smallSpec("interrupted", "affine-like", 0.1, { epochs: 400, probe: { schedule: "epochs" } });
+    const spec = smallSpec("interrupted", "affine-like", 0.1, { epochs: 150, probe: { schedule: "epochs" } });
     const { id } = await api(daemon.base, "/jobs", spec);
     const long = await api(daemon.base, "/jobs", longSpec("long"));
     const streams = Array.from({ length: 20 }, () => listen(daemon.base, "", () => false));

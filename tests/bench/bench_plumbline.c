@@ -1,6 +1,7 @@
 /*
- * Times training steps in short blocks, in turn without the probe, with the probe at every step and its rows written to
- * SQLite, and with the split of the interference into within and across besides. Prints one JSON line; see bench.mjs.
+ * Times training steps in short blocks, in turn without the probe and with the probe at every step and its rows written
+ * to SQLite: the columns that the peer has, the split of the interference besides, and all of it with the loss after the
+ * step. Prints one JSON line; see bench.mjs.
  *
  *     bench_plumbline MODEL DATASETS RUN.db BLOCKS SECONDS     MODEL: mlp, cnn, patchnorm or vit
  */
@@ -74,8 +75,9 @@ static enum status on_scalars(void *context, size_t step, const struct scalar *s
 
 /* ------------------------------------------------------------------ blocks */
 
-enum kind { PROBE_OFF, PROBE_ON, PROBE_SPLIT, KINDS };
-static const char *const kind_names[KINDS] = {"off", "probe", "split"};
+/* Without the probe; with the columns that the peer has; with the split besides; with all that a run has by default. */
+enum kind { PROBE_OFF, PROBE_COLUMNS, PROBE_SPLIT, PROBE_WHOLE, KINDS };
+static const char *const kind_names[KINDS] = {"off", "columns", "split", "whole"};
 
 struct bench {
     struct spec *spec;
@@ -93,7 +95,8 @@ static struct speed run_block(struct bench *bench, enum kind kind, double second
 {
     struct error err;
     bench->spec->probe.schedule = kind == PROBE_OFF ? PROBE_NONE : PROBE_EVERY;
-    bench->trainer->probe.split = kind == PROBE_SPLIT;
+    bench->trainer->probe.split = kind >= PROBE_SPLIT;
+    bench->trainer->probe.loss_after = kind == PROBE_WHOLE;
     double wall = seconds_of(CLOCK_MONOTONIC), cpu = seconds_of(CLOCK_PROCESS_CPUTIME_ID);
     size_t steps = 0;
     while (seconds_of(CLOCK_MONOTONIC) - wall < seconds) {
@@ -130,7 +133,7 @@ static struct spec *make_spec(const struct model *model)
     struct error err;
     snprintf(text, sizeof text,
              "{\"dataset\": {\"name\": \"cifar-10\", \"test_limit\": 0}, \"model\": %s, \"batch_size\": %d, "
-             "\"optimiser\": {\"learning_rate\": 0.01}, \"epochs\": 100000, \"probe\": {\"schedule\": \"every\", "
+             "\"optimiser\": {\"learning_rate\": 0.01}, \"epochs\": 1000, \"probe\": {\"schedule\": \"every\", "
              "\"sites\": %s}}",
              model->model, model->batch, model->sites);
     json_t *json = json_loads(text, 0, NULL);
@@ -169,14 +172,13 @@ int main(int argc, char **argv)
         fail("the data set", &err);
     if (trainer_create(bench.spec, dataset, NULL, &bench.trainer, &err) != STATUS_OK)
         fail("the trainer", &err);
-    const struct run_identity identity = {.spec_text = "{}", .spec_hash = bench.spec->hash, .name = "bench", .attempt = 1};
+    const struct run_identity identity = {
+        .spec_text = "{}", .spec_hash = bench.spec->hash, .name = "bench", .attempt = 1};
     if (run_writer_open(argv[3], &identity, &bench.writer, &err) != STATUS_OK ||
         run_writer_plan(bench.writer, trainer_plan(bench.trainer), &err) != STATUS_OK)
         fail("the run file", &err);
-    bench.observer = (struct training_observer){.context = bench.writer,
-                                                .samples = on_samples,
-                                                .measurement = on_measurement,
-                                                .scalars = on_scalars};
+    bench.observer = (struct training_observer){
+        .context = bench.writer, .samples = on_samples, .measurement = on_measurement, .scalars = on_scalars};
     double wall[KINDS][99], cpu[KINDS][99];
     for (int block = -1; block < blocks; block++) /* the first is thrown away */
         for (int kind = 0; kind < KINDS; kind++) {

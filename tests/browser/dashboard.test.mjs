@@ -30,29 +30,23 @@ describe("an empty list of jobs", () => {
         daemon.remove();
     });
 
-    test("offers one step, which starts the demo pair; both can be cancelled", async () => {
-        const { page, faults, close } = await watchedPage(browser, daemon.base);
+    test("offers one step, which measures a pair and leads to its comparison; both can be cancelled", async () => {
+        const { page, faults, close } = await watchedPage(browser, daemon.base, { refused: /\/jobs$/ });
         await page.goto(daemon.base);
         await page.getByText("There are no jobs yet.").waitFor();
         assert.deepEqual(await accessibilityFaults(page), []);
-        await page.getByRole("button", { name: "Start the demo pair" }).click();
+        await page.getByRole("button", { name: "Measure the affine divergence on Fashion-MNIST" }).click();
         if (!existsSync(FASHION)) {
             await page.getByRole("alert").getByText("dataset_not_found").waitFor();
             return close();
         }
-        for (const name of ["fashion affine", "fashion affine-like"]) {
-            await row(page, name).waitFor();
-            await page.getByLabel(`Select ${name}`, { exact: true }).check();
-        }
-        await page.getByRole("toolbar").getByRole("button", { name: "Cancel" }).click();
-        for (const name of ["fashion affine", "fashion affine-like"])
-            await row(page, name).getByText("Cancelled", { exact: true }).waitFor();
-        await page.getByRole("status").getByText("2 jobs are cancelled").waitFor();
+        await page.getByRole("heading", { name: "affine and affine-like" }).waitFor();
+        await page.locator("#glance .guide").waitFor();
+        assert.match((await page.locator("#glance .guide").textContent()) ?? "", /ideal step/);
+        await page.getByRole("button", { name: "Without explanations" }).click();
+        await page.locator("#glance .guide").waitFor({ state: "detached" });
         const { items } = await api(daemon.base, "/jobs");
-        assert.deepEqual(items.map(({ state, spec }) => [state, spec.optimiser.learning_rate]).sort(), [
-            ["cancelled", 0.05],
-            ["cancelled", 0.5],
-        ]);
+        assert.deepEqual(items.map(({ spec }) => spec.optimiser.learning_rate).sort(), [0.05, 0.5]);
         assert.deepEqual(faults, []);
         await close();
     });
@@ -91,6 +85,22 @@ describe("the dashboard on two finished jobs", () => {
         await page.getByRole("group", { name: "State" }).getByRole("button", { name: "Finished 3" }).click();
         assert.match(page.url(), /\?state=finished$/);
         await page.waitForFunction(() => document.querySelectorAll("table.jobs tbody tr").length === 3);
+        assert.deepEqual(faults, []);
+        await close();
+    });
+
+    test("chosen jobs are cancelled together, and can be started again", async () => {
+        const { page, faults, close } = await watchedPage(browser, daemon.base);
+        const names = ["endless one", "endless two"];
+        for (const name of names)
+            await api(daemon.base, "/jobs", smallSpec(name, "affine", 0.001, { epochs: 1000000 }));
+        await page.goto(daemon.base);
+        for (const name of names) await page.getByLabel(`Select ${name}`, { exact: true }).check();
+        await page.getByRole("toolbar").getByRole("button", { name: "Cancel" }).click();
+        for (const name of names) await row(page, name).getByText("Cancelled", { exact: true }).waitFor();
+        await page.getByRole("status").getByText("2 jobs are cancelled").waitFor();
+        await page.getByRole("status").getByRole("button", { name: "Start again" }).waitFor();
+        assert.equal(await page.getByRole("toolbar").count(), 0, "nothing is chosen any more");
         assert.deepEqual(faults, []);
         await close();
     });
@@ -272,7 +282,11 @@ describe("the dashboard on two finished jobs", () => {
     for (const theme of /** @type {const} */ (["light", "dark"]))
         for (const width of [1440, 390])
             test(`every page is accessible and keeps its width: ${theme}, ${width} px`, async () => {
-                const { page, faults, close } = await watchedPage(browser, daemon.base, { theme, width });
+                const { page, faults, close } = await watchedPage(browser, daemon.base, {
+                    theme,
+                    width,
+                    refused: /\/views/,
+                });
                 const pages = [
                     "/",
                     `/run/${affine.id}?table=glance,theory`,

@@ -25,9 +25,10 @@ export const openBrowser = () =>
  * A page that notes whatever must not happen: errors, breaches of the content security policy, requests elsewhere.
  * @param {import("playwright-core").Browser} browser
  * @param {string} base
- * @param {{ theme?: "light" | "dark", width?: number }} [options]
+ * @param {{ theme?: "light" | "dark", width?: number, refused?: RegExp }} [options]
+ *     refused: requests that the server refuses in this test; the browser's own word on each is no fault of the page
  */
-export async function watchedPage(browser, base, { theme = "light", width = 1440 } = {}) {
+export async function watchedPage(browser, base, { theme = "light", width = 1440, refused } = {}) {
     const context = await browser.newContext({
         viewport: { width, height: 900 },
         colorScheme: theme,
@@ -35,12 +36,26 @@ export async function watchedPage(browser, base, { theme = "light", width = 1440
         reducedMotion: "reduce",
         acceptDownloads: true,
     });
-    const page = await context.newPage();
     /** @type {string[]} */
     const faults = [];
+    const page = await anotherPage(context, base, faults, refused);
+    return { page, faults, context, close: () => context.close() };
+}
+
+/**
+ * One more page of a browser's user, watched as well.
+ * @param {import("playwright-core").BrowserContext} context
+ * @param {string} base
+ * @param {string[]} faults
+ * @param {RegExp} [refused]
+ */
+export async function anotherPage(context, base, faults, refused) {
+    const page = await context.newPage();
     page.on("pageerror", (error) => faults.push(`error: ${error.message}`));
     page.on("console", (message) => {
-        if (["error", "warning"].includes(message.type())) faults.push(`console: ${message.text()}`);
+        if (!["error", "warning"].includes(message.type())) return;
+        if (refused?.test(message.location().url)) return;
+        faults.push(`console: ${message.text()} ${message.location().url}`);
     });
     page.on("request", (request) => {
         const url = new URL(request.url());
@@ -51,7 +66,7 @@ export async function watchedPage(browser, base, { theme = "light", width = 1440
             console.error(`content security policy: ${event.violatedDirective} ${event.blockedURI}`),
         );
     });
-    return { page, faults, close: () => context.close() };
+    return page;
 }
 
 /**
@@ -87,3 +102,14 @@ export async function accessibilityFaults(page) {
 /** How far the page scrolls sideways, in px. @param {import("playwright-core").Page} page */
 export const sidewaysScroll = (page) =>
     page.evaluate(() => Math.max(0, document.documentElement.scrollWidth - innerWidth));
+
+/**
+ * Why a test cannot be run against this server: it does not have that route. False where it has.
+ * @param {string} base
+ * @param {string} path
+ */
+export async function lacks(base, path) {
+    const answer = await fetch(`${base}/api/v1${path}`);
+    const { detail = "" } = await answer.json().catch(() => ({}));
+    return answer.status === 404 && detail.startsWith("there is nothing at") ? `this server has no ${path}` : false;
+}

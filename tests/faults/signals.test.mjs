@@ -106,7 +106,7 @@ describe("signals", () => {
                 ends.failed++;
                 assert.match(
                     job.reason,
-                    /crashed 3 times in a row, at last (killed by SIG\w+|exited with code \d+) at step \d+/,
+                    /crashed 3 times in a row, at last at step \d+ \((killed by SIG\w+|exited with code \d+)\)/,
                 );
             } else {
                 ends.finished++;

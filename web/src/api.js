@@ -28,7 +28,7 @@
  * @typedef {{ key: string, shown: number, of: number, steps: number[], values: (number | string | null)[] }} Series
  * @typedef {{ at: string, level: string, text: string }} LogLine
  * @typedef {{ step: number, site: string, sample: number, scale: number | null, self_factor: number | null,
- *     network_scale: number | null, input_norm: number | null, loss: number | null, label: number | null,
+ *     network_scale: number | null, scale_within: number | null, input_norm: number | null, loss: number | null, label: number | null,
  *     predicted: number | null }} Row
  */
 
@@ -77,6 +77,7 @@ export async function request(path, options = {}) {
         if (error instanceof DOMException && error.name === "AbortError") throw error;
         throw new Problem("The server did not answer.");
     }
+    if (answer.status === 204) return null;
     const type = answer.headers.get("content-type") ?? "";
     if (!type.includes("json")) {
         throw new Problem(`The server answered ${answer.status} with ${type || "no content type"} instead of JSON.`, {

@@ -312,5 +312,13 @@ export async function copyText(text) {
     }
 }
 
+/** A formula: what stands after _ is an index, after ^ a power. @param {string | null} text */
+export const formula = (text) =>
+    (text ?? "–").split(/([_^](?:\([^)]*\)|[\p{L}\d−]+(?:≠\w)?))/u).map((part) => {
+        const inner = part.slice(1).replace(/^\(|\)$/g, "");
+        if (part[0] === "_") return html`<sub>${inner}</sub>`;
+        return part[0] === "^" ? html`<sup>${inner}</sup>` : part;
+    });
+
 /** @param {number} n @param {string} what */
 export const counted = (n, what) => html`${what} <span>${int(n)}</span>`;

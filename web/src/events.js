@@ -9,7 +9,7 @@ const INTERVAL = 250;
 /** Past this many waiting events it is cheaper to read everything anew. */
 const QUEUE_LIMIT = 4000;
 /** A page reads without the stream when that takes longer to open, in milliseconds. */
-const PATIENCE = 500;
+const PATIENCE = 100;
 
 /** @typedef {{ type: string, data: any }} LiveEvent */
 

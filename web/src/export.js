@@ -2,6 +2,7 @@
  * A figure as a file: SVG, PNG or CSV. In each stand the jobs it shows and the link that shows it again. Colours are
  * those of the light theme, whatever the page's is.
  */
+import { request } from "./api.js";
 import { saveText, saveBlob } from "./save.js";
 
 /**
@@ -13,6 +14,8 @@ import { saveText, saveBlob } from "./save.js";
  * @property {number[]} runs
  * @property {import("./figure.js").Table} table
  * @property {SVGSVGElement[][]} drawings rows of drawings; data-heading stands above one
+ *
+ * @typedef {Export & { origin: string }} Signed  origin: the runs, the program's version and the link, in a line
  */
 
 const NS = "http://www.w3.org/2000/svg";
@@ -20,8 +23,11 @@ const PAD = 24;
 const GAP = 32;
 const PIXELS = 2;
 
-/** @param {"svg" | "png" | "csv"} kind @param {Export} figure */
-export async function exportFigure(kind, figure) {
+/** @param {"svg" | "png" | "csv"} kind @param {Export} plain */
+export async function exportFigure(kind, plain) {
+    const { version } = await request("/version");
+    const origin = `${runsText(plain.runs)} · Plumbline ${version} · ${plain.link}`;
+    const figure = { ...plain, origin };
     if (kind === "csv") return saveText(csv(figure), `${figure.name}.csv`, "text/csv");
     const { svg, width, height } = compose(figure);
     const text = `<?xml version="1.0" encoding="UTF-8"?>\n${new XMLSerializer().serializeToString(svg)}\n`;
@@ -38,9 +44,9 @@ function csvCell(value) {
     return /[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
-/** RFC 4180 after a head of comments. @param {Export} figure */
-function csv({ title, caption, link, runs, table }) {
-    const head = [title, caption, runsText(runs), link].map((line) => `# ${line.replace(/\s+/g, " ")}`);
+/** RFC 4180 after a head of comments. @param {Signed} figure */
+function csv({ title, caption, origin, table }) {
+    const head = [title, caption, origin].map((line) => `# ${line.replace(/\s+/g, " ")}`);
     const rows = [table.columns.map((c) => c.name), ...table.rows];
     return [...head, ...rows.map((row) => row.map(csvCell).join(",")), ""].join("\r\n");
 }
@@ -86,8 +92,8 @@ function wrap(text, letters) {
     return lines;
 }
 
-/** @param {Export} figure */
-function compose({ title, caption, link, runs, drawings }) {
+/** @param {Signed} figure */
+function compose({ title, caption, origin, drawings }) {
     const size = (/** @type {SVGSVGElement} */ svg) => ({
         w: svg.viewBox.baseVal.width,
         h: svg.viewBox.baseVal.height,
@@ -100,7 +106,7 @@ function compose({ title, caption, link, runs, drawings }) {
     const inner = Math.max(480, ...rows.map((row) => row.w));
     const width = inner + 2 * PAD;
     const out = element("svg", { xmlns: NS, width, "font-family": "system-ui, sans-serif", "font-size": 12 });
-    out.append(element("title", {}, title), element("desc", {}, `${caption} ${runsText(runs)}. ${link}`));
+    out.append(element("title", {}, title), element("desc", {}, `${caption} ${origin}`));
     const ground = element("rect", { width: "100%", height: "100%", fill: "var(--surface)" });
     const words = (
         /** @type {string} */ text,
@@ -138,7 +144,7 @@ function compose({ title, caption, link, runs, drawings }) {
         y += row.h + 8;
     }
     y += 20;
-    for (const line of [...wrap(caption, Math.floor(inner / 6.6)), "", `${runsText(runs)} · ${link}`]) {
+    for (const line of [...wrap(caption, Math.floor(inner / 6.6)), "", origin]) {
         out.append(words(line, y, {}));
         y += 18;
     }

@@ -4,7 +4,8 @@
 import { html, nothing } from "lit-html";
 import { copyText, css, errorNotice, menu, retryButton, toast } from "./dom.js";
 import { clock, int, tie } from "./format.js";
-import { param, setQuery } from "./router.js";
+import { guideText } from "./guide.js";
+import { param, readable, setQuery } from "./router.js";
 import "./drawn.js";
 
 /**
@@ -30,6 +31,19 @@ import "./drawn.js";
  * @property {{ error: unknown, at: number, retry: () => void } | null} [stale] why it is not up to date
  */
 
+/** Whether each figure is explained. */
+const isGuided = () => param("guide") === "1";
+/** Turns the explanations on and off. */
+export const guideButton = () =>
+    html`<button
+        class="btn"
+        type="button"
+        aria-pressed=${isGuided()}
+        @click=${() => setQuery({ guide: isGuided() ? null : "1" })}
+    >
+        ${isGuided() ? "Without explanations" : "Explain"}
+    </button>`;
+
 /** A table on the page shows so many rows; the file has all. */
 const TABLE_LIMIT = 500;
 
@@ -47,7 +61,7 @@ function toggleTable(id) {
 export function permalink(id) {
     const url = new URL(location.href);
     url.searchParams.delete("theme");
-    url.search = url.search.replaceAll("%2C", ",");
+    url.search = readable(url.search);
     url.hash = id;
     return url.href;
 }
@@ -155,6 +169,9 @@ function onKey(event, id) {
     event.preventDefault();
 }
 
+/** What a newcomer is told. @param {string} id */
+const guide = (id) => (isGuided() && guideText(id) ? html`<p class="guide">${guideText(id)}</p>` : nothing);
+
 /** @param {Figure} figure */
 export function figure(figure) {
     const { id, title, cls = "", settings = nothing, key = nothing, stale = null } = figure;
@@ -177,6 +194,7 @@ export function figure(figure) {
                 ${settings === nothing ? nothing : html`<div class="set">${settings}</div>`} ${tools(figure)}
             </div>
         </div>
+        ${guide(id)}
         ${
             figure.aside
                 ? html`<div class="fig-aside">
@@ -203,6 +221,7 @@ export function placeholder(about, { height, awaited, error, retry, empty }) {
           : html`<div class="skeleton" aria-busy="true" ${css({ "min-height": `${height}px` })}></div>`;
     return html`<figure class="fig ${cls}" id=${id} aria-label=${title}>
         <div class="fig-head"><h2>${title}</h2></div>
+        ${guide(id)}
         <div class="fig-body">${body}</div>
         ${error || empty ? nothing : html`<figcaption class="await">${awaited}</figcaption>`}
     </figure>`;

@@ -161,7 +161,7 @@ async function heat(ask) {
     };
 }
 
-const PROBE_KEYS = ["probe/loss_before", "probe/loss_after"];
+const PROBE_KEYS = ["loss_before", "loss_after"];
 
 /** @param {Ask} ask @returns {Promise<PromiseData>} */
 async function promise({ base, signal, sites }) {

@@ -106,6 +106,7 @@ export function gridEditor(grid, { fields, valueOfField, errors, change }) {
             }
         </p>
         ${entries.map(block)}
+        ${[...errors].filter(([key]) => key.startsWith("/grid") || key === "").map(([key, detail]) => html`<p class="small bad"><code>${key}</code> ${detail}</p>`)}
         <select
             class="input"
             aria-label="Add a field to the grid"

@@ -23,6 +23,11 @@ const ROUTES = [
     { pattern: /^\/run\/([1-9]\d*)\/site\/([^/]+)$/, nav: "Jobs", load: () => import("./pages/site.js") },
     { pattern: /^\/run\/([1-9]\d*)\/sample\/(\d+)$/, nav: "Jobs", load: () => import("./pages/sample.js") },
     { pattern: /^\/new$/, nav: "Jobs", load: () => import("./pages/new.js") },
+    { pattern: /^\/studies$/, nav: "Studies", load: () => import("./pages/studies.js") },
+    { pattern: /^\/studies\/([\w-]+)$/, nav: "Studies", load: () => import("./pages/study.js") },
+    { pattern: /^\/claims$/, nav: "Claims", load: () => import("./pages/claims.js") },
+    { pattern: /^\/theory$/, nav: "Theory", load: () => import("./pages/theory.js") },
+    { pattern: /^\/view\/([\w-]+)$/, nav: "Compare", load: () => import("./pages/view.js") },
     { pattern: /^\/compare$/, nav: "Compare", load: () => import("./pages/compare.js") },
 ];
 /** @type {Route} */
@@ -30,6 +35,9 @@ const NOT_FOUND = { pattern: /^/, nav: null, load: () => import("./pages/not_fou
 const NAVIGATION = [
     { name: "Jobs", href: "/" },
     { name: "Compare", href: "/compare" },
+    { name: "Studies", href: "/studies" },
+    { name: "Claims", href: "/claims" },
+    { name: "Theory", href: "/theory" },
 ];
 
 /** @type {import("@preact/signals-core").Signal<{ page: Page, nav: string | null } | null>} */

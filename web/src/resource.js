@@ -4,6 +4,9 @@
  */
 import { signal } from "@preact/signals-core";
 
+/** Something that grows is read during at most this part of the time, the other way round. */
+const PACE = 5;
+
 /**
  * @template T
  * @typedef {{ data: T | null, error: unknown, at: number }} Reading  at: when data was read, in milliseconds
@@ -28,6 +31,8 @@ export function resource(load, { interval = 0 } = {}) {
     let again = false;
     let closed = false;
     let started = -Infinity;
+    /** How long the last reading took: what takes long is read less often. */
+    let took = 0;
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     let timer;
 
@@ -45,13 +50,18 @@ export function resource(load, { interval = 0 } = {}) {
         }
         if (running !== mine) return;
         running = null;
+        took = performance.now() - started;
         if (again) refresh();
     }
     /** Reads soon; calls that come meanwhile are one reading. */
     function refresh() {
         if (closed) return;
         if (running) again = true;
-        else timer ??= setTimeout(read, Math.max(0, interval - (performance.now() - started)));
+        else
+            timer ??= setTimeout(
+                read,
+                Math.max(0, Math.max(interval, interval && PACE * took) - (performance.now() - started)),
+            );
     }
     return {
         state,

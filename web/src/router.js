@@ -14,6 +14,9 @@ export const query = computed(() => here.value.searchParams);
 /** @param {string} name */
 export const param = (name) => query.value.get(name);
 
+/** A query to be read: commas and slashes need no escape there. @param {string} search */
+export const readable = (search) => search.replaceAll("%2C", ",").replaceAll("%2F", "/");
+
 /**
  * Changes keys of the query in place; null takes a key out. Values that are the default belong out.
  * @param {Record<string, string | null>} changes
@@ -23,8 +26,7 @@ export function setQuery(changes) {
     for (const [key, value] of Object.entries(changes))
         if (value == null) url.searchParams.delete(key);
         else url.searchParams.set(key, value);
-    // Commas and slashes need no escape in a query, and the link is to be read.
-    url.search = url.search.replaceAll("%2C", ",").replaceAll("%2F", "/");
+    url.search = readable(url.search);
     history.replaceState(history.state, "", url);
     here.value = url;
 }
@@ -32,12 +34,14 @@ export function setQuery(changes) {
 /**
  * Goes to a page of this site.
  * @param {string} target
+ * @param {boolean} [instead] of this page, in the history as well
  */
-export function go(target) {
+export function go(target, instead = false) {
     const url = new URL(target, location.href);
     const theme = query.value.get("theme");
     if (theme && !url.searchParams.has("theme")) url.searchParams.set("theme", theme);
-    history.pushState(null, "", url);
+    if (instead) history.replaceState(null, "", url);
+    else history.pushState(null, "", url);
     here.value = url;
     scrollTo(0, 0);
 }

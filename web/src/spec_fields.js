@@ -181,6 +181,7 @@ const LABELS = {
     test_limit: "Test samples",
     norm_spread: "Spread of norms",
     qk_norm: "Norm of q and k",
+    "/dataset/seed": "Seed of the samples",
 };
 
 /**
@@ -190,7 +191,8 @@ const LABELS = {
  * @returns {Field}
  */
 export function optionField(base, option) {
-    const label = LABELS[option.name] ?? option.name[0].toUpperCase() + option.name.slice(1);
+    const label =
+        LABELS[`${base}/${option.name}`] ?? LABELS[option.name] ?? option.name[0].toUpperCase() + option.name.slice(1);
     const parts = option.kind === "parts" ? Object.keys(option.default ?? { q: 0, k: 0, v: 0, o: 0 }) : undefined;
     return {
         pointer: `${base}/${option.name}`,

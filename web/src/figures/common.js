@@ -116,3 +116,6 @@ export const lastStep = (runs, measured) =>
 /** The variant of a site in a run; the run's own where the site has none. @param {Run} run @param {string} name */
 export const variantAt = (run, name) =>
     run.data.sites.state.value.data?.sites.find((site) => site.name === name)?.variant ?? run.variant;
+
+/** Whether anything was measured: what is missing then is not defined. @param {Run[]} runs */
+export const isMeasured = (runs) => runs.some((run) => run.data.sites.state.value.data?.steps.length);

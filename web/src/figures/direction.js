@@ -7,7 +7,7 @@ import { int, num, plural } from "../format.js";
 import { countRamp } from "../ramp.js";
 import { theme } from "../theme.js";
 import { colourOf } from "../variant.js";
-import { awaiting, drawn, fitButton, staleOf, stepsText, variantAt } from "./common.js";
+import { awaiting, drawn, fitButton, isMeasured, staleOf, stepsText, variantAt } from "./common.js";
 
 /** @typedef {import("./common.js").Run} Run @typedef {import("../bins.js").Directions} Directions */
 
@@ -42,7 +42,7 @@ export function directionFigure(runs, site, { cls, aside = false, empty, axes })
         return placeholder(about, {
             height: 420,
             awaited: "",
-            empty: clouds.some((data) => data.undefined)
+            empty: isMeasured(runs)
                 ? html`<p>
                       <b>This site has no interference.</b> It is defined for plain SGD, without momentum and weight
                       decay, at sites that are linear in their parameters.

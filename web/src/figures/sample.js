@@ -131,7 +131,17 @@ export function moversFigure(o) {
         picture: pictureOf(o.job, sample),
         open: () => go(`/run/${o.job.id}/sample/${sample}?site=${o.site}&step=${known.step}`),
     }));
-    const own = row?.self_factor;
+    // Watched from outside, a sample has no part in the batch's step.
+    const inBatch = Boolean(o.step?.in_batch);
+    const own = inBatch ? row?.self_factor : null;
+    if (inBatch && row?.scale_within != null)
+        bars.unshift({
+            key: "within",
+            label: "its other positions",
+            part: row.scale_within,
+            kind: "same",
+            picture: null,
+        });
     if (own != null)
         bars.unshift({
             key: "self",
@@ -140,10 +150,12 @@ export function moversFigure(o) {
             kind: "self",
             picture: pictureOf(o.job, o.sample),
         });
-    if (known.rest.count)
+    const all = (o.job.spec.batch_size ?? 0) - (inBatch ? 1 : 0);
+    const left = Math.max(0, all - known.items.length);
+    if (left)
         bars.push({
             key: "rest",
-            label: plural(known.rest.count, "other"),
+            label: plural(left, "other"),
             part: known.rest.part,
             kind: "rest",
             picture: null,
@@ -168,8 +180,8 @@ export function moversFigure(o) {
         reading:
             own != null && row?.scale != null
                 ? `Self ${num(own)} + others ${num(row.scale - own)} = scale ${num(row.scale)}.`
-                : `Others ${num(others)}.`,
-        caption: `Each bar: the part of one other sample of the batch in this sample’s step along its ideal, in multiples of that ideal. Filled: same class; hollow: another class. The strongest ${int(known.items.length)} of ${int(known.items.length + known.rest.count)}${known.rest.count ? "; the rest as one grey bar" : ""}. Step ${int(known.step)}, layer view.`,
+                : `The others together: ${num(others)}${inBatch ? "" : "; the sample was not in this batch, so nothing of its step is its own"}.`,
+        caption: `Each bar: the part of one other sample of the batch in this sample’s step along its ideal, in multiples of that ideal. Filled: same class; hollow: another class. The strongest ${int(known.items.length)} of ${int(all)}${left ? "; the rest as one grey bar" : ""}. Step ${int(known.step)}, layer view.`,
         table: () => ({
             columns: [{ name: "sample" }, { name: "class" }, { name: "part", numeric: true, format: num }],
             rows: bars.map((bar) => [bar.label, bar.kind, bar.part]),

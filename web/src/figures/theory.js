@@ -6,7 +6,17 @@ import { figure, placeholder, plotHost } from "../figure.js";
 import { int, num, percent, plural, tick } from "../format.js";
 import { countRamp } from "../ramp.js";
 import { theme } from "../theme.js";
-import { awaiting, drawn, fitButton, isSelfPart, partSwitch, staleOf, stepsText, variantAt } from "./common.js";
+import {
+    awaiting,
+    drawn,
+    fitButton,
+    isMeasured,
+    isSelfPart,
+    partSwitch,
+    staleOf,
+    stepsText,
+    variantAt,
+} from "./common.js";
 
 /** @typedef {import("./common.js").Run} Run @typedef {import("../bins.js").Cloud} Cloud */
 
@@ -124,11 +134,10 @@ export function theoryFigure(runs, site, { cls, aside = false, settings = nothin
         return data ? [{ run, data, cloud: cloudOf(data, selfPart) }] : [];
     });
     if (!panels.some(({ cloud: c }) => c.cells.length || c.nonpositive)) {
-        const linear = panels.some(({ cloud: c }) => c.undefined);
         return placeholder(about, {
             height: 560,
             awaited: "",
-            empty: linear
+            empty: isMeasured(runs)
                 ? html`<p>
                       <b>This site has no self factor.</b> It is not linear in its parameters, or the optimiser is not
                       plain: nothing is predicted for a sample alone.

@@ -7,6 +7,7 @@ import { Problem, request } from "../api.js";
 import { axisKeeper } from "../axes.js";
 import { copyText, errorNotice, retryButton, toast, unknownKeysNotice, variant } from "../dom.js";
 import { directionFigure } from "../figures/direction.js";
+import { guideButton } from "../figure.js";
 import { driftFigure } from "../figures/drift.js";
 import { glanceFigure } from "../figures/glance.js";
 import { madeFigure } from "../figures/made.js";
@@ -17,6 +18,7 @@ import { isFinal, title } from "../job.js";
 import { needPlots } from "../plots_loader.js";
 import { go, param, setQuery, unknownKeys } from "../router.js";
 import { chosenSite, runData } from "../run_data.js";
+import { readViews, removeView, saveView } from "../views.js";
 import { datasetText, differences, mainVariant, networkText } from "../spec_summary.js";
 
 /** @typedef {import("../api.js").Job} Job @typedef {import("../figures/common.js").Run} Run */
@@ -42,6 +44,14 @@ export function open() {
     /** @type {import("@preact/signals-core").Signal<Job[]>} */
     const others = signal([]);
     const abort = new AbortController();
+    /** @type {import("@preact/signals-core").Signal<import("../views.js").View[]>} */
+    const views = signal([]);
+    const readAllViews = () =>
+        readViews(abort.signal).then(
+            (found) => (views.value = found),
+            () => {},
+        );
+    if (!param("jobs")) readAllViews();
     needPlots();
     request("/jobs?max_results=50", { signal: abort.signal }).then(
         ({ items }) => (others.value = items),
@@ -91,7 +101,31 @@ export function open() {
                               Go to the jobs
                           </button>`
                 }
-            </div>`;
+            </div>
+            ${
+                views.value.length
+                    ? html`<section class="sect" aria-label="Saved views">
+                          <h2>Saved views</h2>
+                          <ul class="views" role="list">
+                              ${views.value.map(
+                                  (view) =>
+                                      html`<li>
+                                          <a href=${view.path}>${view.name || view.path}</a>
+                                          <code>/view/${view.id}</code>
+                                          <button
+                                              class="tool"
+                                              type="button"
+                                              aria-label=${`Remove the view ${view.name}`}
+                                              @click=${() => removeView(view).then(readAllViews, readAllViews)}
+                                          >
+                                              Remove
+                                          </button>
+                                      </li>`,
+                              )}
+                          </ul>
+                      </section>`
+                    : nothing
+            }`;
     }
 
     return {
@@ -264,11 +298,12 @@ function openRuns(ids) {
                         <p>${joined([result(shown, known), ...commonText(known)])}</p>
                     </div>
                     <div class="actions">
-                        ${picker(ids)}
+                        ${picker(ids)} ${guideButton()}
+                        <button class="btn" type="button" @click=${() => saveView(heading())}>Save view</button>
                         <button class="btn" type="button" @click=${copyPage}>Copy link</button>
                     </div>
                 </div>
-                ${unknownKeysNotice(unknownKeys(["jobs", "site", "part", "steps", "table"]))}
+                ${unknownKeysNotice(unknownKeys(["jobs", "site", "part", "steps", "table", "guide"]))}
                 ${
                     idsOf(param("jobs")).length > MOST
                         ? html`<p class="banner" role="status">Only the first ${MOST} runs are shown.</p>`

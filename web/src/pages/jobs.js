@@ -1,15 +1,16 @@
 /**
  * Jobs: the list of all jobs, live.
  */
-import { computed, signal } from "@preact/signals-core";
+import { computed, effect, signal, untracked } from "@preact/signals-core";
 import { html, nothing, svg } from "lit-html";
 import { repeat } from "lit-html/directives/repeat.js";
+import { ACTIONS, act } from "../actions.js";
 import { Problem, request, withQuery } from "../api.js";
 import { startDemoPair } from "../demo.js";
-import { bar, errorNotice, retryButton, stateMark, toast, unknownKeysNotice, variant, variantShape } from "../dom.js";
+import { bar, errorNotice, icon, retryButton, stateMark, unknownKeysNotice, variant, variantShape } from "../dom.js";
 import { openStream } from "../events.js";
 import { ago, int, num, percent, plural, tick } from "../format.js";
-import { applyEvent, isFinal, median, needsLook, progressNote, share, siteScales, title } from "../job.js";
+import { applyEvent, median, needsLook, progressNote, share, siteScales, title } from "../job.js";
 import { go, param, setQuery, unknownKeys } from "../router.js";
 import { mainVariant, secondLine } from "../spec_summary.js";
 import { colourOf, isHollow } from "../variant.js";
@@ -47,6 +48,12 @@ export function open() {
     const submitFailed = signal(null);
     const now = signal(Date.now());
     const abort = new AbortController();
+    /** The filter's jobs, in the order of the list; null where there is no filter. */
+    /** @type {import("@preact/signals-core").Signal<{ ids: Set<number>, token: string | null } | null>} */
+    const found = signal(null);
+    /** @type {import("@preact/signals-core").Signal<unknown>} */
+    const filterFailed = signal(null);
+    const filter = computed(() => (param("filter") ?? "").trim());
 
     const tab = computed(() => TABS.find(({ key }) => key === param("state")) ?? TABS[0]);
 
@@ -95,13 +102,58 @@ export function open() {
         }
     }
 
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    let typing;
+    let search = 0;
+    /**
+     * Reads the first jobs that the filter wants, or the next.
+     * @param {boolean} further
+     */
+    async function readFound(further) {
+        const mine = ++search;
+        const text = filter.value;
+        if (!text) {
+            found.value = filterFailed.value = null;
+            return;
+        }
+        const before = further ? found.value : null;
+        try {
+            const { states } = tab.value;
+            const page = await request(
+                withQuery("/jobs", {
+                    filter: `(${filterOf(text)}) AND state IN (${states.map((state) => `'${state}'`).join(", ")})`,
+                    max_results: PAGE_SIZE,
+                    order_by: "created_at desc",
+                    page_token: before?.token,
+                }),
+                { signal: abort.signal },
+            );
+            if (mine !== search) return;
+            keep(page.items);
+            const ids = page.items.map((/** @type {Job} */ job) => job.id);
+            found.value = { ids: new Set([...(before?.ids ?? []), ...ids]), token: page.next_page_token ?? null };
+            filterFailed.value = null;
+        } catch (error) {
+            if (mine === search && !abort.signal.aborted) filterFailed.value = error;
+        }
+    }
+
+    /** Jobs whose answer is awaited. */
+    /** @type {Set<number>} */
+    const asked = new Set();
     /** @param {number} id */
     async function readOne(id) {
+        if (asked.has(id)) return;
+        asked.add(id);
         try {
             keep([await request(`/jobs/${id}`, { signal: abort.signal })]);
         } catch (error) {
-            if (!abort.signal.aborted) failed.value = error;
+            if (abort.signal.aborted) return;
+            // Thrown away: it leaves the list.
+            if (!(error instanceof Problem) || error.status !== 404) failed.value = error;
+            else jobs.value = new Map([...jobs.value].filter(([other]) => other !== id));
         }
+        asked.delete(id);
     }
 
     const stream = openStream({
@@ -123,17 +175,27 @@ export function open() {
             jobs.value = next;
             now.value = Date.now();
             stale.forEach(readOne);
-            if (stale.size) request("/queue", { signal: abort.signal }).then((q) => (queue.value = q), ignore);
+            if (stale.size && filter.value) readFound(false);
+            if (events.some((event) => event.type === "job.state"))
+                request("/queue", { signal: abort.signal }).then((q) => (queue.value = q), ignore);
         },
     });
     stream.ready.then(() => read(false));
     const stopReading = tab.subscribe(({ key }) => {
         if (depth.peek().all && !depth.peek()[key]) read(false);
     });
+    const stopFinding = effect(() => {
+        void filter.value;
+        void tab.value;
+        untracked(() => readFound(false));
+    });
     const ticking = setInterval(() => (now.value = Date.now()), 15000);
 
     const rows = computed(() => {
         const { key, states } = tab.value;
+        const wanted = filter.value ? found.value?.ids : null;
+        if (filter.value)
+            return [...jobs.value.values()].filter((job) => wanted?.has(job.id)).sort((a, b) => b.id - a.id);
         const low = (depth.value[key] ?? depth.value.all)?.low ?? 0;
         return [...jobs.value.values()]
             .filter((job) => states.includes(job.state) && job.id >= low)
@@ -147,48 +209,36 @@ export function open() {
         return new Map(queued.map((job, i) => [job.id, i + 1]));
     });
 
+    /** Submits the pair that shows the product, and leads to its comparison. */
     async function submitDemo() {
         submitting.value = true;
         submitFailed.value = null;
         try {
-            keep(await startDemoPair());
+            const pair = await startDemoPair();
+            go(`/compare?jobs=${pair.map((job) => job.id).join(",")}&guide=1`);
         } catch (error) {
             submitFailed.value = error;
         }
         submitting.value = false;
     }
 
-    /** @param {Job} job */
-    async function cancel(job) {
-        try {
-            keep([await request(`/jobs/${job.id}/cancel`, { method: "POST" })]);
-            return true;
-        } catch (error) {
-            // It ended by itself in the meantime: that is no fault.
-            if (error instanceof Problem && error.code === "wrong_state") await readOne(job.id);
-            else submitFailed.value = error;
-            return false;
-        }
-    }
+    /** @type {import("../actions.js").Outcome} */
+    const outcome = {
+        changed(done, answers) {
+            keep(answers);
+            done.filter((job) => !answers.some((answer) => answer.id === job.id)).forEach((job) => readOne(job.id));
+        },
+        failed: (error) => (submitFailed.value = error),
+    };
 
-    async function cancelSelected() {
-        const chosen = [...selected.value].map((id) => jobs.value.get(id));
-        const live = /** @type {Job[]} */ (chosen.filter((job) => job && !isFinal(job.state)));
-        /** @type {Job[]} */
-        const done = [];
-        for (const job of live) if (await cancel(job)) done.push(job);
-        if (!done.length) return;
-        const text = done.length === 1 ? `Job “${title(done[0])}” is cancelled` : `${done.length} jobs are cancelled`;
-        toast({ text, action: { name: "Start again", run: () => startAgain(done) } });
-    }
+    const chosenJobs = () =>
+        /** @type {Job[]} */ ([...selected.value].map((id) => jobs.value.get(id)).filter((job) => job));
 
-    /** @param {Job[]} done */
-    async function startAgain(done) {
-        try {
-            for (const job of done) keep([await request("/jobs", { method: "POST", body: job.spec })]);
-        } catch (error) {
-            submitFailed.value = error;
-        }
+    /** @param {import("../actions.js").ActionName} action */
+    async function actOnSelected(action) {
+        submitFailed.value = null;
+        await act(chosenJobs(), action, outcome);
+        selected.value = new Set();
     }
 
     /** @param {number} id @param {boolean} on */
@@ -198,11 +248,6 @@ export function open() {
         else next.delete(id);
         selected.value = next;
     };
-
-    const demoButton = (/** @type {string} */ kind) =>
-        html`<button class="btn ${kind}" type="button" ?disabled=${submitting.value} @click=${submitDemo}>
-            Start the demo pair
-        </button>`;
 
     function summary() {
         if (!queue.value) return "Reading the jobs";
@@ -233,16 +278,42 @@ export function open() {
                         </button>`,
                 )}
             </div>
+            <input
+                class="input filter"
+                type="search"
+                aria-label="Filter"
+                aria-describedby="filter-about"
+                placeholder="filter, or words"
+                title="Words of the name, a tag or the data set; or an expression such as: spec./batch_size = 64 AND result.test/accuracy > 0.85"
+                .value=${param("filter") ?? ""}
+                @input=${(/** @type {Event} */ event) => {
+                    const { value } = /** @type {HTMLInputElement} */ (event.target);
+                    clearTimeout(typing);
+                    typing = setTimeout(() => setQuery({ filter: value.trim() ? value : null }), 250);
+                }}
+            />
+            <span id="filter-about" class="small bad"
+                >${filterFailed.value ? /** @type {Error} */ (filterFailed.value).message : nothing}</span
+            >
         </div>`;
 
     function bulk() {
-        const ids = [...selected.value].filter((id) => jobs.value.has(id)).sort((a, b) => a - b);
-        if (!ids.length) return nothing;
-        const live = ids.filter((id) => !isFinal(jobs.value.get(id)?.state ?? "finished"));
+        const chosen = chosenJobs();
+        if (!chosen.length) return nothing;
+        const ids = chosen.map((job) => job.id).sort((a, b) => a - b);
+        /** @type {import("../actions.js").ActionName[]} */
+        const names = ["pause", "resume", "cancel", "retry", "remove"];
         return html`<div class="bulk" role="toolbar" aria-label="Selected jobs">
             <b>${ids.length} selected</b>
             <button class="btn" type="button" @click=${() => go(`/compare?jobs=${ids.join(",")}`)}>Compare</button>
-            ${live.length ? html`<button class="btn" type="button" @click=${cancelSelected}>Cancel</button>` : nothing}
+            ${names
+                .filter((name) => chosen.some(ACTIONS[name].possible))
+                .map(
+                    (name) =>
+                        html`<button class="btn" type="button" @click=${() => actOnSelected(name)}>
+                            ${ACTIONS[name].name}
+                        </button>`,
+                )}
             <button class="tool" type="button" @click=${() => (selected.value = new Set())}>Clear</button>
         </div>`;
     }
@@ -250,10 +321,13 @@ export function open() {
     const empty = () =>
         html`<div class="empty">
             <p>
-                <b>There are no jobs yet.</b> The demo pair trains the same small network twice on Fashion-MNIST, once
-                plain and once affine-like, and measures both; it takes about a minute.
+                <b>There are no jobs yet.</b> Gradient descent means each activation to move by −η times its gradient,
+                but what moves is the weights, and the activation moves by something else. Two small networks show by
+                how much: one plain, one with the affine-like correction, for about a minute each.
             </p>
-            ${demoButton("primary")}
+            <button class="btn primary" type="button" ?disabled=${submitting.value} @click=${submitDemo}>
+                Measure the affine divergence on Fashion-MNIST
+            </button>
         </div>`;
 
     const emptyTab = () =>
@@ -263,6 +337,15 @@ export function open() {
         </div>`;
 
     function table() {
+        if (filter.value && !rows.value.length)
+            return found.value || filterFailed.value
+                ? html`<div class="empty small-empty">
+                      <p><b>${filterFailed.value ? "The filter cannot be used." : "No job fits the filter."}</b></p>
+                      <button class="btn" type="button" @click=${() => setQuery({ filter: null })}>
+                          Without a filter
+                      </button>
+                  </div>`
+                : html`<div class="skeleton" aria-busy="true"></div>`;
         // What is known of another tab is shown while a tab's own first page is being read.
         if (!depth.value[tab.value.key] && !rows.value.length)
             return failed.value ? nothing : html`<div class="skeleton" aria-busy="true"></div>`;
@@ -289,9 +372,15 @@ export function open() {
                 </tbody>
             </table>
             ${
-                Object.keys(depth.value[tab.value.key]?.tokens ?? {}).length
+                (filter.value ? found.value?.token : Object.keys(depth.value[tab.value.key]?.tokens ?? {}).length)
                     ? html`<p class="more">
-                          <button class="btn" type="button" @click=${() => read(true)}>Show older jobs</button>
+                          <button
+                              class="btn"
+                              type="button"
+                              @click=${() => (filter.value ? readFound(true) : read(true))}
+                          >
+                              Show older jobs
+                          </button>
                       </p>`
                     : nothing
             }`;
@@ -350,9 +439,13 @@ export function open() {
                     <h1>Jobs</h1>
                     <p>${summary()}</p>
                 </div>
-                <div class="actions">${jobs.value.size ? demoButton("") : nothing}</div>
+                <div class="actions">
+                    <a class="btn ${jobs.value.size ? "primary" : ""}" href="/new"
+                        >${icon("plus")}<span>New job</span></a
+                    >
+                </div>
             </div>
-            ${unknownKeysNotice(unknownKeys(["state"]))}
+            ${unknownKeysNotice(unknownKeys(["state", "filter"]))}
             ${submitFailed.value ? errorNotice("That was refused.", submitFailed.value) : nothing}
             ${
                 failed.value
@@ -369,12 +462,27 @@ export function open() {
             abort.abort();
             stream.close();
             stopReading();
+            stopFinding();
+            clearTimeout(typing);
             clearInterval(ticking);
         },
     };
 }
 
 const ignore = () => {};
+
+/**
+ * What is typed as an expression of the server's: one as it is, or words that name, tags or the data set have.
+ * @param {string} text
+ */
+const filterOf = (text) =>
+    /[=<>]|\b(LIKE|IN|NOT)\b/i.test(text)
+        ? text
+        : text
+              .split(/\s+/)
+              .map((word) => word.replaceAll("'", "''"))
+              .map((word) => `(name LIKE '%${word}%' OR tags = '${word}' OR spec./dataset/name LIKE '%${word}%')`)
+              .join(" AND ");
 
 /** Accuracy over the epochs; the line of a job that stands or runs is as long as what is done. @param {Job} job */
 function sparkline(job) {

@@ -1,274 +1,36 @@
 /**
  * New: a form over a spec. Shapes, parameters, cost and errors are the server's, asked for as one types.
  */
-import { computed, effect, signal } from "@preact/signals-core";
+import { signal } from "@preact/signals-core";
 import { html, nothing } from "lit-html";
 import { Problem, request } from "../api.js";
-import { asPreset, at, firstOf, having, jobsOf, quoted } from "../draft.js";
+import { at, jobsOf, quoted } from "../draft.js";
+import { openDraft } from "../draft_state.js";
 import { copyText, errorNotice, segments, toast, unknownKeysNotice } from "../dom.js";
 import { applies, fieldView, formSection, idOf } from "../fields.js";
 import { duration, int, num, plural } from "../format.js";
-import { gridEditor, wrongKey } from "../grid_editor.js";
-import { seconds, title } from "../job.js";
-import { layerFields, layersEditor } from "../layers_editor.js";
+import { gridEditor } from "../grid_editor.js";
+import { title } from "../job.js";
+import { layersEditor } from "../layers_editor.js";
 import { networkLine } from "../network_line.js";
 import { go, param, setQuery, unknownKeys } from "../router.js";
 import { JOB, MORE_TRAINING, optionField, presetFields, PRESETS, PROBE, TRAINING, WEIGHTS } from "../spec_fields.js";
 import { leaves } from "../spec_summary.js";
+/** @typedef {import("../spec_fields.js").Field} Field */
 
-/**
- * @typedef {import("../api.js").Spec} Spec @typedef {import("../api.js").Job} Job
- * @typedef {import("../spec_fields.js").Field} Field
- * @typedef {import("../network_line.js").Cost} Cost
- * @typedef {{ name: string, found: boolean, shape: number[], classes: number, detail: string | null,
- *     options: import("../spec_fields.js").Option[] }} Dataset
- */
-
-/** The server is asked so long after the last change, in milliseconds. */
-const PAUSE = 200;
-/** A longer link is not made: some programs cut it. */
-const LINK_LIMIT = 4000;
 /** What a row of divergence takes in a run's file, in bytes. */
 const ROW_BYTES = 146;
-/** So many values of a grid are checked one by one. */
-const CHECKED_VALUES = 40;
-
-/** @returns {Spec} */
-const blank = () => ({
-    dataset: { name: "fashion-mnist" },
-    model: { preset: "mlp", width: 128, depth: 3, variant: "affine-like", activation: "tanh" },
-    optimiser: { name: "sgd", learning_rate: 0.5 },
-});
 
 /** @type {import("../main.js").PageModule["open"]} */
 export function open() {
-    const abort = new AbortController();
-    /** @type {import("@preact/signals-core").Signal<Spec>} */
-    const spec = signal(blank());
-    /** @type {import("@preact/signals-core").Signal<import("../draft.js").Grid>} */
-    const grid = signal({});
-    /** What it was filled in from. */
-    /** @type {import("@preact/signals-core").Signal<{ job: Job | null, spec: Spec }>} */
-    const origin = signal({ job: null, spec: blank() });
-    /** @type {import("@preact/signals-core").Signal<import("../layers_editor.js").LayerType[]>} */
-    const types = signal([]);
-    /** @type {import("@preact/signals-core").Signal<Dataset[]>} */
-    const datasets = signal([]);
-    const workers = signal(0);
-    /** The last answer that was no fault. */
-    /** @type {import("@preact/signals-core").Signal<{ spec: Spec, cost: Cost } | null>} */
-    const valid = signal(null);
-    /** @type {import("@preact/signals-core").Signal<{ pointer: string, detail: string }[]>} */
-    const faults = signal([]);
-    /** @type {import("@preact/signals-core").Signal<Map<string, string>>} */
-    const gridFaults = signal(new Map());
-    /** How fast this machine was, in flops a second, by the run it is known from. */
-    /** @type {import("@preact/signals-core").Signal<{ rate: number, job: Job } | null>} */
-    const speed = signal(null);
-    const checking = signal(true);
-    /** @type {import("@preact/signals-core").Signal<unknown>} */
-    const failed = signal(null);
+    const draft = openDraft();
+    const { spec, grid, origin, types, datasets, dataset, valid, faults, gridFaults, failed, texts } = draft;
+    const { fields, errors, set, variants, ready } = draft;
     const sending = signal(false);
     /** The text in JSON mode, while it is no JSON. */
     const broken = signal(/** @type {{ text: string, fault: string } | null} */ (null));
-    const texts = new Map();
-    const ready = signal(false);
+    /** Sent with a submission, so that a second press makes no second job. */
     let key = crypto.randomUUID?.() ?? String(Math.random());
-
-    /** @param {string} path @param {unknown} [body] */
-    const ask = (path, body) => request(path, { method: body ? "POST" : "GET", body, signal: abort.signal });
-
-    /** Fills the form in: from a job, from the link, or from nothing. */
-    async function begin() {
-        const [layers, sets, queue] = await Promise.allSettled([ask("/layers"), ask("/datasets"), ask("/queue")]);
-        if (layers.status === "fulfilled") types.value = layers.value.items;
-        if (sets.status === "fulfilled") datasets.value = sets.value.items;
-        if (queue.status === "fulfilled") workers.value = queue.value.workers ?? 0;
-        const refused = [layers, sets].find((answer) => answer.status === "rejected");
-        if (refused?.status === "rejected") failed.value = refused.reason;
-        const clone = Number(param("clone"));
-        if (clone) await fillFrom(clone);
-        else if (!datasets.value.some((set) => set.name === "fashion-mnist" && set.found) && datasets.value.length)
-            origin.value = { job: null, spec: { ...blank(), dataset: { name: "synthetic" } } };
-        spec.value = origin.value.spec;
-        readLink();
-        const watch = (param("watch") ?? "").split(",").filter(Boolean).map(Number);
-        if (watch.length) {
-            const known = spec.value.probe?.watch ?? [];
-            spec.value = having(spec.value, "/probe/watch", [...new Set([...known, ...watch])]);
-        }
-        const contributors = Number(param("contributors"));
-        if (contributors) spec.value = having(spec.value, "/probe/contributors", contributors);
-        ready.value = true;
-        measureSpeed();
-    }
-
-    /** @param {number} id */
-    async function fillFrom(id) {
-        try {
-            const job = /** @type {Job} */ (await ask(`/jobs/${id}`));
-            const { priority: _, ...rest } = job.spec;
-            origin.value = { job, spec: { ...rest, model: asPreset(rest.model) } };
-        } catch (error) {
-            if (!abort.signal.aborted) failed.value = error;
-        }
-    }
-
-    function readLink() {
-        for (const [name, target] of /** @type {const} */ ([
-            ["spec", spec],
-            ["grid", grid],
-        ])) {
-            const text = param(name);
-            if (!text) continue;
-            try {
-                const value = JSON.parse(text);
-                if (value && typeof value === "object") target.value = value;
-            } catch {
-                failed.value = new Problem(`What the link has as ${name} is not JSON and is left out.`);
-            }
-        }
-    }
-
-    /** Asks what the last finished job did a second: the only honest clock there is. */
-    async function measureSpeed() {
-        try {
-            const { items } = await ask("/jobs?state=finished&max_results=1");
-            const job = /** @type {Job | undefined} */ (items[0]);
-            const took = job && seconds(job);
-            if (!job || !took) return;
-            const { cost } = await ask("/jobs?validate_only=true", job.spec);
-            speed.value = { rate: (cost.flops_per_step * cost.steps) / took, job };
-        } catch {
-            // Then no time is told.
-        }
-    }
-
-    /** @param {Spec} asked @returns {Promise<{ spec: Spec, cost: Cost } | { errors: { pointer: string, detail: string }[] }>} */
-    async function validate(asked) {
-        try {
-            return await ask("/jobs?validate_only=true", asked);
-        } catch (error) {
-            if (!(error instanceof Problem) || error.status !== 422) throw error;
-            if (error.errors.length) return { errors: error.errors };
-            return { errors: [{ pointer: "/dataset/name", detail: error.message }] };
-        }
-    }
-
-    let round = 0;
-    async function check() {
-        const mine = ++round;
-        const [asked, several] = [spec.value, grid.value];
-        try {
-            const answer = await validate(firstOf(asked, several));
-            if (mine !== round) return;
-            failed.value = null;
-            if ("errors" in answer) faults.value = answer.errors;
-            else {
-                faults.value = [];
-                valid.value = answer;
-            }
-            /** @type {Map<string, string>} */
-            const wrong = new Map();
-            const values = Object.entries(several).flatMap(([pointer, all]) =>
-                all.map((value) => ({ pointer, value })),
-            );
-            for (const { pointer, value } of values.slice(0, CHECKED_VALUES)) {
-                const one = await validate(having(firstOf(asked, several), pointer, value));
-                if (mine !== round) return;
-                const known = faults.value.map((fault) => fault.pointer + fault.detail);
-                const fresh =
-                    "errors" in one &&
-                    one.errors.find((e) => e.pointer === pointer || !known.includes(e.pointer + e.detail));
-                if (fresh) wrong.set(wrongKey(pointer, value), fresh.detail);
-            }
-            gridFaults.value = wrong;
-        } catch (error) {
-            if (mine === round && !abort.signal.aborted) failed.value = error;
-        }
-        if (mine === round) checking.value = false;
-    }
-
-    function writeLink() {
-        const same = JSON.stringify(spec.value) === JSON.stringify(origin.value.spec);
-        const text = same ? null : JSON.stringify(spec.value);
-        const several = Object.keys(grid.value).length ? JSON.stringify(grid.value) : null;
-        const fits = (text?.length ?? 0) + (several?.length ?? 0) < LINK_LIMIT;
-        setQuery({ spec: fits ? text : null, grid: fits ? several : null, watch: null, contributors: null });
-    }
-
-    /** @type {ReturnType<typeof setTimeout> | undefined} */
-    let timer;
-    const stopChecking = effect(() => {
-        void spec.value;
-        void grid.value;
-        if (!ready.value) return;
-        checking.value = true;
-        clearTimeout(timer);
-        timer = setTimeout(() => {
-            writeLink();
-            check();
-        }, PAUSE);
-    });
-    begin();
-
-    const set = (/** @type {string} */ pointer, /** @type {any} */ value) => {
-        let next = having(spec.value, pointer, value);
-        // What another choice does not take would be refused: it goes.
-        for (const field of [...TRAINING, ...MORE_TRAINING, ...PROBE])
-            if (field.when?.pointer === pointer && !field.when.is.includes(value))
-                next = having(next, field.pointer, undefined);
-        if (pointer === "/dataset/name") {
-            const taken =
-                datasets.value.find((found) => found.name === value)?.options.map((option) => option.name) ?? [];
-            const kept = Object.entries(next.dataset).filter(([name]) => name === "name" || taken.includes(name));
-            next = { ...next, dataset: Object.fromEntries(kept) };
-        }
-        spec.value = next;
-    };
-
-    const variants = (/** @type {string} */ type) =>
-        types.value.find((known) => known.type === type)?.variants.map((v) => v.name) ?? ["affine"];
-    const dataset = computed(() => datasets.value.find((found) => found.name === spec.value.dataset?.name));
-
-    /** Every field that the form shows now. */
-    const fields = computed(() => {
-        const all = [...TRAINING, ...MORE_TRAINING, ...PROBE];
-        const data = (dataset.value?.options ?? [])
-            .filter((option) => option.name !== "name")
-            .map((option) => optionField("/dataset", option));
-        const preset = spec.value.model?.preset;
-        const network = preset
-            ? presetFields(preset, variants)
-            : layerFields(spec.value.model?.layers ?? [], types.value, "/model/layers");
-        return [
-            ...JOB,
-            { pointer: "/dataset/name", label: "Data set", kind: /** @type {const} */ ("choice") },
-            ...data,
-            ...network,
-            WEIGHTS,
-            ...all.filter((field) => applies(field, spec.value, all)),
-        ];
-    });
-
-    /** The faults at their fields; those that have none come under "". */
-    const errors = computed(() => {
-        /** @type {Map<string, string>} */
-        const found = new Map();
-        for (const { pointer, detail } of faults.value) {
-            const best = fields.value
-                .filter((field) => pointer === field.pointer || pointer.startsWith(`${field.pointer}/`))
-                .sort((a, b) => b.pointer.length - a.pointer.length)[0];
-            // A layer as a whole, where it is the layer that cannot be.
-            const layer = fields.value.find((field) => field.pointer === `${pointer}/type`);
-            const place = best?.pointer ?? layer?.pointer ?? "";
-            found.set(
-                place,
-                [found.get(place), best ? detail : layer ? detail : `${pointer}: ${detail}`].filter(Boolean).join(" "),
-            );
-        }
-        return found;
-    });
 
     const wrongCount = () => errors.value.size + gridFaults.value.size;
 
@@ -307,17 +69,18 @@ export function open() {
         const { cost } = known;
         const jobs = jobsOf(grid.value);
         const parts = [html`<span><b class="big">${int(jobs)}</b> ${jobs === 1 ? "job" : "jobs"}</span>`];
-        const flops = cost.flops_per_step * cost.steps * jobs;
-        if (speed.value) {
-            const n = Math.max(1, Math.min(jobs, workers.value || 1));
-            const time = flops / speed.value.rate / n;
+        const whole = draft.studyCost.value;
+        const flops = whole?.flops ?? cost.flops_per_step * cost.steps * jobs;
+        if (draft.speed.value) {
+            const n = Math.max(1, Math.min(jobs, draft.workers.value || 1));
+            const time = flops / draft.speed.value.rate / n;
             parts.push(
-                html`<span title=${`As fast as job ${speed.value.job.id}, ${title(speed.value.job)}`}
+                html`<span title=${`As fast as job ${draft.speed.value.job.id}, ${title(draft.speed.value.job)}`}
                     ><b class="big">${duration(time)}</b> about${n > 1 ? `, on ${n} workers` : ""}</span
                 >`,
             );
         } else parts.push(html`<span><b class="big">${num(flops / 1e9)}</b> Gflop</span>`);
-        const bytes = cost.probe_rows * ROW_BYTES * jobs;
+        const bytes = (whole?.probe_rows ?? cost.probe_rows * jobs) * ROW_BYTES;
         parts.push(
             html`<span
                 ><b class="big">${bytes < 1e9 ? num(bytes / 1e6) : num(bytes / 1e9)}</b> ${bytes < 1e9 ? "MB" : "GB"} of
@@ -358,7 +121,7 @@ export function open() {
                     ${
                         changed.length || job
                             ? html` ·
-                                  <button class="text-link" type="button" @click=${startOver}>
+                                  <button class="text-link" type="button" @click=${draft.startOver}>
                                       start from nothing
                                   </button>`
                             : nothing
@@ -379,14 +142,6 @@ export function open() {
         </div>`;
     }
 
-    function startOver() {
-        texts.clear();
-        origin.value = { job: null, spec: blank() };
-        spec.value = blank();
-        grid.value = {};
-        setQuery({ clone: null });
-    }
-
     function summary() {
         const known = valid.value;
         const jobs = jobsOf(grid.value);
@@ -404,7 +159,7 @@ export function open() {
                           wrongLayers,
                       )
                     : html`<p class="netline quiet">
-                          ${checking.value ? "Asking the server what this makes." : "The network is drawn once its fields are right."}
+                          ${draft.checking.value ? "Asking the server what this makes." : "The network is drawn once its fields are right."}
                       </p>`
             }
             <div class="summary-line">
@@ -577,7 +332,7 @@ export function open() {
         view() {
             const json = param("mode") === "json";
             return html`${head()}
-            ${unknownKeysNotice(unknownKeys(["clone", "watch", "contributors", "spec", "grid", "mode"]))}
+            ${unknownKeysNotice(unknownKeys(["clone", "watch", "contributors", "probe", "spec", "grid", "mode"]))}
             ${failed.value ? errorNotice("Not all went well.", failed.value) : nothing}
             ${ready.value ? summary() : html`<div class="skeleton" aria-busy="true"></div>`}
             ${
@@ -600,11 +355,7 @@ export function open() {
                     : nothing
             }`;
         },
-        close() {
-            abort.abort();
-            clearTimeout(timer);
-            stopChecking();
-        },
+        close: draft.close,
     };
 }
 

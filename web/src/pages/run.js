@@ -3,9 +3,11 @@
  */
 import { computed, effect, signal } from "@preact/signals-core";
 import { html, nothing } from "lit-html";
+import { ACTIONS, act } from "../actions.js";
 import { Problem, request, withQuery } from "../api.js";
 import { axisKeeper } from "../axes.js";
-import { bar, errorNotice, icon, menu, retryButton, stateMark, toast, unknownKeysNotice, variant } from "../dom.js";
+import { bar, errorNotice, icon, menu, retryButton, stateMark, unknownKeysNotice, variant } from "../dom.js";
+import { guideButton } from "../figure.js";
 import { driftFigure } from "../figures/drift.js";
 import { glanceFigure } from "../figures/glance.js";
 import { heatColumn, heatFigure } from "../figures/heat.js";
@@ -28,6 +30,8 @@ import { datasetText, isProbed, leaves, mainVariant, networkText, optimiserText,
 const METRIC_KEYS = ["train/loss", "train/accuracy", "test/loss", "test/accuracy"];
 const MAX_POINTS = 2000;
 const LOG_LIMIT = 500;
+/** @type {Partial<Record<import("../actions.js").ActionName, string>>} */
+const ICONS = { pause: "pause", resume: "play", retry: "retry" };
 /** Up to so many sites, the network fits beside a chart. */
 const FEW_SITES = 8;
 
@@ -45,6 +49,7 @@ export function open(text) {
     /** @type {import("@preact/signals-core").Signal<unknown>} */
     const actionFailed = signal(null);
     const allKeys = signal(false);
+    const editing = signal(false);
 
     /** Points that came as events since the metrics were read. */
     const metrics = resource(
@@ -122,17 +127,28 @@ export function open(text) {
             actionFailed.value = error;
         }
     };
-    const cancel = () =>
+    /** @param {import("../actions.js").ActionName} action */
+    const doNow = (action) => {
+        const job = data.job.state.value.data;
+        if (!job) return;
+        actionFailed.value = null;
+        act([job], action, {
+            changed(done, answers) {
+                const mine = answers.find((answer) => answer.id === id);
+                if (mine) data.job.state.value = { ...data.job.state.value, data: mine };
+                else data.job.refresh();
+                const fresh = answers.find((answer) => answer.id !== id);
+                if (fresh) go(`/run/${fresh.id}`);
+                else if (action === "remove" && done.length) go("/");
+            },
+            failed: (error) => (actionFailed.value = error),
+        });
+    };
+    /** @param {object} patch */
+    const change = (patch) =>
         attempt(async () => {
-            try {
-                const job = await request(`${base}/cancel`, { method: "POST" });
-                data.job.state.value = { ...data.job.state.value, data: job };
-                toast({ text: `Job “${title(job)}” is cancelled` });
-            } catch (error) {
-                // It ended by itself in the meantime: that is no fault.
-                if (!(error instanceof Problem) || error.code !== "wrong_state") throw error;
-                data.job.refresh();
-            }
+            const job = await request(base, { method: "PATCH", body: patch });
+            data.job.state.value = { ...data.job.state.value, data: job };
         });
     /** @param {import("../api.js").Spec} spec */
     const startAgain = (spec) =>
@@ -147,22 +163,87 @@ export function open(text) {
                 <h1>${title(job)}</h1>
                 ${stateMark(job.state)}
                 <div class="actions">
-                    ${
-                        isFinal(job.state)
-                            ? nothing
-                            : html`<button class="btn" type="button" @click=${cancel}>Cancel</button>`
-                    }
+                    ${["pause", "resume", "cancel", "retry"]
+                        .map((name) => /** @type {import("../actions.js").ActionName} */ (name))
+                        .filter((name) => ACTIONS[name].possible(job))
+                        .map(
+                            (name) =>
+                                html`<button class="btn" type="button" @click=${() => doNow(name)}>
+                                    ${ICONS[name] ? icon(ICONS[name]) : nothing}<span>${ACTIONS[name].name}</span>
+                                </button>`,
+                        )}
+                    <a class="btn" href="/new?clone=${id}">Clone</a>
                     <a class="btn" href="/compare?jobs=${id}">Compare</a>
+                    ${guideButton()}
                     ${menu({ label: html`<span>Download</span>${icon("down")}`, items: downloads(job) })}
+                    ${
+                        ACTIONS.remove.possible(job)
+                            ? html`<button class="btn" type="button" @click=${() => doNow("remove")}>
+                                  ${ACTIONS.remove.name}
+                              </button>`
+                            : nothing
+                    }
                 </div>
             </div>
             ${isFinal(job.state) || done == null ? nothing : bar(done, job.state === "running", "Progress")}
             <div class="run-line">${runLine(job)}</div>
+            ${aboutView(job)}
         </div>`;
+    }
+
+    /** Tags and note, to be read and changed. @param {Job} job */
+    function aboutView(job) {
+        if (!editing.value)
+            return html`<div class="about">
+                ${job.tags.map((tag) => html`<span class="tag">${tag}</span>`)}
+                ${job.note ? html`<p>${job.note}</p>` : nothing}
+                <button class="tool" type="button" @click=${() => (editing.value = true)}>
+                    ${job.note || job.tags.length ? "Edit name, tags and note" : "Add tags or a note"}
+                </button>
+            </div>`;
+        const save = async (/** @type {SubmitEvent} */ event) => {
+            event.preventDefault();
+            const form = new FormData(/** @type {HTMLFormElement} */ (event.target));
+            const text = (/** @type {string} */ key) => String(form.get(key) ?? "").trim();
+            const tags = text("tags")
+                .split(",")
+                .map((tag) => tag.trim());
+            await change({ name: text("name"), tags: tags.filter(Boolean), note: text("note") });
+            if (!actionFailed.value) editing.value = false;
+        };
+        return html`<form class="about-form fields" @submit=${save}>
+            <div class="field s2">
+                <label for="job-name">Name</label>
+                <input class="input" id="job-name" name="name" .value=${job.name} autocomplete="off" />
+            </div>
+            <div class="field s2">
+                <label for="job-tags">Tags, with commas between</label>
+                <input class="input" id="job-tags" name="tags" .value=${job.tags.join(", ")} autocomplete="off" />
+            </div>
+            <div class="field s6">
+                <label for="job-note">Note</label>
+                <textarea class="input code" id="job-note" name="note" rows="3" .value=${job.note}></textarea>
+            </div>
+            <div class="actions s6">
+                <button class="btn primary" type="submit">Save</button>
+                <button class="btn" type="button" @click=${() => (editing.value = false)}>Leave as it was</button>
+            </div>
+        </form>`;
     }
 
     /** @param {Job} job */
     const downloads = (job) => [
+        {
+            name: "Divergence (CSV)",
+            href: `/api/v1${base}/export?what=divergence&format=csv`,
+            download: `run${id}-divergence.csv`,
+        },
+        {
+            name: "Metrics (CSV)",
+            href: `/api/v1${base}/export?what=metrics&format=csv`,
+            download: `run${id}-metrics.csv`,
+        },
+        { name: "Everything (SQLite)", href: `/api/v1${base}/run.sqlite`, download: `run${id}.sqlite` },
         ...(job.state === "finished"
             ? [
                   {
@@ -201,9 +282,13 @@ export function open(text) {
                 ><b>${job.state === "diverged" ? "Diverged." : "Failed."}</b>
                 ${sentence(job.reason ?? "The reason is not known")}${logged}</span
             >
-            <button class="btn" type="button" @click=${() => startAgain(spec)}>
-                ${diverged ? `Start again with learning rate ${slower}` : "Start again"}
-            </button>
+            ${
+                diverged
+                    ? html`<button class="btn" type="button" @click=${() => startAgain(spec)}>
+                          Start again with learning rate ${slower}
+                      </button>`
+                    : nothing
+            }
         </div>`;
     }
 
@@ -229,7 +314,8 @@ export function open(text) {
         };
         const at = site.value;
         const choose = (/** @type {string} */ name) => setQuery({ site: name });
-        return html`${head(job)} ${unknownKeysNotice(unknownKeys(["site", "part", "steps", "column", "table"]))}
+        return html`${head(job)}
+            ${unknownKeysNotice(unknownKeys(["site", "part", "steps", "column", "table", "guide"]))}
             ${actionFailed.value ? errorNotice("That was refused.", actionFailed.value) : nothing}
             ${
                 data.job.state.value.error
@@ -329,7 +415,9 @@ export function open(text) {
             if (error instanceof Problem && error.status === 404)
                 return html`<div class="page-head"><h1>There is no job ${id}</h1></div>
                     <p class="lead-text">It may have been removed. <a href="/">Go to the jobs</a>.</p>`;
-            if (error) return errorNotice("The job could not be read.", error, retryButton(read));
+            if (error)
+                return html`<h1 class="vh">Run ${id}</h1>
+                    ${errorNotice("The job could not be read.", error, retryButton(read))}`;
             return html`<h1 class="vh">Run ${id}</h1>
                 <div class="skeleton" aria-busy="true"></div>`;
         },
@@ -390,7 +478,9 @@ function runLine(job) {
 
 /** Why there is nothing to draw. @param {Job} job */
 function emptyText(job) {
-    if (!isProbed(job.spec)) return html`<p><b>No divergence was logged.</b> This run has the probe schedule none.</p>`;
+    if (!isProbed(job.spec))
+        return html`<p><b>No divergence was logged.</b> This run has the probe schedule none.</p>
+            <a class="btn" href="/new?clone=${job.id}&probe=log">Clone with a probe</a>`;
     if (job.state === "queued") return html`<p><b>Nothing is measured yet.</b> The job waits for a free worker.</p>`;
     if (isFinal(job.state))
         return html`<p><b>Nothing was measured.</b> The run ended before its first probed step.</p>`;

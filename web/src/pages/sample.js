@@ -13,15 +13,15 @@ import { int, loss, num, plural } from "../format.js";
 import { title } from "../job.js";
 import { needPlots } from "../plots_loader.js";
 import { resource } from "../resource.js";
-import { param, query, setQuery, unknownKeys } from "../router.js";
+import { param, query, readable, setQuery, unknownKeys } from "../router.js";
 import { runData } from "../run_data.js";
 
 /**
  * @typedef {import("../api.js").Job} Job @typedef {import("../api.js").Row} Row
- * @typedef {{ step: number, loss: number | null, label: number | null, predicted: number | null, in_batch: boolean }} SampleStep
+ * @typedef {{ step: number, loss: number | null, label: number | null, predicted: number | null, in_batch: 0 | 1 }} SampleStep
  * @typedef {{ sample: number, steps: SampleStep[], rows: Row[] }} Sample
  * @typedef {{ site: string, step: number, sample: number, items: { sample: number, part: number, label: number }[],
- *     rest: { count: number, part: number } }} Contributors
+ *     rest: { part: number } }} Contributors
  */
 
 /** So many steps are a switch; more are a list. */
@@ -77,7 +77,7 @@ export function open(text, number) {
     const addressOf = (other) => {
         const search = new URLSearchParams(query.value);
         search.delete("step");
-        const words = search.toString();
+        const words = readable(search.toString());
         return `/run/${id}/sample/${other}${words ? `?${words}` : ""}`;
     };
 

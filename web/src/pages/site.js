@@ -8,6 +8,7 @@ import { axisKeeper } from "../axes.js";
 import { BIN } from "../bins.js";
 import { errorNotice, icon, retryButton, segments, stateMark, unknownKeysNotice, variant } from "../dom.js";
 import { CLOUD_STEPS } from "../figure_data.js";
+import { guideButton } from "../figure.js";
 import { directionFigure } from "../figures/direction.js";
 import { madeFigure } from "../figures/made.js";
 import { ridgesBySite, ridgesFigure } from "../figures/ridges.js";
@@ -16,7 +17,7 @@ import { follow } from "../follow.js";
 import { int, plural } from "../format.js";
 import { isFinal, title } from "../job.js";
 import { needPlots } from "../plots_loader.js";
-import { param, query, setQuery, unknownKeys } from "../router.js";
+import { param, query, readable, setQuery, unknownKeys } from "../router.js";
 import { runData } from "../run_data.js";
 import { samplesList } from "../samples_list.js";
 import { mainVariant } from "../spec_summary.js";
@@ -58,7 +59,7 @@ export function open(text, encoded) {
     const addressOf = (site) => {
         const kept = new URLSearchParams(query.value);
         kept.delete("bin");
-        const search = kept.toString();
+        const search = readable(kept.toString());
         return `/run/${id}/site/${site}${search ? `?${search}` : ""}`;
     };
 
@@ -74,6 +75,7 @@ export function open(text, encoded) {
                 <h1>${name}</h1>
                 ${isFinal(job.state) ? nothing : stateMark(job.state)}
                 <div class="actions">
+                    ${guideButton()}
                     ${before ? html`<a class="btn" href=${addressOf(before.name)} title=${before.name}>${icon("left")}<span>Previous</span></a>` : nothing}
                     ${after ? html`<a class="btn" href=${addressOf(after.name)} title=${after.name}><span>Next</span>${icon("right")}</a>` : nothing}
                 </div>
@@ -127,7 +129,8 @@ export function open(text, encoded) {
             document.getElementById("samples")?.scrollIntoView({ block: "nearest" });
         };
         return html`<div class="cols">
-            ${theoryFigure([run], name, { ...o, choose })} ${directionFigure([run], name, o)} ${samples.view(job)}
+            ${theoryFigure([run], name, { ...o, cls: "c5", choose })}
+            ${directionFigure([run], name, { ...o, cls: "c7" })} ${samples.view(job)}
             ${ridgesFigure(run, name, { ...o, step: step.value, network })} ${madeFigure([run], name, o)}
         </div>`;
     }
@@ -170,7 +173,7 @@ export function open(text, encoded) {
                         }
                     </p>`;
             return html`${head(job, sites.sites)}
-            ${unknownKeysNotice(unknownKeys(["step", "view", "rows", "bin", "samples", "part", "table"]))}
+            ${unknownKeysNotice(unknownKeys(["step", "view", "rows", "bin", "samples", "part", "table", "guide"]))}
             ${
                 param("step") && !step.value
                     ? html`<p class="banner" role="status">

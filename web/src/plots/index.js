@@ -9,5 +9,6 @@ export { made, madeDomain, madeHeight, PARTS } from "./made.js";
 export { movers, moversHeight } from "./movers.js";
 export { fell, promise, promised, promiseDomain } from "./promise.js";
 export { belowShare, ridgeLines, ridgeMedian, ridgesDomain, ridgesHeight, ridgesOutside } from "./ridges.js";
+export { STUDY_HEIGHT, study } from "./study.js";
 export { stripPlot } from "./strip.js";
 export { fullestBin, theory, theoryHeight, theoryPlots } from "./theory.js";

@@ -22,7 +22,7 @@ const PITCH = 36;
 /** A ridge may rise into the rows above it. */
 const RISE = 1.8;
 const TOP = 72;
-const BOTTOM = 28;
+const BOTTOM = 44;
 const RIGHT = 72;
 /** Places along the axis at which the density is drawn. */
 const PLACES = 128;
@@ -168,12 +168,7 @@ export function ridgeLines(ridges, o, width) {
                 kit.bottomAxis(ticks.map(x), {
                     tickFormat: (/** @type {number} */ d) => tick(Number(unsigned(d).toPrecision(6))),
                 }),
-                kit.note(`${o.quantity}, signed log`, {
-                    frameAnchor: "bottom-left",
-                    dx: -left,
-                    dy: 18,
-                    textAnchor: "start",
-                }),
+                kit.note(`${o.quantity}, signed log`, { frameAnchor: "bottom-right", dy: 36, textAnchor: "end" }),
             ],
         },
         o.name,

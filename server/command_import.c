@@ -1,0 +1,185 @@
+/*
+ * `plumbline import`: a run file of another place becomes a job. Over the API of a server that is named or runs on the
+ * data directory; where none runs, in the data directory itself, as the server does it: a copy is looked at, and then
+ * moved to its place in the transaction that adds the job.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/file_util.h"
+#include "server/catalog_write.h"
+#include "server/client.h"
+#include "server/commands.h"
+#include "server/json_util.h"
+#include "server/run_file.h"
+#include "server/store.h"
+#include "server/store_import.h"
+#include "server/terminal.h"
+
+struct import_options {
+    struct client_options client;
+    bool json;
+};
+
+static const struct argument arguments[] = {
+    {"json", ARGUMENT_SWITCH, offsetof(struct import_options, json), .help = "print the new job as JSON"},
+    CLIENT_ARGUMENTS(struct import_options, client),
+    {0},
+};
+
+/* --- without a server -------------------------------------------------------------------------------------------- */
+
+static enum status make_folder(const char *path, struct error *err)
+{
+    if (mkdir(path, 0700) == 0 || errno == EEXIST)
+        return STATUS_OK;
+    return error_set(err, errno == ENOSPC ? STATUS_NO_SPACE : STATUS_IO, "cannot make %s: %s", path, strerror(errno));
+}
+
+static enum status copy_bytes(int from, int to, const char *path, struct error *err)
+{
+    char buffer[1 << 16];
+    ssize_t count;
+    while ((count = read(from, buffer, sizeof buffer)) > 0)
+        for (ssize_t done = 0, written; done < count; done += written)
+            if ((written = write(to, buffer + done, (size_t)(count - done))) < 0)
+                return error_set(err, errno == ENOSPC ? STATUS_NO_SPACE : STATUS_IO, "cannot write %s: %s", path,
+                                 strerror(errno));
+    if (count == 0 && fsync(to) == 0)
+        return STATUS_OK;
+    return error_set(err, STATUS_IO, "cannot copy to %s: %s", path, strerror(errno));
+}
+
+/* A copy below the data directory, under a name of its own. */
+static enum status copy_in(const char *data, const char *file, char **ret_copy, struct error *err)
+{
+    attribute_cleanup(cleanup_free) char *folder = text_format("%s/tmp", data);
+    attribute_cleanup(cleanup_free) char *runs = text_format("%s/runs", data);
+    attribute_cleanup(cleanup_descriptor) int from = -1, to = -1;
+    char *copy = folder && runs ? text_format("%s/import-%ld.db", folder, (long)getpid()) : NULL;
+    size_t size = 0;
+    if (!copy)
+        return error_no_memory(err);
+    *ret_copy = copy;
+    enum status status = file_open(file, &from, &size, err);
+    if (status == STATUS_OK)
+        status = make_folder(folder, err);
+    if (status == STATUS_OK)
+        status = make_folder(runs, err);
+    if (status != STATUS_OK)
+        return status;
+    to = open(copy, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (to < 0)
+        return error_set(err, STATUS_IO, "cannot write %s: %s", copy, strerror(errno));
+    return copy_bytes(from, to, copy, err);
+}
+
+struct taking {
+    const char *data, *file;
+    struct run_import import;
+    int64_t id;
+};
+
+static enum status take_in(sqlite3 *db, void *context, struct error *err)
+{
+    struct taking *taking = context;
+    return store_run_take_in(db, taking->data, &taking->import, taking->file, &taking->id, err);
+}
+
+static enum status take_copy(struct catalog *catalog, const char *copy, json_t **ret_job, struct error *err)
+{
+    struct taking taking = {.data = catalog->data, .file = copy};
+    enum status status = run_import_check(copy, &taking.import, err);
+    if (status == STATUS_OK)
+        status = catalog_write(catalog, take_in, &taking, err);
+    run_import_clear(&taking.import);
+    if (status != STATUS_OK)
+        return status;
+    attribute_cleanup(cleanup_free) char *place = text_format("%s/runs/%" PRId64 ".db", catalog->data, taking.id);
+    status = place ? run_file_migrate(place, err) : error_no_memory(err);
+    return status == STATUS_OK ? store_job_json(catalog->db, taking.id, ret_job, err) : status;
+}
+
+static enum status import_here(const struct import_options *o, const char *file, json_t **ret_job, struct error *err)
+{
+    attribute_cleanup(catalog_clear) struct catalog catalog = {.lock = -1};
+    attribute_cleanup(cleanup_free) char *copy = NULL;
+    enum status status = catalog_open(o->client.data, &catalog, err);
+    if (status == STATUS_OK)
+        status = copy_in(catalog.data, file, &copy, err);
+    if (status == STATUS_OK)
+        status = take_copy(&catalog, copy, ret_job, err);
+    if (copy)
+        unlink(copy); /* it is still there where it was not taken in */
+    return status;
+}
+
+/* --- with a server ----------------------------------------------------------------------------------------------- */
+
+static bool on_progress(void *context, double done, double of)
+{
+    struct progress *progress = context;
+    char text[2][32], line[96];
+    if (progress->terminal && of > 0) {
+        snprintf(line, sizeof line, "%s of %s%s", format_bytes(done, text[0]), format_bytes(of, text[1]),
+                 done >= of ? "; the server looks at it" : "");
+        progress_show(progress, done / of, line);
+    }
+    return true;
+}
+
+static enum status import_there(struct client *client, const struct import_options *o, const char *file,
+                                json_t **ret_job, struct error *err)
+{
+    struct progress progress;
+    const struct client_watch watch = {on_progress, &progress};
+    progress_begin(&progress, o->json);
+    enum status status = client_upload(client, "/import", file, &watch, ret_job, err);
+    progress_clear(&progress);
+    return status;
+}
+
+/* --- the command ------------------------------------------------------------------------------------------------- */
+
+static int run(const void *options, const struct text_list *operands)
+{
+    const struct import_options *o = options;
+    const char *file = operands->items[0];
+    struct error err = {""};
+    attribute_cleanup(cleanup_client) struct client *client = NULL;
+    attribute_cleanup(cleanup_json) json_t *job = NULL;
+    enum status status = client_find(&o->client, &client, &err);
+    if (status == STATUS_OK)
+        status = client ? import_there(client, o, file, &job, &err) : import_here(o, file, &job, &err);
+    if (status != STATUS_OK)
+        return client_complain(client, "import", file, &err);
+    if (o->json)
+        return command_json(job);
+    printf("job %lld: %s, %s\n", (long long)json_integer_value(json_object_get(job, "id")), file,
+           json_string_value(json_object_get(job, "state")));
+    return command_flush();
+}
+
+const struct command import_command = {
+    .name = "import",
+    .operands = "RUN.db",
+    .summary = "take in a run file of another place as a job",
+    .description =
+        "Takes in a run file (of plumbline run, or of another server) as a job with a new number. The file is looked "
+        "at as a stranger's: what is foreign, damaged or of a newer version is refused.\n\n"
+        "A server that runs on the data directory of this machine, or that is named with --server, does it; where none "
+        "runs, it is done in the data directory itself.",
+    .failure = "it was refused",
+    .arguments = arguments,
+    .options_size = sizeof(struct import_options),
+    .least = 1,
+    .most = 1,
+    .operand_kind = OPERAND_FILE,
+    .run = run,
+};

@@ -1,0 +1,142 @@
+/*
+ * Lists of jobs, and what the catalog holds besides them, read and changed through the scheduler, which alone writes it.
+ */
+#include <stdlib.h>
+
+#include "server/json_util.h"
+#include "server/list.h"
+#include "server/scheduler_internal.h"
+#include "server/store_study.h"
+#include "server/study.h"
+
+struct catalog_call {
+    catalog_use *change;
+    void *context;
+};
+
+static enum status change_catalog(struct scheduler *s, void *argument, struct error *err)
+{
+    const struct catalog_call *call = argument;
+    return call->change(s->db, call->context, err);
+}
+
+static enum status command_write(struct scheduler *s, void *argument, struct error *err)
+{
+    return hard_change(s, change_catalog, argument, err);
+}
+
+enum status scheduler_write(struct scheduler *scheduler, catalog_use *change, void *context, struct error *err)
+{
+    struct catalog_call call = {change, context};
+    return scheduler_call(scheduler, command_write, &call, err);
+}
+
+enum status scheduler_read(struct scheduler *scheduler, catalog_use *read, void *context, struct error *err)
+{
+    sqlite3 *db = NULL;
+    enum status status = store_pool_take(scheduler->pool, &db, err);
+    if (status == STATUS_OK)
+        status = read(db, context, err);
+    store_pool_give(scheduler->pool, db);
+    return status;
+}
+
+/* --- lists of jobs -------------------------------------------------------------------------------------------------- */
+
+struct jobs_read {
+    const struct job_query *query;
+    json_t *page;
+};
+
+static enum status read_jobs(sqlite3 *db, void *context, struct error *err)
+{
+    struct jobs_read *read = context;
+    const struct list_query query = {.filter = read->query->filter,
+                                     .order_by = read->query->order_by,
+                                     .page_token = read->query->page_token,
+                                     .max_results = read->query->max_results};
+    return list_page(db, read->query->trashed ? &trash_list : &job_list, &query, &read->page, err);
+}
+
+enum status scheduler_jobs(struct scheduler *scheduler, const struct job_query *query, json_t **ret_page,
+                           struct error *err)
+{
+    struct jobs_read read = {.query = query};
+    enum status status = scheduler_read(scheduler, read_jobs, &read, err);
+    if (status == STATUS_OK)
+        *ret_page = read.page;
+    return status;
+}
+
+struct ids_read {
+    const char *filter;
+    int64_t *ids;
+    size_t count;
+};
+
+static enum status read_ids(sqlite3 *db, void *context, struct error *err)
+{
+    struct ids_read *read = context;
+    return list_ids(db, &all_jobs_list, read->filter, &read->ids, &read->count, err);
+}
+
+enum status scheduler_job_ids(struct scheduler *scheduler, const char *filter, size_t most, int64_t **ret_ids,
+                              size_t *ret_count, struct error *err)
+{
+    struct ids_read read = {.filter = filter};
+    enum status status = scheduler_read(scheduler, read_ids, &read, err);
+    if (status != STATUS_OK)
+        return status;
+    if (read.count > most) {
+        free(read.ids);
+        return error_set(err, STATUS_INVALID, "the filter wants %zu jobs; at most %zu are taken at once", read.count,
+                         most);
+    }
+    *ret_ids = read.ids;
+    *ret_count = read.count;
+    return STATUS_OK;
+}
+
+/* --- studies ----------------------------------------------------------------------------------------------------- */
+
+struct study_call {
+    const struct study *study;
+    struct spec *const *specs;
+    int64_t id;
+};
+
+static enum status add_job(struct scheduler *s, const struct study_call *call, size_t position, struct error *err)
+{
+    attribute_cleanup(cleanup_json) json_t *point = NULL;
+    int64_t job = 0;
+    enum status status = study_point(call->study, position, &point, err);
+    if (status == STATUS_OK)
+        status = store_job_insert(s->db, call->specs[position], &job, err);
+    if (status == STATUS_OK)
+        status = store_study_add_job(s->db, call->id, position, point, job, err);
+    return status == STATUS_OK ? append_state(s, job, err) : status;
+}
+
+static enum status change_study(struct scheduler *s, void *argument, struct error *err)
+{
+    struct study_call *call = argument;
+    enum status status = store_study_insert(s->db, call->study, &call->id, err);
+    for (size_t i = 0; i < call->study->job_count && status == STATUS_OK; i++)
+        status = add_job(s, call, i, err);
+    return status;
+}
+
+static enum status command_study(struct scheduler *s, void *argument, struct error *err)
+{
+    return hard_change(s, change_study, argument, err);
+}
+
+enum status scheduler_submit_study(struct scheduler *scheduler, const struct study *study, struct spec *const *specs,
+                                   int64_t *ret_id, struct error *err)
+{
+    struct study_call call = {.study = study, .specs = specs};
+    enum status status = scheduler_call(scheduler, command_study, &call, err);
+    if (status == STATUS_OK)
+        *ret_id = call.id;
+    return status;
+}
