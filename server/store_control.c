@@ -100,7 +100,7 @@ static enum status record_priority(sqlite3 *db, int64_t id, int priority, struct
 static enum status check_tag(sqlite3 *db, int64_t id, const char *wanted, struct error *err)
 {
     attribute_cleanup(cleanup_json) json_t *job = NULL;
-    char tag[JOB_TAG_SIZE];
+    char tag[JOB_TAG_SIZE] = "";
     enum status status = store_job_json(db, id, &job, err);
     if (status == STATUS_OK)
         status = job_tag(job, tag, err);

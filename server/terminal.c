@@ -40,7 +40,7 @@ void print_state(FILE *to, const char *state, int width)
 static int code_point_length(const char *text)
 {
     int length = 1;
-    while (((unsigned char)text[length] & 0xc0) == 0x80 && length < 4)
+    while (length < 4 && ((unsigned char)text[length] & 0xc0) == 0x80)
         length++;
     return length;
 }

@@ -30,7 +30,7 @@ for program in "$@"; do
 done
 for suite in ${SUITES-api faults browser}; do
     start=$SECONDS
-    timeout $((patience * 2)) node --test --test-timeout=$((patience * 1000)) --test-reporter=tap tests/$suite/*.test.mjs >"$out" 2>&1
+    timeout $((patience * 2)) node --test --test-timeout=$((patience * 1000)) --test-reporter=tap tests/"$suite"/*.test.mjs >"$out" 2>&1
     status=$?
     figures=$(grep -E '^    # [^S]' "$out" || true)
     sed -i -n '/^ok \|^not ok \|^    ok \|^    not ok /{s/^    //;p};/^#\|^ *---\|error:\|at \|message\|expected\|actual/p' "$out"
