@@ -7,6 +7,8 @@ BUILD := build
 CC := gcc
 NODE := node
 SHELL := /bin/bash
+# What people call builds on all cores, however it is called.
+JOBS := $(shell nproc)
 # `make V=1` shows the whole commands.
 Q := $(if $(V),,@)
 say = $(if $(V),@:,@echo '  $(1)  '$@)
@@ -128,23 +130,23 @@ web/node_modules/.package-lock.json: web/package-lock.json
 # ---------------------------------------------------------------- what people do
 
 run: dependencies
-	@$(MAKE) --no-print-directory $(BUILD)/plumbline
+	@$(MAKE) -j$(JOBS) --no-print-directory $(BUILD)/plumbline
 	@$(NODE) web/demo.mjs $(BUILD)/plumbline
 
 test: dependencies
-	@$(MAKE) --no-print-directory lint
-	@$(MAKE) --no-print-directory test-programs $(BUILD)/plumbline $(BUILD)/plumbline-asan
+	@$(MAKE) -j$(JOBS) --no-print-directory lint
+	@$(MAKE) -j$(JOBS) --no-print-directory test-programs $(BUILD)/plumbline $(BUILD)/plumbline-asan
 	@bash tests/run.sh $(TEST_PROGRAMS)
 test-programs: $(TEST_PROGRAMS) $(BUILD)/tests/failing_calls.so
 
 # Interruptions, crashes, power cuts, full disks, failing calls: those of `make test`, or by FAULTS=long the full figures.
 FAULT_PROGRAMS := $(addprefix $(BUILD)/tests/,test_resume test_control test_backup test_powercut)
 test-faults: dependencies
-	@$(MAKE) --no-print-directory $(FAULT_PROGRAMS) $(BUILD)/tests/failing_calls.so $(BUILD)/plumbline $(BUILD)/plumbline-asan
+	@$(MAKE) -j$(JOBS) --no-print-directory $(FAULT_PROGRAMS) $(BUILD)/tests/failing_calls.so $(BUILD)/plumbline $(BUILD)/plumbline-asan
 	@SUITES=faults FAULTS=$(FAULTS) bash tests/run.sh $(FAULT_PROGRAMS)
 
 bench: dependencies
-	@$(MAKE) --no-print-directory $(BUILD)/bench_plumbline
+	@$(MAKE) -j$(JOBS) --no-print-directory $(BUILD)/bench_plumbline
 	@$(NODE) tests/bench/bench.mjs $(BUILD)/bench_plumbline
 
 lint: $(GENERATED)
@@ -154,10 +156,20 @@ format:
 	clang-format -i $(HEADERS) $(SOURCES)
 	cd web && npm run --silent format
 
+# The manual page and the completions come from the program itself.
+MAN := $(DESTDIR)$(PREFIX)/share/man/man1/plumbline.1
+BASH_COMPLETION := $(DESTDIR)$(PREFIX)/share/bash-completion/completions/plumbline
+ZSH_COMPLETION := $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_plumbline
 install: $(BUILD)/plumbline
 	install -D -m 755 $(BUILD)/plumbline $(DESTDIR)$(PREFIX)/bin/plumbline
+	$(BUILD)/plumbline man > $(BUILD)/plumbline.1
+	$(BUILD)/plumbline completion bash > $(BUILD)/plumbline.bash
+	$(BUILD)/plumbline completion zsh > $(BUILD)/plumbline.zsh
+	install -D -m 644 $(BUILD)/plumbline.1 $(MAN)
+	install -D -m 644 $(BUILD)/plumbline.bash $(BASH_COMPLETION)
+	install -D -m 644 $(BUILD)/plumbline.zsh $(ZSH_COMPLETION)
 uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/bin/plumbline
+	rm -f $(DESTDIR)$(PREFIX)/bin/plumbline $(MAN) $(BASH_COMPLETION) $(ZSH_COMPLETION)
 
 clean:
 	rm -rf $(BUILD)

@@ -32,6 +32,9 @@ enum transpose { PLAIN, TRANSPOSED };
 void blas_multiply(struct matrix a, enum transpose op_a, struct matrix b, enum transpose op_b, double beta,
                    struct matrix c);
 
+/* The Gram matrix a·aᵀ (a.rows × a.rows), whole, by half the work of the product. */
+void blas_gram(struct matrix a, struct matrix ret_gram);
+
 /* y += alpha · x over `count` reals. */
 void blas_add(size_t count, double alpha, const real *x, real *y);
 

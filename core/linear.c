@@ -99,6 +99,41 @@ void linear_add_change(struct matrix du, const real *dconstant, const real *weig
 }
 
 MULTIVERSION
+static void scale(size_t count, real factor, real *values)
+{
+    for (size_t i = 0; i < count; i++)
+        values[i] *= factor;
+}
+
+/* ------------------------------------------------------------------ by the kernel */
+
+/* Of the batch itself the kernel is symmetric, which is half the work. */
+bool linear_kernel_pays(size_t rows, size_t batch, size_t width, size_t out)
+{
+    double kernel = (double)batch * (double)width * (rows == batch ? 0.5 : 1) + (double)batch * (double)out;
+    return kernel < (double)width * (double)out;
+}
+
+void linear_kernel_update(const struct feature_rows *rows, const struct feature_rows *batch, const real *g, size_t out,
+                          double rate, real *scratch, real *ret_effective)
+{
+    size_t count = rows->u.rows, all = batch->u.rows;
+    struct matrix kernel = matrix_of(scratch, count, all);
+    real *sum = scratch + count * all;
+    if (rows->u.values == batch->u.values && count == all)
+        blas_gram(rows->u, kernel);
+    else
+        blas_multiply(rows->u, PLAIN, batch->u, TRANSPOSED, 0, kernel);
+    blas_multiply(kernel, PLAIN, view(g, all, out), PLAIN, 0, matrix_of(ret_effective, count, out));
+    if (rows->bias) {
+        memset(sum, 0, out * sizeof *sum);
+        linear_add_bias_gradient(all, out, batch->constant, g, sum);
+        add_bias(count, out, rows->constant, sum, ret_effective);
+    }
+    scale(count * out, (real)-rate, ret_effective);
+}
+
+MULTIVERSION
 void linear_factors(const struct feature_rows *f, double *ret_factors)
 {
     for (size_t i = 0; i < f->u.rows; i++) {
@@ -127,13 +162,6 @@ static void make_kernel(const struct feature_rows *f, struct matrix ret_kernel)
     for (size_t p = 0; f->bias && p < f->u.rows; p++)
         for (size_t q = 0; q < f->u.rows; q++)
             ret_kernel.values[p * f->u.rows + q] += f->constant ? f->constant[p] * f->constant[q] : 1;
-}
-
-MULTIVERSION
-static void scale(size_t count, real factor, real *values)
-{
-    for (size_t i = 0; i < count; i++)
-        values[i] *= factor;
 }
 
 void linear_own_sample(const struct feature_rows *f, const real *dz, size_t out, double rate, real *scratch,

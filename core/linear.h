@@ -47,6 +47,15 @@ void linear_constant_gradient(const real *dz, size_t rows, size_t out, const rea
 /* dz += du · weights + dc · bias: the change of z with its features; dc NULL is none. */
 void linear_add_change(struct matrix du, const real *dconstant, const real *weights, size_t out, real *dz);
 
+/*
+ * The effective update by the kernel (theory.md §2), of plain SGD and single positions: −η K g with K = u u_Bᵀ + c c_Bᵀ, u
+ * being the rows' features and u_B the batch's, whose gradients are g (batch × out). linear_kernel_pays says whether that
+ * is less work than the product with the step; `scratch` holds rows × batch + out reals.
+ */
+bool linear_kernel_pays(size_t rows, size_t batch, size_t width, size_t out);
+void linear_kernel_update(const struct feature_rows *rows, const struct feature_rows *batch, const real *g, size_t out,
+                          double rate, real *scratch, real *ret_effective);
+
 /* k_pp = ‖u_p‖² + c² of each position, summed in double. */
 void linear_factors(const struct feature_rows *f, double *ret_factors);
 

@@ -21,6 +21,15 @@ static size_t encoded_size(size_t rows)
     return rows * (COLUMN_COUNT * HISTOGRAM_RECORD + DENSITY_COUNT * DENSITY_RECORD);
 }
 
+size_t probe_chunk_rows(const struct network_site *site)
+{
+    enum { CHUNK_REALS = 1 << 15, THICK = 128 };
+    size_t rows = CHUNK_REALS / site->size;
+    bool single = site->moves && site->layer->sites[site->index].positions == 1;
+    size_t least = single ? THICK : 1;
+    return rows > least ? rows : least;
+}
+
 size_t probe_row_bytes(size_t contributors)
 {
     return sizeof(size_t) + sizeof(struct divergence_row) + sizeof(double) + sizeof(uint32_t) + encoded_size(1) +
@@ -169,9 +178,9 @@ static enum status update_rows(const struct measuring *m, struct row_range rows,
 static enum status measure_rows(const struct measuring *m, struct site_update *ret_update, struct error *err)
 {
     struct arena *arena = m->pass->arena;
-    size_t most = PROBE_CHUNK_REALS / m->site->size;
+    size_t most = probe_chunk_rows(m->site);
     for (size_t at = 0; at < m->told->count;) {
-        struct row_range rows = next_rows(m->probe, at, m->told->count, most > 0 ? most : 1);
+        struct row_range rows = next_rows(m->probe, at, m->told->count, most);
         struct arena_mark mark = arena_mark(arena);
         enum status status = update_rows(m, rows, ret_update, err);
         if (status != STATUS_OK)

@@ -19,9 +19,6 @@
 #include "core/trainer.h"
 #include "core/update.h"
 
-/* Reals of one site's Δz that are made at a time, if they are not of one sample: they stay in the second-level cache. */
-#define PROBE_CHUNK_REALS ((size_t)1 << 15)
-
 struct probe {
     size_t *sites; /* indices of network->sites that are measured */
     size_t site_count;
@@ -54,6 +51,12 @@ struct probed_step {
     struct step_rule rule;
     const real *delta; /* Δθ of the whole network */
 };
+
+/*
+ * Rows of one site whose Δz is made at a time: as many as stay in the second-level cache, but not so few that a product
+ * with a layer's whole step would be thin.
+ */
+size_t probe_chunk_rows(const struct network_site *site);
 
 /* Bytes of the probe's own tables for each row that it can measure. */
 size_t probe_row_bytes(size_t contributors);

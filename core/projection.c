@@ -124,6 +124,24 @@ static enum status split_by_sample(const struct projection *p, const struct laye
     return STATUS_OK;
 }
 
+/* Δz of some rows, by the step or by the kernel, whichever is less work. */
+static enum status make_effective(const struct projection *p, const struct layer_pass *pass, const struct features *f,
+                                  const real *gradient, const struct feature_rows *u, const real *delta,
+                                  const struct step_rule *rule, real *ret_effective, struct error *err)
+{
+    size_t rows = u->u.rows, width = feature_rows_width(u);
+    if (p->positions > 1 || !rule->plain || !linear_kernel_pays(rows, pass->batch, width, p->units)) {
+        linear_forward(u, delta + p->parameters, p->units, ret_effective);
+        return STATUS_OK;
+    }
+    struct feature_rows batch = features_of(p, f, first(pass->batch));
+    real *scratch = arena_reals(pass->arena, rows * pass->batch + p->units);
+    if (!scratch)
+        return error_no_memory(err);
+    linear_kernel_update(u, &batch, gradient, p->units, rule->learning_rate, scratch, ret_effective);
+    return STATUS_OK;
+}
+
 enum status projection_update(const struct projection *p, const struct layer_pass *pass, const struct features *f,
                               const real *gradient, struct row_range rows, const real *delta,
                               const struct step_rule *rule, struct site_update *ret_update, struct error *err)
@@ -133,13 +151,15 @@ enum status projection_update(const struct projection *p, const struct layer_pas
     real *effective = arena_reals(pass->arena, rows.count * size);
     double *factors = arena_take(pass->arena, u.u.rows * sizeof *factors);
     const real *own_sample = NULL;
-    gradient += rows.from * size;
     if (!effective || !factors)
         return error_no_memory(err);
-    linear_forward(&u, delta + p->parameters, p->units, effective);
+    enum status status = make_effective(p, pass, f, gradient, &u, delta, rule, effective, err);
+    if (status != STATUS_OK)
+        return status;
+    gradient += rows.from * size;
     linear_factors(&u, factors);
     if (p->positions > 1 && rule->plain && !rule->whole) {
-        enum status status = split_by_sample(p, pass, &u, gradient, rule, &own_sample, err);
+        status = split_by_sample(p, pass, &u, gradient, rule, &own_sample, err);
         if (status != STATUS_OK)
             return status;
     }

@@ -88,12 +88,13 @@ static double site_bytes(const struct spec *spec, const struct network_site *sit
         return 0;
     if (!moved->linear)
         return change_bytes(site->layer, pass_rows(spec));
-    double rows = fmin(fmax(1, floor((double)PROBE_CHUNK_REALS / (double)site->size)), measured_rows(spec));
+    double rows = fmin((double)probe_chunk_rows(site), measured_rows(spec));
     double found = spec->probe.contributors > 0
                        ? (double)CONTRIBUTORS_MEMORY + reals(2 * (double)site->layer->parameter_count) +
                              sizeof(double) * (double)spec->batch_size
                        : 0;
-    double update = reals(rows * 2 * (double)site->size + (double)moved->scratch) +
+    double kernel = moved->positions == 1 ? rows * (double)spec->batch_size + (double)site->size : 0;
+    double update = reals(rows * 2 * (double)site->size + (double)moved->scratch + kernel) +
                     rows * (double)moved->positions * (double)sizeof(double);
     return fmax(update, found);
 }

@@ -450,15 +450,15 @@ enum status client_download(struct client *client, const char *path, const struc
 
 int client_complain(const struct client *client, const char *command, const char *about, const struct error *err)
 {
-    const json_t *places = client ? json_object_get(client->problem, "errors") : NULL, *place;
+    const json_t *places = client && about ? json_object_get(client->problem, "errors") : NULL, *place;
     size_t i;
-    fprintf(stderr, "plumbline %s: %s\n", command, err->text);
+    if (json_array_size(places) == 0)
+        fprintf(stderr, "plumbline %s: %s\n", command, err->text);
     json_array_foreach(places, i, place)
     {
         const char *pointer = json_string_value(json_object_get(place, "pointer"));
         const char *detail = json_string_value(json_object_get(place, "detail"));
-        fprintf(stderr, "%s%s%s: %s\n", about ? about : "  ", about ? ": " : "",
-                pointer && *pointer ? pointer : "the whole", detail ? detail : "");
+        fprintf(stderr, "%s: %s: %s\n", about, pointer && *pointer ? pointer : "the whole", detail ? detail : "");
     }
     return 1;
 }

@@ -82,8 +82,9 @@ enum status client_download(struct client *client, const char *path, const struc
                             const struct client_watch *watch, struct error *err);
 
 /*
- * Says on standard error why the last call failed, with the places of a problem document, each behind `about` (a file's
- * name; NULL for none). `client` may be NULL. Returns the exit code, 1.
+ * Says on standard error why the last call failed: the places of its problem document, a line each behind the name of
+ * the document that was sent (`about`), or the sentence where there are none or `about` is NULL. `client` may be NULL.
+ * Returns the exit code, 1.
  */
 int client_complain(const struct client *client, const char *command, const char *about, const struct error *err);
 

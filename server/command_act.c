@@ -44,28 +44,29 @@ static bool is_done(const json_t *outcome)
     return json_is_true(json_object_get(outcome, "done"));
 }
 
-/* "job 7: retried as job 9", "job 8: it has ended" */
-static void print_outcome(const char *done, const json_t *outcome)
+/* "job 7: is tried again as job 9" */
+static void print_outcome(const struct command *command, const char *done, const json_t *outcome)
 {
     const char *detail = json_string_value(json_object_get(outcome, "detail"));
     const json_t *made = json_object_get(outcome, "made");
     long long id = json_integer_value(json_object_get(outcome, "id"));
     if (!is_done(outcome))
-        fprintf(stderr, "job %lld: %s\n", id, detail ? detail : "refused");
+        fprintf(stderr, "plumbline %s: %s\n", command->name, detail ? detail : "refused");
     else if (made)
-        printf("job %lld: %s as job %lld\n", id, done, (long long)json_integer_value(made));
+        printf("job %lld %s as job %lld\n", id, done, (long long)json_integer_value(made));
     else
-        printf("job %lld: %s\n", id, done);
+        printf("job %lld %s\n", id, done);
 }
 
-static int print_outcomes(const struct act_options *o, const char *done, const json_t *answer)
+static int print_outcomes(const struct command *command, const struct act_options *o, const char *done,
+                          const json_t *answer)
 {
     const json_t *outcomes = json_object_get(answer, "items"), *outcome;
     size_t i, refused = 0;
     json_array_foreach(outcomes, i, outcome)
     {
         if (!o->json)
-            print_outcome(done, outcome);
+            print_outcome(command, done, outcome);
         refused += !is_done(outcome);
     }
     int code = o->json ? command_json(answer) : command_flush();
@@ -91,7 +92,8 @@ static int act(const struct command *command, const char *done, const struct act
         status = client_open(&o->client, &client, &err);
     if (status == STATUS_OK)
         status = client_send(client, "POST", path, body, &answer, &err);
-    return status == STATUS_OK ? print_outcomes(o, done, answer) : client_complain(client, command->name, NULL, &err);
+    return status == STATUS_OK ? print_outcomes(command, o, done, answer)
+                               : client_complain(client, command->name, NULL, &err);
 }
 
 /* A command of that name and what is said of a job that it was done to. */

@@ -95,7 +95,7 @@ static void put_rests(void)
 /* The command that the words so far name; of "token create" the second word belongs to it. */
 static void put_main(void)
 {
-    fputs("_plumbline() {\n"
+    fputs("_plumbline_complete() {\n"
           "    local current=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} name=\"\"\n"
           "    COMPREPLY=()\n"
           "    if [ \"$COMP_CWORD\" -gt 1 ]; then name=${COMP_WORDS[1]}; fi\n"
@@ -108,7 +108,7 @@ static void put_main(void)
     fputs("    esac\n"
           "    _plumbline_value \"$name $before\" || _plumbline_rest \"$name\"\n"
           "}\n"
-          "complete -o filenames -F _plumbline plumbline\n",
+          "complete -o filenames -F _plumbline_complete plumbline\n",
           stdout);
 }
 
@@ -128,6 +128,9 @@ static int run(const void *options, const struct text_list *operands)
     put_values();
     put_rests();
     put_main();
+    if (zsh) /* a file that completion itself has loaded also answers this first time */
+        fputs("if [ \"${funcstack[1]}\" = _plumbline ]; then _bash_complete -o filenames -F _plumbline_complete; fi\n",
+              stdout);
     return command_flush();
 }
 

@@ -1,15 +1,12 @@
 /* `plumbline migrate`: the catalog and all run files to this version's schema, without starting a server. */
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "core/file_util.h"
+#include "server/catalog_write.h"
 #include "server/commands.h"
-#include "server/data_lock.h"
 #include "server/data_paths.h"
 #include "server/run_migrate.h"
-#include "server/sqlite_util.h"
-#include "server/store.h"
 
 struct options {
     const char *data;
@@ -26,16 +23,13 @@ static const struct argument arguments[] = {
 /* Opening the catalog migrates it. */
 static enum status migrate_all(const char *data, struct migration_report *ret_report, struct error *err)
 {
-    attribute_cleanup(cleanup_descriptor) int lock = -1;
-    attribute_cleanup(cleanup_db) sqlite3 *db = NULL;
-    attribute_cleanup(cleanup_free) char *catalog = path_join(data, "catalog.db");
-    if (!catalog)
+    attribute_cleanup(catalog_clear) struct catalog catalog = {.lock = -1};
+    attribute_cleanup(cleanup_free) char *path = path_join(data, "catalog.db");
+    if (!path)
         return error_no_memory(err);
-    if (!file_exists(catalog))
+    if (!file_exists(path))
         return error_set(err, STATUS_NOT_FOUND, "%s is no data directory: it has no catalog.db", data);
-    enum status status = data_lock_take(data, &lock, err);
-    if (status == STATUS_OK)
-        status = store_open(catalog, &db, err);
+    enum status status = catalog_open(data, &catalog, err);
     return status == STATUS_OK ? run_files_migrate(data, ret_report, err) : status;
 }
 

@@ -18,6 +18,7 @@
 #include "server/data_paths.h"
 #include "server/events.h"
 #include "server/http.h"
+#include "server/http_metrics.h"
 #include "server/picture.h"
 #include "server/scheduler.h"
 #include "server/settings.h"
@@ -31,6 +32,7 @@ struct daemon {
     char **folders;
     char *socket; /* DATA/socket: commands of this machine come in there */
     struct picture_cache *pictures;
+    struct http_metrics *metrics;
     struct service service;
 };
 
@@ -59,6 +61,9 @@ static enum status start_scheduler(struct daemon *daemon, const struct settings 
                                                  .data = settings->data,
                                                  .workers = settings->workers,
                                                  .grace_seconds = settings->grace_seconds,
+                                                 .retention = {.max_age_seconds = settings->keep_days * 24 * 3600,
+                                                               .max_count = settings->keep_jobs,
+                                                               .max_bytes = settings->keep_bytes},
                                                  .dataset_folders = (const char *const *)settings->datasets};
     return scheduler_start(&scheduler, &daemon->scheduler, err);
 }
@@ -118,9 +123,13 @@ static enum status start(struct daemon *daemon, const struct settings *settings,
         status = start_scheduler(daemon, settings, err);
     if (status == STATUS_OK)
         status = picture_cache_create(&daemon->pictures, err);
+    if (status == STATUS_OK)
+        status = http_metrics_create(&daemon->metrics, err);
     daemon->service = (struct service){.scheduler = daemon->scheduler,
                                        .folders = {(const char *const *)daemon->folders},
                                        .pictures = daemon->pictures,
+                                       .metrics = daemon->metrics,
+                                       .started = clock_seconds(),
                                        .data = settings->data};
     if (status == STATUS_OK)
         status = check_tokens(daemon, settings, err);
@@ -134,6 +143,7 @@ static void stop(struct daemon *daemon)
     http_stop(daemon->http);
     scheduler_stop(daemon->scheduler);
     picture_cache_free(daemon->pictures);
+    http_metrics_free(daemon->metrics);
     string_list_free(daemon->folders);
     free(daemon->socket);
     if (daemon->lock >= 0)

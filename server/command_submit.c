@@ -29,19 +29,28 @@ static const struct argument arguments[] = {
     {0},
 };
 
+static bool is_standard(const char *path)
+{
+    return strcmp(path, "-") == 0;
+}
+
+static const char *document_name(const char *path)
+{
+    return is_standard(path) ? "standard input" : path;
+}
+
 static enum status read_document(const char *path, json_t **ret_document, struct error *err)
 {
     json_error_t fault;
-    bool standard = strcmp(path, "-") == 0;
-    FILE *file = standard ? stdin : fopen(path, "re");
+    FILE *file = is_standard(path) ? stdin : fopen(path, "re");
     if (!file)
         return error_set(err, STATUS_NOT_FOUND, "cannot read %s: %s", path, strerror(errno));
     json_t *document = json_loadf(file, JSON_REJECT_DUPLICATES, &fault);
-    if (!standard)
+    if (!is_standard(path))
         fclose(file);
     if (!document)
-        return error_set(err, STATUS_INVALID, "%s is no JSON: line %d, column %d: %s",
-                         standard ? "standard input" : path, fault.line, fault.column, fault.text);
+        return error_set(err, STATUS_INVALID, "%s is no JSON: line %d, column %d: %s", document_name(path), fault.line,
+                         fault.column, fault.text);
     *ret_document = document;
     return STATUS_OK;
 }
@@ -87,7 +96,7 @@ static int submit(const struct submit_options *o, const char *path, struct clien
     if (status == STATUS_OK)
         status = client_send(client, "POST", place, document, &answer, &err);
     if (status != STATUS_OK)
-        return client_complain(client, "submit", strcmp(path, "-") == 0 ? NULL : path, &err);
+        return client_complain(client, "submit", document_name(path), &err);
     if (!o->watch || o->check)
         return print_answer(o, is_study, answer);
     int64_t id = json_integer_value(json_object_get(answer, "id"));

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <math.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,8 +19,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "server/clock.h"
 #include "server/data_paths.h"
 #include "server/http_internal.h"
+#include "server/http_metrics.h"
 #include "server/json_util.h"
 
 enum {
@@ -39,6 +42,9 @@ struct exchange {
     size_t size, capacity, discarded;
     int upload; /* a descriptor + 1 of the file that the body goes to, 0 for none */
     struct watched *watched;
+    double began; /* clock_seconds, when its headers were here */
+    int http;     /* what was answered; 0 before */
+    bool endless; /* with an event stream */
 };
 
 /* --- one request --------------------------------------------------------------------------------------------- */
@@ -184,6 +190,7 @@ static struct exchange *exchange_begin(const struct http_server *server, struct 
     exchange->request.socket = info ? info->connect_fd : -1;
     info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     exchange->watched = info ? info->socket_context : NULL;
+    exchange->began = clock_seconds();
     exchange->request.service = server->service;
     exchange->request.last_event_id = header(connection, "Last-Event-ID");
     exchange->request.if_none_match = header(connection, "If-None-Match");
@@ -254,7 +261,8 @@ static enum MHD_Result finish(struct http_server *server, struct exchange *excha
     bool stopping = __atomic_load_n(&server->stopping, __ATOMIC_RELAXED);
     unsigned seconds = server->settings.request_seconds;
     unsigned keep = last || stopping ? 0 : seconds < IDLE_SECONDS ? seconds : IDLE_SECONDS;
-    return answer_send(connection, &exchange->request, &exchange->answer, keep);
+    exchange->endless = exchange->answer.endless;
+    return answer_send(connection, &exchange->request, &exchange->answer, keep, &exchange->http);
 }
 
 static enum MHD_Result access_by(struct http_server *server, bool trusted, struct MHD_Connection *connection,
@@ -307,8 +315,11 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
     struct exchange *exchange = *connection_context;
     (void)connection;
     (void)how;
-    if (exchange)
+    if (exchange) {
         watch_answered(&server->watch, exchange->watched);
+        http_metrics_note(server->service->metrics, exchange->request.route, exchange->http,
+                          exchange->endless ? NAN : clock_seconds() - exchange->began);
+    }
     exchange_free(exchange);
     *connection_context = NULL;
 }

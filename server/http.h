@@ -21,6 +21,7 @@
 #include "server/token.h"
 
 struct asset;
+struct http_metrics;
 struct picture_cache;
 struct route;
 struct scheduler;
@@ -32,6 +33,8 @@ struct service {
     struct scheduler *scheduler;
     struct dataset_folders folders;
     struct picture_cache *pictures;
+    struct http_metrics *metrics;
+    double started;     /* clock_seconds of the start */
     const char *data;   /* the data directory */
     bool tokens_wanted; /* who comes over the network must show a token */
 };

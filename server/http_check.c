@@ -224,7 +224,8 @@ enum status read_parameters(struct request *request, struct MHD_Connection *conn
 bool body_is(struct MHD_Connection *connection, const char *media)
 {
     const char *type = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Content-Type");
-    return type && strcspn(type, "; \t") == strlen(media) && strncasecmp(type, media, strlen(media)) == 0;
+    size_t length = type ? strcspn(type, "; \t") : 0;
+    return type && length == strlen(media) && strncasecmp(type, media, length) == 0;
 }
 
 enum { DEEPEST = 64 };

@@ -85,8 +85,9 @@ void answer_clear(struct answer *answer);
 /* Makes the answer a problem document for `status`, with the request's faults. */
 void answer_problem(struct answer *answer, enum status status, const struct request *request, const struct error *err);
 
-/* Sends; takes what the answer owns. The connection is kept for `keep_seconds` without another request; 0 closes it. */
+/* Sends; takes what the answer owns. The connection is kept for `keep_seconds` without another request; 0 closes it.
+ * *ret_http is the status that was sent. */
 enum MHD_Result answer_send(struct MHD_Connection *connection, const struct request *request, struct answer *answer,
-                            unsigned keep_seconds);
+                            unsigned keep_seconds, int *ret_http);
 
 #endif

@@ -179,9 +179,10 @@ static struct MHD_Response *make_response(const struct request *request, struct 
 }
 
 enum MHD_Result answer_send(struct MHD_Connection *connection, const struct request *request, struct answer *answer,
-                            unsigned keep_seconds)
+                            unsigned keep_seconds, int *ret_http)
 {
     struct MHD_Response *response = make_response(request, answer);
+    *ret_http = answer->http ? answer->http : 200;
     enum MHD_Result result = MHD_NO; /* closes the connection: there is no memory to say more */
     if (response) {
         for (size_t i = 0; i < sizeof every_answer / sizeof *every_answer; i++)
@@ -200,7 +201,7 @@ enum MHD_Result answer_send(struct MHD_Connection *connection, const struct requ
             add(response, "Keep-Alive", keep);
         else
             add(response, "Connection", "close");
-        result = MHD_queue_response(connection, (unsigned)(answer->http ? answer->http : 200), response);
+        result = MHD_queue_response(connection, (unsigned)*ret_http, response);
         MHD_destroy_response(response);
     }
     answer_clear(answer);

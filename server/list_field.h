@@ -22,6 +22,7 @@ struct list_field {
     const char *name;   /* NULL ends a table */
     const char *column; /* "job.created_at" */
     enum field_kind kind;
+    bool present; /* of a column that is NOT NULL: an index on it serves an order by it */
 };
 
 /* id, state, name, tags, note, reason, priority, attempt, study (missing where it is of none), spec_hash, created_at,

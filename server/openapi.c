@@ -208,6 +208,13 @@ static enum status add_responses(json_t *operation, const struct route *route, s
     return status == STATUS_OK ? add_refusals(responses, route, err) : status;
 }
 
+/* The role that a token must have, by either way to show it; where the server asks nobody, none need be shown. */
+static json_t *security_json(const struct route *route)
+{
+    const char *role = token_role_name(route->role);
+    return route->open ? json_array() : json_pack("[{s:[s]}, {s:[s]}, {}]", "bearer", role, "cookie", role);
+}
+
 static enum status make_operation(const struct route *route, json_t **ret_operation, struct error *err)
 {
     char id[128];
@@ -228,8 +235,8 @@ static enum status make_operation(const struct route *route, json_t **ret_operat
             json_pack("{s:b, s:o}", "required", 1, "content",
                       content_json(route->upload ? "application/vnd.sqlite3" : "application/json", route->body)),
             err);
-    if (status == STATUS_OK && route->open)
-        status = json_put(operation, "security", json_array(), err);
+    if (status == STATUS_OK)
+        status = json_put(operation, "security", security_json(route), err);
     if (status == STATUS_OK)
         status = add_responses(operation, route, err);
     if (status == STATUS_OK)

@@ -3,7 +3,8 @@
  *
  * With the last item's values v1 … vn the next page is
  *   after(x1, v1) OR (x1 IS v1 AND (after(x2, v2) OR (x2 IS v2 AND … after(id, vn))))
- * where after(x, v) is "x is missing, or behind v in the term's direction", and never where v itself is missing.
+ * where after(x, v) is "x is missing, or behind v in the term's direction", and never where v itself is missing. Where x
+ * cannot be missing, this is written as a range that an index can begin at: x >= v1 AND (x > v1 OR …), or with < below.
  */
 #include "server/order.h"
 
@@ -22,6 +23,7 @@
 struct term {
     char sql[TERM_SQL_SIZE];
     bool descending;
+    bool present; /* never missing, and a column as it is: an index may hold it */
 };
 
 struct order {
@@ -51,6 +53,7 @@ static enum status write_term(const struct lexer *lexer, const struct field_use 
         break;
     default:
         snprintf(term->sql, sizeof term->sql, "%s", use->sql);
+        term->present = use->field->present;
         break;
     }
     return STATUS_OK;
@@ -104,6 +107,7 @@ static enum status parse_terms(struct order *order, const char *text, const stru
         return status;
     struct term *id = &order->terms[order->count++];
     snprintf(id->sql, sizeof id->sql, "%s", fields->column);
+    id->present = true;
     id->descending = order->terms[0].descending;
     return STATUS_OK;
 }
@@ -118,9 +122,9 @@ static enum status write_sql(struct order *order, struct error *err)
         const struct term *term = &order->terms[i];
         const char *comma = i ? ", " : "";
         fprintf(columns, "%s%s AS o%d", comma, term->sql, i + 1);
-        if (i + 1 < order->count)
+        if (!term->present)
             fprintf(terms, "%so%d IS NULL, o%d%s", comma, i + 1, i + 1, term->descending ? " DESC" : "");
-        else /* the id is never missing, and by its name SQLite sees that no sorting is needed */
+        else /* by its name SQLite sees that no sorting is needed where there is an index */
             fprintf(terms, "%s%s%s", comma, term->sql, term->descending ? " DESC" : "");
     }
     bool written = columns && terms && !ferror(columns) && !ferror(terms);
@@ -241,11 +245,24 @@ static json_t *read_token(const struct order *order, const char *token, const ch
     return json_incref(values);
 }
 
-/* Adds the values and writes the condition: each term opens what the next is put into. */
+/* A term's part of the condition; what the next is put into stays open. The id is the last, and closes. */
+static void write_after(const struct term *term, const struct bound_value *value, size_t number, bool last, FILE *sql)
+{
+    const char *sign = term->descending ? "<" : ">", *x = term->sql;
+    if (last)
+        fprintf(sql, "(%s %s :o%zu)", x, sign, number);
+    else if (value->kind == VALUE_NULL)
+        fprintf(sql, "(0 OR (%s IS :o%zu AND ", x, number);
+    else if (term->present)
+        fprintf(sql, "(%s %s= :o%zu AND (%s %s :o%zu OR ", x, sign, number, x, sign, number);
+    else
+        fprintf(sql, "(coalesce(%s %s :o%zu, 1) OR (%s IS :o%zu AND ", x, sign, number, x, number);
+}
+
+/* Adds the values and writes the condition. */
 static enum status write_condition(struct order *order, const json_t *values, FILE *sql, struct error *err)
 {
     for (int i = 0; i < order->count; i++) {
-        const struct term *term = &order->terms[i];
         struct bound_value value;
         size_t number = 0;
         if (!value_of_json(json_array_get(values, (size_t)i + 1), &value))
@@ -253,16 +270,10 @@ static enum status write_condition(struct order *order, const json_t *values, FI
         enum status status = bound_values_add(&order->values, &value, &number, err);
         if (status != STATUS_OK)
             return status;
-        if (value.kind == VALUE_NULL)
-            fprintf(sql, "(0");
-        else
-            fprintf(sql, "(coalesce(%s %s :o%zu, 1)", term->sql, term->descending ? "<" : ">", number);
-        if (i + 1 < order->count)
-            fprintf(sql, " OR (%s IS :o%zu AND ", term->sql, number);
+        write_after(&order->terms[i], &value, number, i + 1 == order->count, sql);
     }
     for (int i = 0; i + 1 < order->count; i++)
         fputs("))", sql);
-    fputs(")", sql);
     return STATUS_OK;
 }
 

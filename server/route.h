@@ -69,7 +69,8 @@ enum status answer_list(struct request *request, const struct list *list, struct
 route_handler handle_jobs_submit, handle_jobs_list, handle_job; /* route_job.c */
 extern const struct option submit_parameters[], list_parameters[];
 
-route_handler handle_job_action, handle_jobs_action, handle_job_patch, handle_job_delete; /* route_control.c */
+route_handler handle_job_action, handle_jobs_action, handle_job_patch, handle_job_delete, /* route_control.c */
+    handle_jobs_retain;
 extern const struct option delete_parameters[];
 
 route_handler handle_metrics, handle_log, handle_weights; /* route_run.c */
@@ -78,6 +79,11 @@ extern const struct option metrics_parameters[], log_parameters[];
 /* route_divergence.c */
 route_handler handle_rows, handle_summaries, handle_histograms, handle_density, handle_batch, handle_sites;
 extern const struct option rows_parameters[], summaries_parameters[], density_parameters[], batch_parameters[];
+
+route_handler handle_prometheus; /* route_prometheus.c */
+
+route_handler handle_compare; /* route_compare.c */
+extern const struct option compare_parameters[];
 
 route_handler handle_sample, handle_contributors, handle_picture; /* route_sample.c */
 extern const struct option contributors_parameters[], picture_parameters[];

@@ -188,3 +188,54 @@ enum status handle_job_patch(struct request *request, struct answer *answer, str
         return answer_refuse(answer, 412, "changed_meanwhile", status);
     return status == STATUS_OK ? handle_job(request, answer, err) : status;
 }
+
+/* --- retention ------------------------------------------------------------------------------------------------ */
+
+static const struct option retention_body[] = {
+    {.name = "max_age_days",
+     .kind = OPTION_NUMBER,
+     .fallback = "null",
+     .nullable = true,
+     .minimum = 0,
+     .maximum = 36500,
+     .above_minimum = true,
+     .help = "since a job's end"},
+    {.name = "max_count",
+     .kind = OPTION_INTEGER,
+     .fallback = "null",
+     .nullable = true,
+     .minimum = 1,
+     .maximum = 1e15,
+     .help = "jobs that have ended"},
+    {.name = "max_bytes",
+     .kind = OPTION_INTEGER,
+     .fallback = "null",
+     .nullable = true,
+     .minimum = 1,
+     .maximum = 1e15,
+     .help = "of their run files"},
+    {.name = "dry_run",
+     .kind = OPTION_BOOLEAN,
+     .fallback = "true",
+     .help = "whether only to tell what would be purged"},
+    OPTION_END,
+};
+
+enum status handle_jobs_retain(struct request *request, struct answer *answer, struct error *err)
+{
+    enum { DAY = 24 * 3600 };
+    attribute_cleanup(cleanup_json) json_t *body =
+        options_expand(retention_body, request->body, "", &request->problems);
+    json_t *report = NULL;
+    if (!body) {
+        error_set(err, STATUS_INVALID, "the body must say what is kept: max_age_days, max_count or max_bytes");
+        return answer_refuse(answer, 422, "invalid_body", STATUS_INVALID);
+    }
+    const struct retention retention = {.max_age_seconds =
+                                            DAY * json_number_value(json_object_get(body, "max_age_days")),
+                                        .max_count = json_integer_value(json_object_get(body, "max_count")),
+                                        .max_bytes = json_integer_value(json_object_get(body, "max_bytes"))};
+    enum status status =
+        scheduler_retain(request->service->scheduler, &retention, option_boolean(body, "dry_run"), &report, err);
+    return status == STATUS_OK ? answer_json(answer, report, err) : status;
+}

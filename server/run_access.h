@@ -13,4 +13,7 @@
  */
 enum status run_access(const struct request *request, struct run_reader **ret_reader, struct error *err);
 
+/* The same of a job that there is. */
+enum status run_open(const struct request *request, int64_t id, struct run_reader **ret_reader, struct error *err);
+
 #endif

@@ -109,6 +109,10 @@ enum status run_reader_run(struct run_reader *reader, json_t **ret_json, struct 
 enum status run_reader_metrics(struct run_reader *reader, const char *const *keys, size_t max_points, json_t **ret_json,
                                struct error *err);
 
+/* Adds to the array `values` the scalar's value at each step: a number, a word, null where there is none. */
+enum status run_reader_values(struct run_reader *reader, const char *key, const int64_t *steps, size_t count,
+                              json_t *values, struct error *err);
+
 /* {"sites": […], "steps": [probed steps], "samples": rows a step, "columns": […]}; of a run that has not begun (NULL)
  * there are no sites yet. */
 enum status run_reader_sites(struct run_reader *reader, json_t **ret_json, struct error *err);

@@ -39,6 +39,7 @@ struct progress {
     double *scales, *factors; /* the medians of each site at its newest probed step */
     size_t probed_step;       /* that step, 0 before the first */
     size_t probed_told;       /* the last probed step that was told */
+    uint64_t rows;            /* of divergence that this attempt has written */
 };
 
 static void progress_clear(struct progress *p)
@@ -79,6 +80,7 @@ static enum status on_measurement(void *context, const struct site_measurement *
 {
     struct progress *p = context;
     p->probed_step = measurement->step;
+    p->rows += measurement->row_count;
     p->scales[measurement->site] = measurement->summaries[COLUMN_SCALE].quantiles[MEDIAN];
     p->factors[measurement->site] = measurement->summaries[COLUMN_SELF_FACTOR].quantiles[MEDIAN];
     return run_writer_measurement(p->writer, measurement, err);
@@ -166,9 +168,9 @@ static enum status tell_progress(struct progress *p, struct error *err)
     double passed = clock_seconds() - p->started;
     double speed = isfinite(p->steps_per_second) ? p->steps_per_second : (double)(p->step - p->first_step) / passed;
     return tell(p,
-                json_pack("{s:s, s:I, s:I, s:o, s:o}", "event", "progress", "step", (json_int_t)p->step, "epoch",
-                          (json_int_t)p->epoch, "steps_per_second", json_number_or_null(speed), "probe_share",
-                          json_number_or_null(p->probe_share)),
+                json_pack("{s:s, s:I, s:I, s:I, s:o, s:o}", "event", "progress", "step", (json_int_t)p->step, "epoch",
+                          (json_int_t)p->epoch, "rows", (json_int_t)p->rows, "steps_per_second",
+                          json_number_or_null(speed), "probe_share", json_number_or_null(p->probe_share)),
                 err);
 }
 

@@ -42,6 +42,14 @@ static enum status series_add(struct series *series, int64_t step, double value,
     return STATUS_OK;
 }
 
+/* The columns value and nonfinite. */
+static double scalar_at(sqlite3_stmt *statement, int column)
+{
+    return sqlite3_column_type(statement, column) == SQLITE_NULL
+               ? nonfinite_value((const char *)sqlite3_column_text(statement, column + 1))
+               : sqlite3_column_double(statement, column);
+}
+
 static enum status series_read(sqlite3_stmt *statement, const char *key, struct series *series, struct error *err)
 {
     db_bind_text(statement, 1, key);
@@ -50,10 +58,7 @@ static enum status series_read(sqlite3_stmt *statement, const char *key, struct 
         status = db_row(statement, &row, err);
         if (status != STATUS_OK || !row)
             break;
-        double value = sqlite3_column_type(statement, 1) == SQLITE_NULL
-                           ? nonfinite_value((const char *)sqlite3_column_text(statement, 2))
-                           : sqlite3_column_double(statement, 1);
-        status = series_add(series, sqlite3_column_int64(statement, 0), value, err);
+        status = series_add(series, sqlite3_column_int64(statement, 0), scalar_at(statement, 1), err);
     }
     sqlite3_reset(statement);
     return status;
@@ -185,4 +190,22 @@ enum status run_reader_metrics(struct run_reader *reader, const char *const *key
     }
     *ret_json = json;
     return STATUS_OK;
+}
+
+enum status run_reader_values(struct run_reader *reader, const char *key, const int64_t *steps, size_t count,
+                              json_t *values, struct error *err)
+{
+    attribute_cleanup(cleanup_statement) sqlite3_stmt *statement = NULL;
+    enum status status =
+        db_prepare(reader->db, "SELECT value, nonfinite FROM scalars WHERE key = ?1 AND step = ?2", &statement, err);
+    for (size_t i = 0; i < count && status == STATUS_OK; i++) {
+        bool row = false;
+        db_bind_text(statement, 1, key);
+        sqlite3_bind_int64(statement, 2, steps[i]);
+        status = db_row(statement, &row, err);
+        if (status == STATUS_OK)
+            status = json_add(values, row ? json_number_or_word(scalar_at(statement, 0)) : json_null(), err);
+        sqlite3_reset(statement);
+    }
+    return status;
 }

@@ -122,7 +122,7 @@ static enum status print_sites(const char *run_file, struct error *err)
         status = read_pooled(reader, "scale", &scales, err);
     if (status != STATUS_OK)
         return status;
-    site_table_print(sites, factors, scales);
+    site_table_print(sites, json_object_get(factors, "items"), json_object_get(scales, "items"));
     return STATUS_OK;
 }
 

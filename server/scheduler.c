@@ -347,6 +347,12 @@ enum status scheduler_queue(struct scheduler *scheduler, json_t **ret_queue, str
     return status == STATUS_OK ? queue_json(scheduler, counts, ret_queue, err) : status;
 }
 
+struct work_done scheduler_work_done(struct scheduler *scheduler)
+{
+    return (struct work_done){__atomic_load_n(&scheduler->work.steps, __ATOMIC_RELAXED),
+                              __atomic_load_n(&scheduler->work.rows, __ATOMIC_RELAXED)};
+}
+
 struct events *scheduler_events(struct scheduler *scheduler)
 {
     return scheduler->events;

@@ -170,6 +170,12 @@ enum status scheduler_jobs(struct scheduler *scheduler, const struct job_query *
 /* {"workers", "running", "queued", "states": {state: count}} */
 enum status scheduler_queue(struct scheduler *scheduler, json_t **ret_queue, struct error *err);
 
+/* What workers have done since the start, as they have told it. */
+struct work_done {
+    int64_t steps, rows; /* of training; of divergence */
+};
+struct work_done scheduler_work_done(struct scheduler *scheduler);
+
 struct events *scheduler_events(struct scheduler *scheduler);
 
 /* The path of a job's run file; the caller frees. The file may not exist yet. */

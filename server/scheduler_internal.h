@@ -47,6 +47,7 @@ struct running {
     bool dirty;                                /* these are newer than the catalog's */
     double written;                            /* when they were written */
     long long first_step, step, steps, epochs; /* first_step: that it went on from */
+    long long rows;                            /* that it has written */
 };
 
 /* A call of another thread, on its stack; it waits until `done`. */
@@ -95,6 +96,8 @@ struct scheduler {
     double retain_at; /* when to apply the retention again */
     struct space space;
     int64_t queue_running, queue_queued; /* of the last queue event */
+
+    struct work_done work; /* atomic */
 };
 
 /* Hands a call to the thread and waits for its answer (scheduler.c). */

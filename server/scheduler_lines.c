@@ -59,10 +59,20 @@ static enum status on_started(struct listener *l, const json_t *line, struct err
     return STATUS_OK;
 }
 
+/* A worker counts from the beginning of its attempt. */
+static void count_work(struct listener *l, long long step, long long rows)
+{
+    struct running *r = l->running;
+    __atomic_add_fetch(&l->s->work.steps, step > r->step ? step - r->step : 0, __ATOMIC_RELAXED);
+    __atomic_add_fetch(&l->s->work.rows, rows > r->rows ? rows - r->rows : 0, __ATOMIC_RELAXED);
+    r->step = step;
+    r->rows = rows;
+}
+
 static enum status on_progress(struct listener *l, const json_t *line, struct error *err)
 {
     struct running *r = l->running;
-    r->step = json_integer_value(json_object_get(line, "step"));
+    count_work(l, json_integer_value(json_object_get(line, "step")), json_integer_value(json_object_get(line, "rows")));
     double speed = json_to_number(json_object_get(line, "steps_per_second"));
     double eta = speed > 0 ? (double)(r->steps - r->step) / speed : NAN;
     json_t *progress = json_pack("{s:I, s:I, s:o, s:I, s:o, s:o, s:o}", "step", (json_int_t)r->step, "steps",

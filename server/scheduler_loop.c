@@ -252,6 +252,7 @@ void *scheduler_thread(void *context)
     double stopping_since = 0;
     tidy_runs(s);
     while (!is_over(s, stopping_since)) {
+        retain_when_due(s);
         start_jobs(s);
         wait_and_serve(s);
         kill_silent(s); /* before what may take long: no worker is silent because it was not listened to */
@@ -261,7 +262,6 @@ void *scheduler_thread(void *context)
         kill_late(s);
         record_ends(s);
         space_look(s);
-        retain_when_due(s);
         if (s->open && clock_seconds() - s->opened_at >= SOFT_SECONDS)
             soft_commit(s);
     }

@@ -36,6 +36,8 @@ struct settings {
     uint16_t port;
     int workers;
     int grace_seconds;
+    double keep_days; /* 0: no bound, as of the next two */
+    int64_t keep_jobs, keep_bytes;
     const char **datasets, **allowed_hosts; /* NULL-terminated; owned lists of borrowed texts */
     size_t max_body;
     uint64_t max_upload;

@@ -16,11 +16,11 @@ static const char *figure(const json_t *value, char text[32])
 }
 
 /* The pooled summary of a site and column, or NULL. */
-static const json_t *find_item(const json_t *page, const char *site)
+static const json_t *find_item(const json_t *items, const char *site)
 {
     size_t i;
-    json_t *item;
-    json_array_foreach(json_object_get(page, "items"), i, item)
+    const json_t *item;
+    json_array_foreach(items, i, item)
     {
         const char *found = json_string_value(json_object_get(item, "site"));
         if (found && site && strcmp(found, site) == 0)

@@ -7,8 +7,8 @@
 /* So many of the last probed steps are pooled for it. */
 #define SITE_TABLE_STEPS 8
 
-/* `sites` as GET …/divergence/sites gives them; pooled summaries of the columns self_factor and scale. Nothing where
- * nothing was measured. */
+/* `sites` as GET …/divergence/sites gives them, and the items of GET …/divergence/summary, pooled, of the columns
+ * self_factor and scale. Nothing where nothing was measured. */
 void site_table_print(const json_t *sites, const json_t *factors, const json_t *scales);
 
 #endif

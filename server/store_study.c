@@ -158,9 +158,9 @@ static enum status study_item(sqlite3_stmt *statement, json_t **ret_item, struct
 }
 
 static const struct list_field study_fields[] = {
-    {"id", "study.id", FIELD_INTEGER},  {"name", "study.name", FIELD_TEXT},
-    {"note", "study.note", FIELD_TEXT}, {"created_at", "study.created_at", FIELD_TIME},
-    {NULL, NULL, FIELD_TEXT},
+    {"id", "study.id", FIELD_INTEGER, true},   {"name", "study.name", FIELD_TEXT, false},
+    {"note", "study.note", FIELD_TEXT, false}, {"created_at", "study.created_at", FIELD_TIME, true},
+    {NULL, NULL, FIELD_TEXT, false},
 };
 
 const struct list study_list = {"studies", "study", STUDY_COLUMNS, "1", study_fields, "id DESC", study_item};

@@ -95,11 +95,11 @@ enum status store_view_json(sqlite3 *db, const char *id, json_t **ret_view, stru
 }
 
 static const struct list_field view_fields[] = {
-    {"number", "saved_view.number", FIELD_INTEGER},
-    {"id", "saved_view.id", FIELD_TEXT},
-    {"name", "saved_view.name", FIELD_TEXT},
-    {"created_at", "saved_view.created_at", FIELD_TIME},
-    {NULL, NULL, FIELD_TEXT},
+    {"number", "saved_view.number", FIELD_INTEGER, true},
+    {"id", "saved_view.id", FIELD_TEXT, false},
+    {"name", "saved_view.name", FIELD_TEXT, false},
+    {"created_at", "saved_view.created_at", FIELD_TIME, true},
+    {NULL, NULL, FIELD_TEXT, false},
 };
 
 const struct list view_list = {"views", "saved_view", VIEW_COLUMNS, "1", view_fields, "number DESC", view_item};

@@ -195,13 +195,13 @@ static enum status token_item(sqlite3_stmt *statement, json_t **ret_item, struct
 }
 
 static const struct list_field token_fields[] = {
-    {"id", "token.id", FIELD_INTEGER},
-    {"name", "token.name", FIELD_TEXT},
-    {"role", "token.role", FIELD_TEXT},
-    {"created_at", "token.created_at", FIELD_TIME},
-    {"last_used_at", "token.last_used_at", FIELD_TIME},
-    {"revoked_at", "token.revoked_at", FIELD_TIME},
-    {NULL, NULL, FIELD_TEXT},
+    {"id", "token.id", FIELD_INTEGER, true},
+    {"name", "token.name", FIELD_TEXT, false},
+    {"role", "token.role", FIELD_TEXT, false},
+    {"created_at", "token.created_at", FIELD_TIME, true},
+    {"last_used_at", "token.last_used_at", FIELD_TIME, false},
+    {"revoked_at", "token.revoked_at", FIELD_TIME, false},
+    {NULL, NULL, FIELD_TEXT, false},
 };
 
 const struct list token_list = {

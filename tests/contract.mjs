@@ -11,7 +11,8 @@ const { default: Ajv } = fromWeb("ajv/dist/2020");
 /** Refusals that any request can meet, which the document leaves to "default". */
 const ANYWHERE = [405, 421, 500];
 
-/** @typedef {{ method: string, path: string, pattern: RegExp, responses: Record<string, any> }} Operation */
+/** @typedef {{ method: string, path: string, pattern: RegExp, responses: Record<string, any>,
+ *     role?: string }} Operation role: what a token must have; none where no token is needed */
 
 /**
  * The operations of a document, in its order, by which the first that fits is meant.
@@ -25,6 +26,7 @@ export const operations = (document) =>
             path,
             pattern: new RegExp(`^${path.replace(/[.]/g, "\\.").replace(/\{\w+\}/g, "[^/]+")}$`),
             responses: operation.responses,
+            role: operation.security[0]?.bearer[0],
         })),
     );
 
@@ -55,7 +57,7 @@ function note(line) {
  * @param {string} base
  * @param {string} method
  * @param {string} url
- * @param {{ status: number, headers: Headers, json?: unknown }} answer json: where the body is JSON
+ * @param {{ status: number, headers: Headers, json?: unknown }} answer json: the body, where it is JSON and was read
  */
 export async function holdAgainst(base, method, url, { status, headers, json }) {
     contract ??= read(base);

@@ -76,6 +76,7 @@ export function run(args, { env = {}, input = "", cwd } = {}) {
         child.stderr.setEncoding("utf8").on("data", (text) => (err += text));
         child.once("error", fail);
         child.once("close", (code, signal) => done({ code, signal, out, err }));
+        child.stdin.once("error", () => {}); // it need not read
         child.stdin.end(input);
     });
 }

@@ -275,3 +275,33 @@ describe("Idempotency-Key", () => {
         assert.equal((await post("/jobs", { ...spec(), name: "renamed" }, key("named"))).status, 409);
     });
 });
+
+describe("retention", () => {
+    test("tells what would go, and purges it when that is asked for", async () => {
+        const kept = await startDaemon({ flags: ["--workers", "1"] });
+        for (let i = 0; i < 3; i++) await finishedJob(kept.base, tiny(`old ${i}`));
+        const dry = await api(kept.base, "/jobs:retain", { max_count: 1 });
+        assert.equal(dry.dry_run, true);
+        assert.deepEqual(
+            dry.items.map((/** @type {any} */ item) => [item.id, item.why]),
+            [
+                [1, "count"],
+                [2, "count"],
+            ],
+        );
+        assert.ok(dry.bytes > 0 && dry.kept === 1);
+        assert.equal((await api(kept.base, "/jobs")).items.length, 3);
+        await api(kept.base, "/jobs:retain", { max_count: 1, dry_run: false });
+        assert.deepEqual(
+            (await api(kept.base, "/jobs")).items.map((/** @type {any} */ job) => job.id),
+            [3],
+        );
+        const wrong = await ask(kept.base, "/jobs:retain", { body: { max_count: 0 } });
+        assert.deepEqual([wrong.status, wrong.json.errors[0].pointer], [422, "/max_count"]);
+        await kept.stop();
+        const again = await startDaemon({ data: kept.data, flags: ["--keep-days", "0.0000001"] });
+        await until("the setting is applied", async () => (await api(again.base, "/jobs")).items.length === 0);
+        await again.stop();
+        again.remove();
+    });
+});

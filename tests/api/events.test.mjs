@@ -1,7 +1,8 @@
 // The event stream: ids without gaps, replay, filters, ends.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { api, ended, longSpec, smallSpec, startDaemon, until } from "../daemon.mjs";
+import { holdAgainst } from "../contract.mjs";
+import { api, ask, ended, longSpec, smallSpec, startDaemon, until } from "../daemon.mjs";
 
 /** @typedef {{ id: number, type: string, data: any }} Event */
 
@@ -17,7 +18,8 @@ async function listen(base, query, enough, headers = {}) {
     const abort = new AbortController();
     const answer = await fetch(`${base}/api/v1/events${query}`, { signal: abort.signal, headers });
     assert.equal(answer.status, 200);
-    assert.equal(answer.headers.get("content-type"), "text/event-stream");
+    await holdAgainst(base, "GET", `${base}/api/v1/events`, { status: answer.status, headers: answer.headers });
+    assert.equal(answer.status, 200);
     /** @type {Event[]} */
     const events = [];
     let rest = "";
@@ -104,9 +106,9 @@ describe("events", () => {
     });
 
     test("refuse an id that is none", async () => {
-        const answer = await fetch(`${daemon.base}/api/v1/events`, { headers: { "Last-Event-ID": "yesterday" } });
-        assert.equal(answer.status, 400);
-        assert.match((await answer.json()).detail, /yesterday/);
+        const { status, json } = await ask(daemon.base, "/events", { headers: { "Last-Event-ID": "yesterday" } });
+        assert.equal(status, 400);
+        assert.match(json.detail, /yesterday/);
     });
 });
 

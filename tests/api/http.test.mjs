@@ -187,7 +187,8 @@ describe("the service tells", () => {
         assert.equal(version.name, "plumbline");
         assert.match(version.version, /^\d+\.\d+\.\d+/);
         assert.match(version.blas, /OpenBLAS/);
-        assert.equal(await (await fetch(`${daemon.base}/healthz`)).text(), "ok\n");
+        for (const path of ["/healthz", "/readyz"])
+            assert.equal((await ask(daemon.base, daemon.base + path)).json, "ok\n");
     });
 
     test("every layer with its variants, formulas and factors", async () => {

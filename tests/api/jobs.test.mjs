@@ -97,6 +97,11 @@ describe("a job that is right", () => {
         assert.match(job.reason, /step \d+/);
         assert.match(job.reason, /\d+\.(dense|relu)/);
         assert.ok((await api(daemon.base, `/jobs/${id}/divergence`)).items.length > 0);
+        const { series } = await api(daemon.base, `/jobs/${id}/metrics`);
+        const values = series.flatMap((/** @type {any} */ one) => one.values);
+        assert.ok(values.some((/** @type {unknown} */ value) => value === "NaN" || value === "Infinity"));
+        const lines = (await ask(daemon.base, `/jobs/${id}/export?what=metrics&format=csv`)).bytes.toString();
+        assert.match(lines, /^[\w/]+,\d+,(NaN|Infinity)\r?$/m);
     });
 });
 

@@ -13,7 +13,7 @@ let daemon;
 /** @type {any} */
 let document;
 before(async () => {
-    daemon = await startDaemon();
+    daemon = await startDaemon({ flags: ["--max-body", "1024", "--max-upload", "1024"] });
     document = await api(daemon.base, "/openapi.json");
 });
 after(async () => {
@@ -103,6 +103,22 @@ describe("every path", () => {
             const { status, json } = await ask(daemon.base, `${filled(path)}?no_such=1`, { method });
             assert.equal(status, 400, `${method} ${path}`);
             assert.match(json.detail, /no_such/);
+        }
+    });
+
+    test("is nothing for another site's page", async () => {
+        for (const { method, path } of operations(document)) {
+            const headers = { Origin: "https://evil.example" };
+            const { status, json } = await ask(daemon.base, filled(path), { method, headers });
+            assert.deepEqual([status, json.code], [403, "origin_not_allowed"], `${method} ${path}`);
+        }
+    });
+
+    test("takes no body that is too large", async () => {
+        for (const { method, path } of operations(document).filter(({ method }) => method !== "GET")) {
+            const body = " ".repeat(1025);
+            const { status, json } = await ask(daemon.base, filled(path), { method, body });
+            assert.deepEqual([status, json.code], [413, "body_too_large"], `${method} ${path}`);
         }
     });
 

@@ -102,14 +102,3 @@ export async function accessibilityFaults(page) {
 /** How far the page scrolls sideways, in px. @param {import("playwright-core").Page} page */
 export const sidewaysScroll = (page) =>
     page.evaluate(() => Math.max(0, document.documentElement.scrollWidth - innerWidth));
-
-/**
- * Why a test cannot be run against this server: it does not have that route. False where it has.
- * @param {string} base
- * @param {string} path
- */
-export async function lacks(base, path) {
-    const answer = await fetch(`${base}/api/v1${path}`);
-    const { detail = "" } = await answer.json().catch(() => ({}));
-    return answer.status === 404 && detail.startsWith("there is nothing at") ? `this server has no ${path}` : false;
-}

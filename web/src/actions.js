@@ -20,13 +20,13 @@ export const ACTIONS = {
         name: "Pause",
         past: "paused",
         undo: { name: "Resume", by: "resume" },
-        possible: (job) => job.state === "queued" || job.state === "running",
+        possible: (job) => ["queued", "running"].includes(job.state) && !job.trashed_at,
     },
     resume: {
         name: "Resume",
         past: "resumed",
         undo: { name: "Pause", by: "pause" },
-        possible: (job) => job.state === "paused",
+        possible: (job) => job.state === "paused" && !job.trashed_at,
     },
     cancel: {
         name: "Cancel",
@@ -34,14 +34,14 @@ export const ACTIONS = {
         undo: { name: "Start again", by: "retry" },
         possible: (job) => !isFinal(job.state),
     },
-    retry: { name: "Retry", past: "started again", possible: (job) => isFinal(job.state) },
+    retry: { name: "Retry", past: "started again", possible: (job) => isFinal(job.state) && !job.trashed_at },
     remove: {
         name: "Move to trash",
         past: "in the trash",
         undo: { name: "Undo", by: "restore" },
-        possible: (job) => isFinal(job.state),
+        possible: (job) => isFinal(job.state) && !job.trashed_at,
     },
-    restore: { name: "Restore", past: "back", possible: () => true },
+    restore: { name: "Restore", past: "back", possible: (job) => Boolean(job.trashed_at) },
 };
 
 /** @param {Job} job @param {ActionName} action @returns {Promise<any>} the job, or the new one of a retry */
@@ -58,7 +58,7 @@ const told = (jobs, action) =>
 
 /**
  * What a page does with the outcome: `answers` are the jobs as they are now, and the new ones of a retry.
- * @typedef {{ changed: (done: Job[], answers: Job[]) => void, failed: (error: unknown) => void }} Outcome
+ * @typedef {{ changed: (done: Job[], answers: Job[], action: ActionName) => void, failed: (error: unknown) => void }} Outcome
  */
 
 /**
@@ -87,7 +87,7 @@ export async function act(jobs, action, page, undoing = false) {
         }
     };
     await Promise.all(Array.from({ length: AT_ONCE }, work));
-    page.changed(done, answers);
+    page.changed(done, answers, action);
     if (!done.length) return;
     const back = undo && !undoing && { name: undo.name, run: () => act(done, undo.by, page, true) };
     toast({ text: told(done, action), action: back || undefined });

@@ -1,6 +1,10 @@
 /**
  * The one client of the REST API.
  */
+import { signal } from "@preact/signals-core";
+
+/** The server wants to know who asks. */
+export const locked = signal(false);
 
 /**
  * @typedef {"queued" | "running" | "paused" | "finished" | "failed" | "diverged" | "cancelled"} State
@@ -15,7 +19,7 @@
  *     probe?: Record<string, any>, threads?: number, [key: string]: any }} Spec
  * @typedef {{ id: number, name: string, tags: string[], note: string, state: State, reason: string | null,
  *     attempt: number, priority: number, spec: Spec, spec_hash: string, created_at: string,
- *     started_at: string | null, ended_at: string | null, progress: Progress | null, results: Results | null }} Job
+ *     started_at: string | null, ended_at: string | null, trashed_at: string | null, progress: Progress | null, results: Results | null }} Job
  * @typedef {{ workers?: number, running: number, queued: number, states?: Partial<Record<State, number>> }} Queue
  * @typedef {{ index?: number, name: string, type: string, part: string | null, variant: string | null,
  *     parameters?: number, input?: number[], output?: number[] }} Site
@@ -92,6 +96,7 @@ export async function request(path, options = {}) {
         if (error instanceof DOMException && error.name === "AbortError") throw error;
         throw new Problem("The server’s answer broke off.", { status: answer.status });
     }
+    if (answer.status === 401 && path !== "/login") locked.value = true;
     if (!answer.ok) throw new Problem(json.detail || json.title || answer.statusText, json);
     return json;
 }

@@ -61,6 +61,8 @@ export function median(values) {
     return sorted.length % 2 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
 }
 
+const TOLD = ["name", "tags", "note", "priority", "trashed_at"];
+
 /**
  * The job after an event. Told twice, an event changes nothing the second time.
  * @param {Job} job
@@ -77,6 +79,8 @@ export function applyEvent(job, { type, data }) {
             started_at: job.started_at ?? (data.state === "running" ? data.at : null),
             ended_at: isFinal(data.state) ? data.at : null,
             results: data.results ? { ...job.results, ...data.results } : job.results,
+            // What is told with a state besides: name, tags, note, trash.
+            ...Object.fromEntries(TOLD.filter((key) => key in data).map((key) => [key, data[key]])),
         };
     }
     if (type === "job.progress") {

@@ -3,8 +3,10 @@
  */
 import { effect, signal, untracked } from "@preact/signals-core";
 import { html, render } from "lit-html";
+import { locked } from "./api.js";
 import { errorNotice, retryButton, startMenus } from "./dom.js";
 import { startEvents } from "./events.js";
+import { loginView } from "./login.js";
 import * as jobs from "./pages/jobs.js";
 import { path, startRouter } from "./router.js";
 import { shell } from "./shell.js";
@@ -64,6 +66,7 @@ async function visit(at) {
 }
 
 function view() {
+    if (locked.value) return shell([], null, loginView());
     if (failed.value)
         return shell(
             NAVIGATION,
@@ -76,7 +79,22 @@ function view() {
         );
     const current = shown.value;
     document.title = current ? `${current.page.title()} – Plumbline` : "Plumbline";
-    return shell(NAVIGATION, current?.nav ?? null, current ? current.page.view() : html``);
+    return shell(NAVIGATION, current?.nav ?? null, current ? contentOf(current.page) : html``);
+}
+
+/** What goes wrong while a page is drawn is told, and does not keep it from being drawn again. @param {Page} page */
+function contentOf(page) {
+    try {
+        return page.view();
+    } catch (error) {
+        reportError(error);
+        return html`<h1 class="vh">${page.title()}</h1>
+            ${errorNotice(
+                "The page could not be drawn.",
+                error,
+                retryButton(() => location.reload(), "Load it again"),
+            )}`;
+    }
 }
 
 /**

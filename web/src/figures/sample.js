@@ -1,6 +1,5 @@
 /** The figures of one sample: its scale by site, who moved it, and all that was measured of it. */
 import { html, nothing } from "lit-html";
-import { Problem } from "../api.js";
 import { className, pictureOf } from "../classes.js";
 import { segments } from "../dom.js";
 import { figure, placeholder, plotHost } from "../figure.js";
@@ -100,9 +99,9 @@ export function bySiteFigure(o, steps) {
 /** @param {SampleView} o */
 export function moversFigure(o) {
     const about = { id: "movers", title: `Who moved this sample${o.site ? ` at ${o.site}` : ""}`, cls: "c7" };
-    const { data, error } = o.movers.state.value;
+    const { data } = o.movers.state.value;
     // Nothing was kept of it: no fault, but a choice of the run's spec.
-    if (error instanceof Problem && error.status === 404 && !data)
+    if (!o.job.spec.probe?.contributors)
         return placeholder(about, {
             height: 240,
             awaited: "",

@@ -18,15 +18,18 @@ import { colourOf, isHollow } from "../variant.js";
 /** @typedef {import("../api.js").Job} Job @typedef {import("../api.js").State} State */
 
 const PAGE_SIZE = 200;
+/** @type {State[]} */
+const STATES = ["queued", "running", "paused", "finished", "failed", "diverged", "cancelled"];
 /** @type {{ key: string, name: string, states: State[] }[]} */
 const TABS = [
-    { key: "all", name: "All", states: ["queued", "running", "paused", "finished", "failed", "diverged", "cancelled"] },
+    { key: "all", name: "All", states: STATES },
     { key: "running", name: "Running", states: ["running"] },
     { key: "queued", name: "Queued", states: ["queued"] },
     { key: "paused", name: "Paused", states: ["paused"] },
     { key: "finished", name: "Finished", states: ["finished"] },
     { key: "look", name: "Needs a look", states: ["failed", "diverged"] },
     { key: "cancelled", name: "Cancelled", states: ["cancelled"] },
+    { key: "trash", name: "Trash", states: STATES },
 ];
 
 /** @type {import("../main.js").PageModule["open"]} */
@@ -72,7 +75,7 @@ export function open() {
         const { key, states } = tab.value;
         const before = further ? depth.value[key] : undefined;
         /** @type {(State | "")[]} */
-        const wanted = key === "all" ? [""] : states;
+        const wanted = states === STATES ? [""] : states;
         /** @type {Partial<Record<State | "", string>>} */
         const tokens = {};
         try {
@@ -82,6 +85,7 @@ export function open() {
                 const page = await request(
                     withQuery("/jobs", {
                         state: state || null,
+                        trashed: key === "trash" || null,
                         max_results: PAGE_SIZE,
                         order_by: "created_at desc",
                         page_token: before?.tokens[state],
@@ -121,6 +125,7 @@ export function open() {
             const { states } = tab.value;
             const page = await request(
                 withQuery("/jobs", {
+                    trashed: tab.value.key === "trash" || null,
                     filter: `(${filterOf(text)}) AND state IN (${states.map((state) => `'${state}'`).join(", ")})`,
                     max_results: PAGE_SIZE,
                     order_by: "created_at desc",
@@ -134,7 +139,9 @@ export function open() {
             found.value = { ids: new Set([...(before?.ids ?? []), ...ids]), token: page.next_page_token ?? null };
             filterFailed.value = null;
         } catch (error) {
-            if (mine === search && !abort.signal.aborted) filterFailed.value = error;
+            if (mine !== search || abort.signal.aborted) return;
+            filterFailed.value = error;
+            found.value = { ids: new Set(), token: null };
         }
     }
 
@@ -193,12 +200,15 @@ export function open() {
 
     const rows = computed(() => {
         const { key, states } = tab.value;
+        const trash = key === "trash";
         const wanted = filter.value ? found.value?.ids : null;
         if (filter.value)
-            return [...jobs.value.values()].filter((job) => wanted?.has(job.id)).sort((a, b) => b.id - a.id);
+            return [...jobs.value.values()]
+                .filter((job) => wanted?.has(job.id) && Boolean(job.trashed_at) === trash)
+                .sort((a, b) => b.id - a.id);
         const low = (depth.value[key] ?? depth.value.all)?.low ?? 0;
         return [...jobs.value.values()]
-            .filter((job) => states.includes(job.state) && job.id >= low)
+            .filter((job) => states.includes(job.state) && job.id >= low && Boolean(job.trashed_at) === trash)
             .sort((a, b) => b.id - a.id);
     });
 
@@ -274,7 +284,7 @@ export function open() {
                             aria-pressed=${t === tab.value}
                             @click=${() => setQuery({ state: t.key === "all" ? null : t.key })}
                         >
-                            ${t.name} <span>${int(countOf(t))}</span>
+                            ${t.name}${t.key === "trash" ? nothing : html` <span>${int(countOf(t))}</span>`}
                         </button>`,
                 )}
             </div>
@@ -302,7 +312,7 @@ export function open() {
         if (!chosen.length) return nothing;
         const ids = chosen.map((job) => job.id).sort((a, b) => a - b);
         /** @type {import("../actions.js").ActionName[]} */
-        const names = ["pause", "resume", "cancel", "retry", "remove"];
+        const names = ["pause", "resume", "cancel", "retry", "remove", "restore"];
         return html`<div class="bulk" role="toolbar" aria-label="Selected jobs">
             <b>${ids.length} selected</b>
             <button class="btn" type="button" @click=${() => go(`/compare?jobs=${ids.join(",")}`)}>Compare</button>

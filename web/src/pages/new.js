@@ -234,8 +234,7 @@ export function open() {
         const text = JSON.stringify(body());
         const path = isStudy() ? "studies" : "jobs";
         const curl = `curl -X POST ${location.origin}/api/v1/${path} -H 'Content-Type: application/json' -d ${quoted(text)}`;
-        const file = isStudy() ? "study.json" : "spec.json";
-        const submitLine = `plumbline submit ${file} --server ${location.origin}`;
+        const submitLine = `plumbline submit - --server ${location.origin} <<'END'\n${text}\nEND`;
         const copy = async (/** @type {string} */ what, /** @type {string} */ words) =>
             toast({ text: (await copyText(what)) ? words : "It could not be copied" });
         return html`<section class="command" aria-label="The same on the command line">

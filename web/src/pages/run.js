@@ -133,13 +133,13 @@ export function open(text) {
         if (!job) return;
         actionFailed.value = null;
         act([job], action, {
-            changed(done, answers) {
+            changed(done, answers, did) {
                 const mine = answers.find((answer) => answer.id === id);
                 if (mine) data.job.state.value = { ...data.job.state.value, data: mine };
                 else data.job.refresh();
                 const fresh = answers.find((answer) => answer.id !== id);
                 if (fresh) go(`/run/${fresh.id}`);
-                else if (action === "remove" && done.length) go("/");
+                else if (did === "remove" && done.length) go("/");
             },
             failed: (error) => (actionFailed.value = error),
         });
@@ -163,7 +163,7 @@ export function open(text) {
                 <h1>${title(job)}</h1>
                 ${stateMark(job.state)}
                 <div class="actions">
-                    ${["pause", "resume", "cancel", "retry"]
+                    ${["pause", "resume", "cancel", "retry", "restore"]
                         .map((name) => /** @type {import("../actions.js").ActionName} */ (name))
                         .filter((name) => ACTIONS[name].possible(job))
                         .map(

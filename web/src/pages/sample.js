@@ -57,9 +57,11 @@ export function open(text, number) {
         const path = withQuery(`${base}/divergence/summary`, { column: "scale", step: step.peek()?.step });
         return { step: step.peek()?.step, items: (await request(path, { signal: abort })).items };
     });
+    /** Whether the run keeps who moved a sample. */
+    const keepsMovers = () => (data.job.state.peek().data?.spec.probe?.contributors ?? 0) > 0;
     const movers = resource(async (abort) => {
         const at = { site: site.peek(), step: step.peek()?.step };
-        if (!at.site || !at.step) return null;
+        if (!at.site || !at.step || !keepsMovers()) return null;
         const path = withQuery(`${base}/samples/${index}/contributors`, at);
         return /** @type {Contributors} */ (await request(path, { signal: abort }));
     });

@@ -34,7 +34,8 @@ export function open(text, encoded) {
     const hasNetwork = computed(() => (data.job.state.value.data?.spec.probe?.views ?? []).includes("network"));
     /** @type {import("@preact/signals-core").ReadonlySignal<import("../figure_data.js").View>} */
     const view = computed(() => ({
-        site: name,
+        // Nothing is asked of a site before it is known that there is one.
+        site: data.sites.state.value.data?.sites.some((site) => site.name === name) ? name : null,
         step: step.value,
         network: hasNetwork.value && param("view") === "network",
         bySite: ridgesBySite(),
@@ -52,7 +53,7 @@ export function open(text, encoded) {
         data.move();
     });
     const stopReading = effect(() => {
-        if (lookedAt.value.join()) samples.renew();
+        if (lookedAt.value.join() && view.value.site) samples.renew();
     });
 
     /** With the view that is chosen. @param {string} site */
