@@ -4,7 +4,8 @@
  * What happens is told as the lines of the worker's protocol, JSON objects with a key "event":
  *   started     step (0, or that of the checkpoint), epoch, results till there, steps, steps_per_epoch, epochs,
  *               parameters, blas, kernel
- *   progress    step, epoch, steps_per_second, probe_share; at most four a second
+ *   progress    step, epoch, rows (of divergence that this attempt has written), steps_per_second, probe_share; at most
+ *               four a second
  *   metric      step, values {key: value}; at most four a second, those of an epoch's end always
  *   divergence  step, sites {name: {median_scale, median_self_factor}}; at most four a second, the last always
  *   log         level, text

@@ -171,10 +171,11 @@ static void check_divergence(const json_t *line)
 
 static void check_progress(const json_t *line)
 {
-    assert_has_only(line, "event step epoch steps_per_second probe_share");
+    assert_has_only(line, "event step epoch rows steps_per_second probe_share");
     int64_t step = json_integer_value(json_object_get(line, "step"));
     assert_int_equal(json_integer_value(json_object_get(line, "epoch")),
                      (step + STEPS_PER_EPOCH - 1) / STEPS_PER_EPOCH);
+    assert_int_equal(json_integer_value(json_object_get(line, "rows")), step * 2 * BATCH);
     assert_true(json_number_value(json_object_get(line, "steps_per_second")) > 0);
 }
 

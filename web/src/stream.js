@@ -44,7 +44,12 @@ function connect() {
     clearTimeout(retry);
     source?.close();
     source = new EventSource(`/api/v1/events${lastId ? `?last_event_id=${lastId}` : ""}`);
-    source.addEventListener("open", () => tell({ kind: "state", live: true }));
+    // After a reader that had heard nothing yet there is no event to go on from: what came between is read anew.
+    const blind = lastId === "" && live != null;
+    source.addEventListener("open", () => {
+        tell({ kind: "state", live: true });
+        if (blind) tell({ kind: "reset", id: "" });
+    });
     source.addEventListener("error", () => {
         tell({ kind: "state", live: false });
         // Refused, not lost: the browser gives up then, and so must not we.
