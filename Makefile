@@ -36,7 +36,7 @@ TESTS := $(patsubst tests/%.c,%,$(sort $(wildcard tests/test_*.c)))
 DOUBLE_ONLY := test_gradient
 DOUBLE := $(DOUBLE_ONLY) test_reference test_feature_map test_trainer test_optimiser test_identities test_plain_loops
 # The concurrent parts also run under ThreadSanitizer.
-THREADED := test_events test_store test_scheduler test_scheduler_faults test_control test_picture
+THREADED := test_events test_store_read test_scheduler test_scheduler_faults test_control test_picture
 TEST_PROGRAMS := $(addprefix $(BUILD)/tests/,$(filter-out $(DOUBLE_ONLY),$(TESTS)) \
     $(addsuffix -double,$(filter $(DOUBLE),$(TESTS))) $(addsuffix -tsan,$(filter $(THREADED),$(TESTS))))
 

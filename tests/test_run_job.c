@@ -297,14 +297,27 @@ static void test_a_stop_comes_between_steps(void **state)
     assert_query(path, "SELECT state || (ended_at IS NULL) FROM run", "running1"); /* it will go on */
     assert_false(file_exists(in_folder(state, "run.db.lock")));
     forget(&ear, &end);
-    /* another attempt goes on from the checkpoint that was made at the stop, and comes to its end */
+    /* another attempt goes on from the checkpoint that was made at the stop, or starts over where it is told to */
     ear.stop_after = 0;
-    end = run_json(state, small_spec("", EPOCHS), path, &ear, (struct run_job){.attempt = 2});
-    assert_end(&end, "finished", STEPS, "");
-    assert_int_equal(ear.asked, STEPS - 5); /* before the first step, and after each but the last */
-    assert_int_equal(query_integer(path, "SELECT count(*) FROM divergence"), STEPS * 2 * BATCH);
-    assert_query(path, "SELECT attempt FROM run", "2");
-    forget(&ear, &end);
+    for (int anew = 0; anew < 2; anew++) {
+        end = run_json(state, small_spec("", EPOCHS), path, &ear, (struct run_job){.attempt = 2 + anew, .anew = anew});
+        assert_end(&end, "finished", STEPS, "");
+        int64_t first = anew ? 0 : 5;
+        assert_int_equal(ear.asked, STEPS - first); /* before its first step, and after each but the last */
+        size_t index;
+        json_t *line;
+        json_array_foreach(ear.lines, index, line)
+        {
+            int64_t step = json_integer_value(json_object_get(line, "step"));
+            assert_true(strcmp(event_of(line), "started") == 0 ? step == first
+                                                               : step > first || strcmp(event_of(line), "log") == 0);
+        }
+        assert_int_equal(query_integer(path, "SELECT count(*) FROM divergence"), STEPS * 2 * BATCH);
+        assert_int_equal(query_integer(path, "SELECT attempt FROM run"), 2 + anew);
+        assert_int_equal(query_integer(path, "SELECT count(*) FROM log WHERE text = 'attempt 2 goes on from step 5'"),
+                         !anew);
+        forget(&ear, &end);
+    }
 }
 
 static void test_a_stop_for_good(void **state)
@@ -445,6 +458,12 @@ static void test_a_full_disk(void **state)
             assert_query(path, "PRAGMA integrity_check", "ok");
             assert_query(path, "SELECT state FROM run", finished ? "finished" : "running");
         }
+        forget(&ear, &end);
+        if (finished)
+            continue;
+        end = run_json(state, small_spec("", EPOCHS), path, &ear, (struct run_job){.attempt = 2}); /* space again */
+        assert_end(&end, "finished", STEPS, "");
+        assert_int_equal(query_integer(path, "SELECT count(*) FROM divergence"), STEPS * 2 * BATCH);
         forget(&ear, &end);
     }
     assert_true(early && late);

@@ -247,6 +247,31 @@ static void test_a_daemon_that_was_killed(void **state)
     assert_no_gaps(state);
 }
 
+/* The daemon was killed after the job's end was recorded, and before the run was sealed; its worker had closed it. */
+static void test_a_run_that_was_left_unsealed(void **state)
+{
+    static const char *const reasons[] = {"'enough'", "NULL"};
+    struct error err;
+    for (int64_t id = 1; id <= 2; id++) {
+        struct scheduler *s = start(*state, self, 1, 60);
+        assert_int_equal(submit(s, ENDLESS, 0), id);
+        await_progress(s, id);
+        scheduler_stop(s);
+        assert_false(run_file_is_sealed(run_of(state, id)));
+        sqlite3 *db = NULL;
+        char sql[128];
+        snprintf(sql, sizeof sql, "UPDATE job SET state = 'cancelled', reason = %s WHERE id = %lld", reasons[id - 1],
+                 (long long)id);
+        assert_ok(db_open(in_folder(state, "catalog.db"), DB_WRITE, &db, &err));
+        assert_ok(db_execute(db, sql, &err));
+        cleanup_db(&db);
+    }
+    struct scheduler *s = start(*state, self, 1, 60);
+    await_sealed(run_of(state, 1), "cancelled", "enough");
+    await_sealed(run_of(state, 2), "cancelled", "NULL");
+    scheduler_stop(s);
+}
+
 static void test_settings_that_are_refused(void **state)
 {
     struct scheduler *s = NULL;
@@ -276,11 +301,11 @@ int main(int argc, char **argv)
     if (argc > 2 && strcmp(argv[1], "daemon") == 0)
         be_a_daemon(argv[2]);
     const struct CMUnitTest tests[] = {
-        IN_A_FOLDER(test_three_crashes_in_a_row),      IN_A_FOLDER(test_crashes_that_are_not_in_a_row),
-        IN_A_FOLDER(test_workers_that_are_none),       IN_A_FOLDER(test_a_signal_of_someone_else),
-        IN_A_FOLDER(test_a_program_that_is_not_there), IN_A_FOLDER(test_a_stop_and_a_new_start),
-        IN_A_FOLDER(test_a_stop_right_after_a_cancel), IN_A_FOLDER(test_a_daemon_that_was_killed),
-        IN_A_FOLDER(test_settings_that_are_refused),
+        IN_A_FOLDER(test_three_crashes_in_a_row),       IN_A_FOLDER(test_crashes_that_are_not_in_a_row),
+        IN_A_FOLDER(test_workers_that_are_none),        IN_A_FOLDER(test_a_signal_of_someone_else),
+        IN_A_FOLDER(test_a_program_that_is_not_there),  IN_A_FOLDER(test_a_stop_and_a_new_start),
+        IN_A_FOLDER(test_a_stop_right_after_a_cancel),  IN_A_FOLDER(test_a_daemon_that_was_killed),
+        IN_A_FOLDER(test_a_run_that_was_left_unsealed), IN_A_FOLDER(test_settings_that_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
