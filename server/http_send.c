@@ -5,6 +5,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include "core/json_text.h"
 #include "server/assets.h"
 #include "server/http_internal.h"
 #include "server/json_util.h"
@@ -100,7 +101,7 @@ static struct MHD_Response *respond_bytes(void *bytes, size_t size, bool gzip)
 
 static struct MHD_Response *respond_json(const json_t *json, bool gzip)
 {
-    char *text = json_dumps(json, JSON_COMPACT);
+    char *text = json_text(json, JSON_COMPACT);
     if (!text)
         return NULL;
     size_t size = strlen(text);
