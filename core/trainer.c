@@ -290,12 +290,12 @@ static enum status compute(struct trainer *t, size_t rows, struct network_pass *
     return network_backward(t->network, ret_pass, gradient, err);
 }
 
-/* The probe's share of a step: all sites, then the loss on the same mini-batch with the parameters after the step. */
-static enum status measure(struct trainer *t, struct network_pass *pass, size_t step, const struct step_rule *rule,
-                           double loss, struct told *told, const struct training_observer *observer, struct error *err)
+/* What the step Δθ does at all sites, from θ, which is not stepped yet. */
+static enum status measure_sites(struct trainer *t, struct network_pass *pass, const struct step_rule *rule,
+                                 const struct training_observer *observer, struct error *err)
 {
     struct probed_step probed = {
-        .step = step,
+        .step = rule->step,
         .rows = pass->rows,
         .batch = t->batch,
         .samples = t->indices,
@@ -305,18 +305,44 @@ static enum status measure(struct trainer *t, struct network_pass *pass, size_t 
         .rule = *rule,
         .delta = t->optimiser.delta,
     };
-    enum status status = probe_measure(&t->probe, t->network, pass, &probed, observer, err);
+    return probe_measure(&t->probe, t->network, pass, &probed, observer, err);
+}
+
+/* The loss on the same mini-batch with the parameters after the step. */
+static enum status measure_loss_after(struct trainer *t, double loss, struct told *told, struct error *err)
+{
     struct network_pass after;
-    if (status != STATUS_OK || !t->probe.loss_after)
-        return status;
-    status = network_forward(t->network, &t->arena, PASS_MEASURE, t->x, t->batch, t->batch, &after, err);
+    size_t correct;
+    if (!t->probe.loss_after)
+        return STATUS_OK;
+    enum status status = network_forward(t->network, &t->arena, PASS_MEASURE, t->x, t->batch, t->batch, &after, err);
     if (status != STATUS_OK)
         return status;
-    size_t correct;
     loss_cross_entropy(after.logits, t->labels, t->batch, t->batch, t->network->classes, t->losses, t->predicted, NULL);
     tell(told, "loss_before", loss);
     tell(told, "loss_after", mean_loss(t, t->batch, &correct));
     return STATUS_OK;
+}
+
+/* Takes the step Δθ; a probed one is measured from where it starts. */
+static enum status take_step(struct trainer *t, struct network_pass *pass, const struct step_rule *rule, bool probed,
+                             double loss, struct told *told, const struct training_observer *observer,
+                             struct error *err)
+{
+    if (!probed) {
+        optimiser_apply(&t->optimiser, t->network->parameters);
+        return STATUS_OK;
+    }
+    double began = now();
+    enum status status = measure_sites(t, pass, rule, observer, err);
+    t->clock_probe += now() - began;
+    if (status != STATUS_OK)
+        return status;
+    optimiser_apply(&t->optimiser, t->network->parameters);
+    began = now();
+    status = measure_loss_after(t, loss, told, err);
+    t->clock_probe += now() - began;
+    return status;
 }
 
 /* The test set in evaluation mode. */
@@ -391,8 +417,7 @@ static enum status run_step(struct trainer *t, const struct training_observer *o
     if (!isfinite(loss) || !isfinite(norm))
         return diverged(t, &pass, step, isfinite(loss) ? "gradient" : "loss", err);
     struct step_rule rule = optimiser_rule(&t->optimiser, step, t->plan.steps);
-    optimiser_step(&t->optimiser, &rule, t->network->parameters, t->network->gradient);
-    if (!optimiser_apply(&t->optimiser, t->network->parameters))
+    if (!optimiser_step(&t->optimiser, &rule, t->network->parameters, t->network->gradient))
         return diverged(t, &pass, step, "step", err);
     tell(&told, "train/loss", loss);
     tell(&told, "train/accuracy", (double)correct / (double)t->batch);
@@ -400,11 +425,7 @@ static enum status run_step(struct trainer *t, const struct training_observer *o
     tell(&told, "gradient_norm", norm);
     t->epoch_loss += loss;
     t->epoch_correct += correct;
-    if (probed) {
-        double before = now();
-        status = measure(t, &pass, step, &rule, loss, &told, observer, err);
-        t->clock_probe += now() - before;
-    }
+    status = take_step(t, &pass, &rule, probed, loss, &told, observer, err);
     if (status == STATUS_OK && step % t->plan.steps_per_epoch == 0)
         status = end_epoch(t, &told, err);
     if (status != STATUS_OK)

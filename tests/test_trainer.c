@@ -474,12 +474,110 @@ static void weights_go_out_and_in(void **state)
     spec_free(other);
 }
 
+/* ------------------------------------------------------------------ from θ to θ + Δθ */
+
+enum { MOVED_SITES = 16, MOVED_ROWS = 7 };
+
+/* How far each row of each site moved at one step, in both views; NaN where it is not told. */
+struct moved {
+    double layer[MOVED_SITES][MOVED_ROWS], network[MOVED_SITES][MOVED_ROWS];
+};
+
+/* The network view tells ratios: ‖e‖² = (divergence² + 2·scale − 1)‖a‖². */
+static enum status note_moves(void *context, const struct site_measurement *m, struct error *err)
+{
+    (void)err;
+    struct moved *moved = context;
+    assert_true(m->site < MOVED_SITES && m->row_count <= MOVED_ROWS);
+    for (size_t i = 0; i < m->row_count; i++) {
+        const double *v = m->rows[i].values;
+        double divergence = v[COLUMN_NETWORK_DIVERGENCE], scale = v[COLUMN_NETWORK_SCALE];
+        moved->layer[m->site][i] = v[COLUMN_EFFECTIVE_NORM];
+        moved->network[m->site][i] = v[COLUMN_IDEAL_NORM] * sqrt(divergence * divergence + 2 * scale - 1);
+    }
+    return STATUS_OK;
+}
+
+/* Holds what was told of one site against its layer's outputs before and after the step. */
+static void expect_moves(const struct moved *moved, size_t place, const struct network_site *site, const real *before,
+                         const real *after)
+{
+    for (size_t i = 0; i < MOVED_ROWS; i++) {
+        double square = 0;
+        for (size_t k = 0; k < site->size; k++)
+            square += pow((double)(after[i * site->size + k] - before[i * site->size + k]), 2);
+        double want = sqrt(square), network = moved->network[place][i], layer = moved->layer[place][i];
+        double allowed = (sizeof(real) == 8 ? 1e-9 : 2e-3) * want;
+        if (!isnan(network) && !(fabs(network - want) <= allowed))
+            fail_msg("%s moved by %.9g in the network view, expected %.9g", site->name, network, want);
+        if (place == 0 && !(fabs(layer - want) <= allowed))
+            fail_msg("%s, the first, moved by %.9g in the layer view, expected %.9g", site->name, layer, want);
+    }
+}
+
+/* Takes one step and holds its sites against the network before and after it. */
+static void check_moves(const char *layers, const char *root)
+{
+    struct spec *spec = make_image_spec(
+        layers, "{\"optimiser\": {\"learning_rate\": 0.5}, \"probe\": {\"views\": [\"layer\", \"network\"]}}");
+    struct dataset *dataset = load_from(spec, root);
+    struct trainer *trainer = NULL;
+    struct arena arena = {0};
+    struct error err;
+    struct network_pass pass[2];
+    struct moved moved;
+    const struct training_observer observer = {.context = &moved, .measurement = note_moves};
+    assert_ok(trainer_create(spec, dataset, NULL, &trainer, &err));
+    struct network *network = trainer->network;
+    real *start = arena_reals(&arena, network->parameter_count);
+    assert_non_null(start);
+    memcpy(start, network->parameters, network->parameter_count * sizeof *start);
+    assert_ok(trainer_run(trainer, 1, &observer, &err));
+    for (int after = 1; after >= 0; after--) {
+        if (!after)
+            memcpy(network->parameters, start, network->parameter_count * sizeof *start);
+        assert_ok(
+            network_forward(network, &arena, PASS_MEASURE, trainer->x, MOVED_ROWS, MOVED_ROWS, &pass[after], &err));
+    }
+    for (size_t place = 0; place < trainer->probe.site_count; place++) {
+        const struct network_site *site = &network->sites[trainer->probe.sites[place]];
+        const struct layer *layer = site->layer;
+        if (site->index + 1 == layer->site_count) /* the last of several is the layer's output */
+            expect_moves(&moved, place, site, pass[0].all[layer->id]->z, pass[1].all[layer->id]->z);
+    }
+    arena_free(&arena);
+    trainer_free(trainer);
+    dataset_free(dataset);
+    spec_free(spec);
+}
+
+/*
+ * What is told of a step leads from the network before it to the network after it, at every layer (theory.md §1); and
+ * where the first layer is a residual, whose own layers all step at once, its layer view does too (§§4, 5).
+ */
+static void a_step_is_measured_from_where_it_starts(void **state)
+{
+    (void)state;
+    static const char *const residual = "[{\"type\": \"residual\", \"layers\": [{\"type\": \"conv\", \"channels\": 4, "
+                                        "\"padding\": 1}, {\"type\": \"tanh\"}, "
+                                        "{\"type\": \"conv\", \"channels\": 3, \"padding\": 1, \"variant\": "
+                                        "\"patch-affine-like\"}]}, {\"type\": \"flatten\"}, "
+                                        "{\"type\": \"dense\", \"units\": 3}]";
+    char root[TEST_PATH_SIZE];
+    images_begin(root);
+    check_moves(residual, root);
+    for (size_t n = 0; n < sizeof image_networks / sizeof *image_networks; n++)
+        check_moves(image_networks[n], root);
+    files_end(root);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_same_spec_gives_the_same_bits),
         cmocka_unit_test(what_is_told_keeps_the_identities),
         cmocka_unit_test(what_an_optimiser_leaves_defined),
+        cmocka_unit_test(a_step_is_measured_from_where_it_starts),
         cmocka_unit_test(watched_samples_are_followed),
         cmocka_unit_test(divergence_names_step_and_site),
         cmocka_unit_test(rms_is_l2_in_other_units),
