@@ -119,17 +119,50 @@ static bool all_finite(const real *values, size_t count)
     return true;
 }
 
-const char *network_first_nonfinite(const struct network *network, const struct network_pass *pass,
-                                    char text[LAYER_PATH_SIZE + 48])
+/* Whether the gradient at a site is finite for the batch; one that was not computed is. */
+static bool gradient_is_finite(const struct layer *layer, const struct layer_pass *pass, size_t site)
 {
-    for (size_t i = 0; i < network->all_count; i++) {
+    const real *gradient = layer_pass_gradient(pass, site);
+    size_t size = site < layer->site_count ? layer->sites[site].size : layer->out;
+    return !gradient || all_finite(gradient, pass->batch * size);
+}
+
+/* Whether a tensor's gradient and step are finite, and where the step leads. */
+static bool step_is_finite(const struct network *network, const struct network_tensor *item, const real *delta)
+{
+    bool finite = all_finite(network->gradient + item->offset, item->tensor->size) &&
+                  all_finite(delta + item->offset, item->tensor->size);
+    for (size_t i = 0; finite && i < item->tensor->size; i++)
+        finite = isfinite(network->parameters[item->offset + i] + delta[item->offset + i]);
+    return finite;
+}
+
+const char *network_first_nonfinite(const struct network *network, const struct network_pass *pass, const real *delta,
+                                    char text[NETWORK_NAME_SIZE])
+{
+    const struct layer *found = NULL;
+    size_t site = 0;
+    for (size_t i = 0; !found && i < network->all_count; i++) {
         const struct layer *layer = network->all[i];
-        const struct layer_pass *part = pass->all[i];
-        if (!all_finite(part->z, part->rows * layer->out) ||
-            (part->dz && !all_finite(part->dz, part->rows * layer->out))) {
-            snprintf(text, LAYER_PATH_SIZE + 48, "%s.%s", layer->path, layer->ops->type);
-            return text;
+        if (all_finite(pass->all[i]->z, pass->batch * layer->out))
+            continue;
+        found = layer;
+        site = layer->site_count > 0 ? layer->site_count - 1 : 0; /* the last of several is the output */
+    }
+    for (size_t i = network->all_count; !found && i-- > 0;) {
+        const struct layer *layer = network->all[i];
+        for (size_t k = layer->site_count > 0 ? layer->site_count : 1; !found && k-- > 0;) {
+            if (gradient_is_finite(layer, pass->all[i], k))
+                continue;
+            found = layer;
+            site = k;
         }
     }
-    return NULL;
+    for (size_t i = 0; !found && i < network->tensor_count; i++)
+        if (network->tensors[i].tensor->trained && !step_is_finite(network, &network->tensors[i], delta))
+            found = network->tensors[i].layer;
+    if (!found)
+        return NULL;
+    network_site_name(found, site, text);
+    return text;
 }

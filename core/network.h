@@ -15,9 +15,11 @@
 #include "core/shape.h"
 #include "core/status.h"
 
+#define NETWORK_NAME_SIZE (LAYER_PATH_SIZE + 48)
+
 /* An activation that can be measured: a part of a layer. */
 struct network_site {
-    char name[LAYER_PATH_SIZE + 48]; /* "1.dense", "2.attention.q" (product.md "Names") */
+    char name[NETWORK_NAME_SIZE]; /* "1.dense", "2.attention.q" (product.md "Names") */
     const struct layer *layer;
     size_t index;            /* among the layer's sites */
     size_t size;             /* values of one sample */
@@ -86,10 +88,13 @@ enum status network_backward(const struct network *network, struct network_pass 
 enum status network_difference(const struct network *network, struct network_pass *pass, const real *delta,
                                struct error *err);
 
-/* Where a pass first is not finite: the name of the layer ("1.dense", "3.tanh"), in depth order; NULL if nowhere.
- * `text` holds the name. */
-const char *network_first_nonfinite(const struct network *network, const struct network_pass *pass,
-                                    char text[LAYER_PATH_SIZE + 48]);
+/*
+ * Where a step first was not finite, in the order in which it is computed: the outputs of the batch's rows layer by layer,
+ * then the gradients at the sites from the last layer to the first, then a layer's gradient or step of its parameters
+ * (`delta`, of all of them). The site's name ("1.dense", "2.attention.logits"), which `text` holds; NULL if nowhere.
+ */
+const char *network_first_nonfinite(const struct network *network, const struct network_pass *pass, const real *delta,
+                                    char text[NETWORK_NAME_SIZE]);
 
 /* Copies of all tensors, named "layers.<i>.weight" and shaped as in PyTorch. The caller clears the list. */
 enum status network_export(const struct network *network, struct tensor_list *ret_list, struct error *err);

@@ -27,11 +27,16 @@ static void name_tensor(struct network_tensor *item)
     snprintf(item->name + used, sizeof item->name - used, "%s", item->tensor->name);
 }
 
+void network_site_name(const struct layer *layer, size_t index, char text[NETWORK_NAME_SIZE])
+{
+    const char *part = index < layer->site_count ? layer->sites[index].part : "";
+    snprintf(text, NETWORK_NAME_SIZE, "%s.%s%s%s", layer->path, layer->ops->type, *part ? "." : "", part);
+}
+
 static void list_site(struct network *network, const struct layer *layer, size_t index, size_t parameter_offset)
 {
     struct network_site *site = &network->sites[network->site_count++];
     bool moves = layer->site_count > 0;
-    const char *part = moves ? layer->sites[index].part : "";
     *site = (struct network_site){
         .layer = layer,
         .index = index,
@@ -39,7 +44,7 @@ static void list_site(struct network *network, const struct layer *layer, size_t
         .parameter_offset = parameter_offset,
         .moves = moves,
     };
-    snprintf(site->name, sizeof site->name, "%s.%s%s%s", layer->path, layer->ops->type, *part ? "." : "", part);
+    network_site_name(layer, index, site->name);
 }
 
 /*

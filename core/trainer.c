@@ -268,8 +268,8 @@ static void tell(struct told *told, const char *key, double value)
 static enum status diverged(const struct trainer *t, const struct network_pass *pass, size_t step, const char *what,
                             struct error *err)
 {
-    char name[LAYER_PATH_SIZE + 48];
-    const char *site = network_first_nonfinite(t->network, pass, name);
+    char name[NETWORK_NAME_SIZE];
+    const char *site = network_first_nonfinite(t->network, pass, t->optimiser.delta, name);
     return error_set(err, STATUS_NOT_FINITE, "The %s was not finite at step %zu, first at %s. Logged until step %zu.",
                      what, step, site ? site : "the parameters", step - 1);
 }

@@ -2,6 +2,8 @@
  * Training as a whole: the same spec gives the same bits, what is told keeps the identities of theory.md §5, and a
  * step allocates nothing.
  */
+#include <float.h>
+
 #include "core/trainer.h"
 #include "core/trainer_internal.h"
 #include "tests/training.h"
@@ -391,6 +393,61 @@ static void divergence_names_step_and_site(void **state)
     spec_free(spec);
 }
 
+static void expect_first(const struct network *network, const struct network_pass *pass, const real *delta,
+                         const char *want)
+{
+    char text[NETWORK_NAME_SIZE];
+    const char *got = network_first_nonfinite(network, pass, delta, text);
+    if (!got || strcmp(got, want) != 0)
+        fail_msg("the first is %s, expected %s", got ? got : "nowhere", want);
+}
+
+/* A value that is not finite spreads to all that is computed of it: the place named is the one before all others. */
+static void divergence_is_found_where_it_began(void **state)
+{
+    (void)state;
+    char root[TEST_PATH_SIZE];
+    struct error err;
+    images_begin(root);
+    struct spec *spec = make_image_spec(image_networks[1], "{}");
+    struct dataset *dataset = load_from(spec, root);
+    struct trainer *trainer = NULL;
+    assert_ok(trainer_create(spec, dataset, NULL, &trainer, &err));
+    struct network *network = trainer->network;
+    struct arena *arena = &trainer->arena;
+    struct network_pass pass;
+    char text[NETWORK_NAME_SIZE];
+    real *gradient = arena_reals(arena, 7 * network->classes), *delta = trainer->optimiser.delta;
+    assert_non_null(gradient);
+    memset(gradient, 0, 7 * network->classes * sizeof *gradient);
+    assert_ok(network_forward(network, arena, PASS_MEASURE, trainer->x, 7, 5, &pass, &err));
+    assert_ok(network_backward(network, &pass, gradient, &err));
+    assert_null(network_first_nonfinite(network, &pass, delta, text));
+    gradient[6 * network->classes] = INFINITY; /* of a watched sample, which is no part of the step */
+    assert_null(network_first_nonfinite(network, &pass, delta, text));
+    delta[network->parameter_count - 1] = INFINITY;
+    expect_first(network, &pass, delta, "7.dense");
+    network->parameters[0] = delta[0] = (real)(sizeof(real) == 8 ? DBL_MAX : (double)FLT_MAX);
+    expect_first(network, &pass, delta, "0.patch-embed");
+    const struct layer *attention = &network->stack.layers[1].children[0];
+    ((real *)pass.all[0]->dz)[3] = NAN;
+    expect_first(network, &pass, delta, "0.patch-embed");
+    ((real *)pass.all[attention->id]->gradients[1])[3] = NAN;
+    expect_first(network, &pass, delta, "1.0.attention.k");
+    ((real *)pass.all[attention->id]->gradients[4])[3] = NAN;
+    expect_first(network, &pass, delta, "1.0.attention.logits");
+    ((real *)pass.all[network->stack.layers[4].id]->dz)[0] = INFINITY;
+    expect_first(network, &pass, delta, "4.relu");
+    pass.all[network->stack.layers[5].id]->z[0] = INFINITY;
+    expect_first(network, &pass, delta, "5.dense");
+    pass.all[attention->id]->z[0] = INFINITY;
+    expect_first(network, &pass, delta, "1.0.attention.output");
+    trainer_free(trainer);
+    dataset_free(dataset);
+    spec_free(spec);
+    files_end(root);
+}
+
 /* rms with W at η moves as l2 with √n W at nη does (theory.md §5, identities). */
 static void rms_is_l2_in_other_units(void **state)
 {
@@ -580,6 +637,7 @@ int main(void)
         cmocka_unit_test(a_step_is_measured_from_where_it_starts),
         cmocka_unit_test(watched_samples_are_followed),
         cmocka_unit_test(divergence_names_step_and_site),
+        cmocka_unit_test(divergence_is_found_where_it_began),
         cmocka_unit_test(rms_is_l2_in_other_units),
         cmocka_unit_test(weights_go_out_and_in),
         cmocka_unit_test(memory_is_told_before),
