@@ -216,7 +216,7 @@ static struct layer_memory memory(const struct layer *layer)
 static double flops(const struct layer *layer)
 {
     const struct embed *e = layer->detail;
-    return 6.0 * (double)layer->in * (double)e->projection.units;
+    return layer_map_flops(layer, (double)layer->in * (double)e->projection.units);
 }
 
 const struct layer_ops layer_patch_embed = {

@@ -64,6 +64,9 @@ enum status network_forward(const struct network *network, struct arena *arena, 
 {
     struct network_pass pass = {.rows = rows, .batch = batch};
     const real *x = samples;
+    if (rows > network->most_rows)
+        return error_set(err, STATUS_INVALID, "a pass over %zu samples is too large for this model, which takes %zu",
+                         rows, network->most_rows);
     pass.all = arena_take(arena, network->all_count * sizeof(struct layer_pass *));
     if (!pass.all)
         return error_no_memory(err);
@@ -84,7 +87,6 @@ enum status network_forward(const struct network *network, struct arena *arena, 
         .buffers = network->buffers,
         .all = pass.all,
         .x = x,
-        .skip_dx = true,
     };
     enum status status = layer_stack_forward(network->stack.layers, network->stack.count, &pass.whole, err);
     if (status != STATUS_OK)

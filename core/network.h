@@ -46,6 +46,8 @@ struct network {
     struct shape input;
     size_t classes; /* values of a sample's output */
     size_t parameter_count, buffer_count;
+    size_t
+        most_rows; /* of a pass, of which all counts are possible: LAYER_MOST_VALUES over the widest layer's values */
     real *parameters, *gradient; /* parameter_count each: one block for all layers */
     real *buffers;               /* running statistics */
 };

@@ -13,9 +13,6 @@
 #include "core/probe.h"
 #include "core/spec_internal.h"
 
-/* Rows of an evaluation batch (product.md). */
-enum { EVALUATION_ROWS = 256 };
-
 /* Everything is computed in double: a spec may ask for more than any machine has. */
 static double reals(double count)
 {
@@ -125,11 +122,13 @@ static json_t *make_memory(const struct spec *spec, const struct dataset_info *i
                            size_t probed)
 {
     double input = (double)shape_size(&network->input), rows = pass_rows(spec);
+    double gathered = info->test_count > 0 ? fmax(rows, EVALUATION_ROWS) : rows;
+    /* with the labels, the order of an epoch, and the mini-batch as it is gathered */
     double samples = ((double)info->train_count + (double)info->test_count) * ((double)info->sample_bytes + 4) +
-                     4 * (double)info->train_count; /* the labels, and the order of an epoch */
+                     4 * (double)info->train_count + reals(gathered * input);
     double parameters = parameter_bytes(spec, network);
-    /* samples as they are gathered and as the layers have them, the loss's gradient, and the layers */
-    double step = reals(rows * (2 * input + (double)network->classes)) + all_layers(network, rows, step_bytes);
+    /* the mini-batch as the layers have it, the loss's gradient, and the layers */
+    double step = reals(rows * (input + (double)network->classes)) + all_layers(network, rows, step_bytes);
     double probe = probed > 0 ? probe_bytes(spec, network) : 0;
     double evaluation =
         info->test_count > 0 ? reals(EVALUATION_ROWS * input) + all_layers(network, EVALUATION_ROWS, forward_bytes) : 0;

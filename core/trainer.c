@@ -11,7 +11,7 @@
 #include "core/trainer_internal.h"
 #include "core/vector.h"
 
-enum { EVALUATION_ROWS = 256, MAX_SCALARS = 16 };
+enum { MAX_SCALARS = 16 };
 
 /* Streams of the seed above the layers' own, one for each epoch's order. */
 #define ORDER_STREAM (UINT64_C(1) << 32)
@@ -54,7 +54,7 @@ static enum status warm_up(struct trainer *t, struct error *err)
         status = probe_measure(&t->probe, t->network, &pass, &probed, &nobody, err);
     if (status == STATUS_OK && measures)
         status = network_forward(t->network, &t->arena, PASS_MEASURE, t->x, t->batch, t->batch, &pass, err);
-    if (status == STATUS_OK) /* the samples' place is large enough for an evaluation batch */
+    if (status == STATUS_OK && dataset_info(t->dataset)->test_count > 0)
         status = network_forward(t->network, &t->evaluation_arena, PASS_EVALUATE, t->x, EVALUATION_ROWS,
                                  EVALUATION_ROWS, &pass, err);
     arena_reset(&t->arena);
@@ -65,7 +65,7 @@ static enum status warm_up(struct trainer *t, struct error *err)
 static enum status allocate_rows(struct trainer *t, struct error *err)
 {
     size_t rows = t->batch + t->spec->probe.watch_count;
-    size_t most = rows > EVALUATION_ROWS ? rows : EVALUATION_ROWS;
+    size_t most = dataset_info(t->dataset)->test_count > 0 && rows < EVALUATION_ROWS ? EVALUATION_ROWS : rows;
     t->x = calloc(most * shape_size(&t->network->input), sizeof *t->x);
     t->indices = calloc(most, sizeof *t->indices);
     t->labels = calloc(most, sizeof *t->labels);
