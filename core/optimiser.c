@@ -5,7 +5,7 @@
 
 #include "core/vector.h"
 
-static size_t memory_size(const struct optimiser_spec *spec, size_t count)
+size_t optimiser_memory_size(const struct optimiser_spec *spec, size_t count)
 {
     if (spec->name == OPTIMISER_SGD)
         return spec->momentum > 0 ? count : 0;
@@ -15,7 +15,7 @@ static size_t memory_size(const struct optimiser_spec *spec, size_t count)
 enum status optimiser_init(struct optimiser *optimiser, const struct optimiser_spec *spec, size_t count,
                            struct error *err)
 {
-    *optimiser = (struct optimiser){.spec = *spec, .count = count, .memory_count = memory_size(spec, count)};
+    *optimiser = (struct optimiser){.spec = *spec, .count = count, .memory_count = optimiser_memory_size(spec, count)};
     optimiser->delta = calloc(count + 1, sizeof *optimiser->delta);
     optimiser->memory = calloc(optimiser->memory_count + 1, sizeof *optimiser->memory);
     if (optimiser->delta && optimiser->memory)

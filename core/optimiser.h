@@ -22,6 +22,9 @@ struct optimiser {
     size_t memory_count; /* reals: 0, count or 2 · count */
 };
 
+/* Reals that are remembered from step to step, of `count` parameters. */
+size_t optimiser_memory_size(const struct optimiser_spec *spec, size_t count);
+
 /* The caller frees by optimiser_free. */
 enum status optimiser_init(struct optimiser *optimiser, const struct optimiser_spec *spec, size_t count,
                            struct error *err);

@@ -6,6 +6,7 @@
 
 #include "core/file_util.h"
 #include "core/network_plan.h"
+#include "core/optimiser.h"
 #include "core/spec_internal.h"
 
 /* ------------------------------------------------------------------ steps */
@@ -110,6 +111,19 @@ static void check_rows(const struct spec *spec, const struct dataset_info *info,
                     LAYER_MOST_VALUES / EVALUATION_ROWS, EVALUATION_ROWS);
 }
 
+/* A run's file holds a checkpoint in one row. */
+static void check_checkpoint(const struct spec *spec, const struct network *network, struct problem_list *problems)
+{
+    double remembered = (double)optimiser_memory_size(&spec->optimiser, network->parameter_count);
+    double bytes = sizeof(real) * ((double)network->parameter_count + (double)network->buffer_count + remembered);
+    if (bytes > CHECKPOINT_MOST_BYTES)
+        problem_add(
+            problems, "/model/layers",
+            "Has %zu parameters, which with what the optimiser remembers are %.0f bytes in a checkpoint: at most "
+            "%.0f are possible.",
+            network->parameter_count, bytes, CHECKPOINT_MOST_BYTES);
+}
+
 static const struct network_site *find_site(const struct network *network, const char *name)
 {
     for (size_t i = 0; i < network->site_count; i++)
@@ -166,6 +180,7 @@ enum status spec_check(const struct spec *spec, const struct dataset_folders *fo
     if (status == STATUS_OK) {
         check_site_names(spec, network, problems);
         check_rows(spec, &info, network, problems);
+        check_checkpoint(spec, network, problems);
     }
     if ((status == STATUS_OK || status == STATUS_INVALID) && problem_list_count(problems) > before)
         status = spec_problems_error(problems, before, err);

@@ -78,10 +78,11 @@ static int print_cost(const json_t *cost)
     const json_t *memory = json_object_get(cost, "memory");
     if (written >= 0)
         written = printf("about %.0f MB of memory: samples %.1f, parameters %.1f, a step %.1f, measuring %.1f, "
-                         "evaluation %.1f\n",
+                         "evaluation %.1f, saving %.1f\n",
                          number_of(memory, "total") / 1e6, number_of(memory, "samples") / 1e6,
                          number_of(memory, "parameters") / 1e6, number_of(memory, "step") / 1e6,
-                         number_of(memory, "probe") / 1e6, number_of(memory, "evaluation") / 1e6);
+                         number_of(memory, "probe") / 1e6, number_of(memory, "evaluation") / 1e6,
+                         number_of(memory, "saving") / 1e6);
     size_t i;
     const json_t *warning;
     json_array_foreach(json_object_get(cost, "warnings"), i, warning)

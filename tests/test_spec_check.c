@@ -98,6 +98,9 @@ static void test_check_refuses(void **state)
                   STATUS_INVALID, "/probe/sites/0", "it has 1.dense"); /* nothing before it moves */
     check_refuses("{" SMALL ", \"model\": {\"layers\": [{\"type\": \"dense\", \"units\": 4}]}}", STATUS_INVALID,
                   "/model/layers/0", "3");
+    check_refuses("{" SMALL ", \"optimiser\": {\"name\": \"adam\"}, \"model\": {\"layers\": [{\"type\": \"dense\", "
+                  "\"units\": 100000}, {\"type\": \"dense\", \"units\": 1000}, {\"type\": \"dense\", \"units\": 3}]}}",
+                  STATUS_INVALID, "/model/layers", "bytes in a checkpoint: at most 999000000");
     /* a product's rows are counted in an int */
     check_refuses("{" MANY "," LAYERS ", \"batch_size\": 4000000}", STATUS_INVALID, "/batch_size",
                   "at most 429496 with the watched samples, for 5000 values");
@@ -166,6 +169,7 @@ static void test_cost(void **state)
     assert_true(option_number(layer, "flops") == 30 * 4 * 5 * 4);
     assert_true(option_number(layer, "memory") > 32 * (4 + 5) * (double)sizeof(real));
     assert_true(option_number(memory, "total") > option_number(memory, "samples") + option_number(memory, "step"));
+    assert_true(option_number(memory, "saving") >= 2 * 4 * (5 * 4 + 4 + 4 * 3 + 3));
     assert_int_equal(json_array_size(json_object_get(cost, "warnings")), 0);
     assert_int_equal(json_array_size(json_object_get(cost, "network_sites")), 1);
     json_decref(cost);
