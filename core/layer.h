@@ -25,6 +25,7 @@
 #define LAYER_MAX_TENSORS 16
 #define LAYER_MAX_SITES 8
 #define LAYER_PATH_SIZE 32
+#define LAYER_POINTER_SIZE 256 /* "/model/layers/4/layers/1" of any path that fits */
 
 /* A product counts its rows and columns in an int. With no more values in a sample, or in a layer's part of a pass, no
  * count overflows, and with no more parameters all are exact where JSON's numbers are doubles. */

@@ -16,7 +16,7 @@ static enum status plan(struct layer *layer, const json_t *spec, const char *poi
                         struct error *err)
 {
     struct layer_stack stack;
-    char place[160], path[LAYER_PATH_SIZE + 2], got[SHAPE_TEXT_SIZE], want[SHAPE_TEXT_SIZE];
+    char place[LAYER_POINTER_SIZE], path[LAYER_PATH_SIZE + 2], got[SHAPE_TEXT_SIZE], want[SHAPE_TEXT_SIZE];
     snprintf(place, sizeof place, "%s/layers", pointer);
     snprintf(path, sizeof path, "%s.", layer->path);
     enum status status =

@@ -68,9 +68,14 @@ static enum status plan_layer(struct layer_stack *stack, size_t index, const jso
     layer->ops = layer_find(type);
     if (!layer->ops)
         return error_set(err, STATUS_INVALID, "layer %zu has the unknown type \"%s\"", index, type);
-    char place[128];
+    char place[LAYER_POINTER_SIZE];
     snprintf(place, sizeof place, "%s/%zu", pointer, index);
-    snprintf(layer->path, sizeof layer->path, "%s%zu", path, index);
+    if (snprintf(layer->path, sizeof layer->path, "%s%zu", path, index) >= LAYER_PATH_SIZE) {
+        problem_add(problems, pointer,
+                    "Is nested too deep: the path of a layer has at most %d characters, as \"%s\" has.",
+                    LAYER_PATH_SIZE - 1, layer->path);
+        return error_set(err, STATUS_INVALID, "the layers are nested too deep");
+    }
     layer->input = stack->output;
     layer->files_order = layer->ops->takes_files && strcmp(layer->path, "0") == 0;
     layer->in = shape_size(&layer->input);

@@ -29,7 +29,7 @@ struct network_site {
 
 /* A parameter or buffer of any layer. */
 struct network_tensor {
-    char name[2 * LAYER_PATH_SIZE + 48]; /* "layers.4.layers.1.weight" */
+    char name[4 * LAYER_PATH_SIZE + 48]; /* "layers.4.layers.1.weight" */
     const struct layer *layer;
     const struct layer_tensor *tensor;
     size_t offset; /* into the network's parameters, or its buffers */

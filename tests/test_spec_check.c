@@ -143,6 +143,55 @@ static void test_what_cannot_be_counted(void **state)
     check_too_large(inner, "/model/layers/8193", "9.01e+15 parameters");
 }
 
+/* `depth` residuals around a dense layer of five units, then the head. */
+static json_t *nested(int depth)
+{
+    json_t *at = json_pack("{s:s, s:i}", "type", "dense", "units", 5);
+    for (int i = 0; i < depth; i++)
+        at = json_pack("{s:s, s:[o]}", "type", "residual", "layers", at);
+    return json_pack("{s:{s:s, s:i, s:i}, s:{s:[o, {s:s, s:i}]}}", "dataset", "name", "synthetic", "features", 5,
+                     "classes", 3, "model", "layers", at, "type", "dense", "units", 3);
+}
+
+static void check_nested(int depth, const struct spec *spec, struct problem_list *problems)
+{
+    const struct shape vector = {1, {5}};
+    struct network *network = NULL;
+    struct error err;
+    enum status status = network_plan(spec->layers, &vector, 3, &network, problems, &err);
+    if (depth > 15) {
+        char pointer[256] = "/model/layers";
+        for (int i = 0; i < 16; i++)
+            strcat(pointer, "/0/layers");
+        assert_int_equal(status, STATUS_INVALID);
+        expect_fault(problems, "deep", pointer, "at most 31 characters");
+        return;
+    }
+    assert_ok(status);
+    const char *name = network->tensors[0].name;
+    assert_string_equal(name + strlen(name) - strlen(".layers.0.weight"), ".layers.0.weight");
+    assert_string_equal(network->sites[0].name + (size_t)2 * depth, "0.dense");
+    network_free(network);
+}
+
+/* Names hold the whole path of a layer, and layers are refused where they could not. */
+static void test_nesting(void **state)
+{
+    (void)state;
+    struct problem_list problems;
+    struct error err;
+    for (int depth = 14; depth < 20; depth++) {
+        json_t *json = nested(depth);
+        struct spec *spec = NULL;
+        assert_ok(problem_list_init(&problems, &err));
+        assert_ok(spec_parse(json, &spec, &problems, &err));
+        check_nested(depth, spec, &problems);
+        spec_free(spec);
+        problem_list_clear(&problems);
+        json_decref(json);
+    }
+}
+
 static void test_cost(void **state)
 {
     (void)state;
@@ -191,9 +240,9 @@ static void test_cost(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_log_schedule),  cmocka_unit_test(test_other_schedules),
-        cmocka_unit_test(test_check_refuses), cmocka_unit_test(test_what_cannot_be_counted),
-        cmocka_unit_test(test_cost),
+        cmocka_unit_test(test_log_schedule),           cmocka_unit_test(test_other_schedules),
+        cmocka_unit_test(test_check_refuses),          cmocka_unit_test(test_nesting),
+        cmocka_unit_test(test_what_cannot_be_counted), cmocka_unit_test(test_cost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
