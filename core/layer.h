@@ -149,7 +149,7 @@ struct layer_ops {
     /*
      * The change of the output when the input changes by dx (rows × in; NULL for none) and the parameters by `delta`
      * (NULL for none): rows × out, exact and never by subtracting two forwards (theory.md §5 "Precision"). Batch
-     * statistics are taken anew. After a forward pass. A layer with several sites sets pass->changes if pass->record.
+     * statistics are taken anew. After a forward pass, with pass->parameters as they were in it. A layer with several sites sets pass->changes if pass->record.
      */
     enum status (*difference)(const struct layer *layer, struct layer_pass *pass, const real *dx, const real *delta,
                               real *ret_dz, struct error *err);

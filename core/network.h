@@ -75,7 +75,8 @@ bool network_reorders(const struct network *network);
 
 /*
  * Runs `rows` samples forward, the first `batch` of which make batch statistics. `samples` (rows × input, in the order
- * of files) and all of the pass live until the arena is reset; inside, rank 3 is kept as in layout.h.
+ * of files) and all of the pass live until the arena is reset; inside, rank 3 is kept as in layout.h. STATUS_INVALID
+ * where `rows` is above network->most_rows.
  */
 enum status network_forward(const struct network *network, struct arena *arena, enum pass_mode mode,
                             const real *samples, size_t rows, size_t batch, struct network_pass *ret_pass,
@@ -86,7 +87,7 @@ enum status network_backward(const struct network *network, struct network_pass 
                              struct error *err);
 
 /* The network view (theory.md §1): what the step `delta` of all parameters changes at every site, on the same samples,
- * entered in the passes' `changes`. */
+ * entered in the passes' `changes`. The parameters are still those before the step. */
 enum status network_difference(const struct network *network, struct network_pass *pass, const real *delta,
                                struct error *err);
 
