@@ -121,50 +121,66 @@ static bool all_finite(const real *values, size_t count)
     return true;
 }
 
-/* Whether the gradient at a site is finite for the batch; one that was not computed is. */
-static bool gradient_is_finite(const struct layer *layer, const struct layer_pass *pass, size_t site)
+/* The first layer whose output is not finite for the batch, or NULL. */
+static const struct layer *find_output(const struct network *network, const struct network_pass *pass)
 {
-    const real *gradient = layer_pass_gradient(pass, site);
-    size_t size = site < layer->site_count ? layer->sites[site].size : layer->out;
-    return !gradient || all_finite(gradient, pass->batch * size);
+    for (size_t i = 0; i < network->all_count; i++)
+        if (!all_finite(pass->all[i]->z, pass->batch * network->all[i]->out))
+            return network->all[i];
+    return NULL;
 }
 
-/* Whether a tensor's gradient and step are finite, and where the step leads. */
-static bool step_is_finite(const struct network *network, const struct network_tensor *item, const real *delta)
+/* The last site of a layer at which the gradient, where it was computed, is not finite for the batch; false if none. */
+static bool find_site(const struct layer *layer, const struct layer_pass *pass, size_t *ret_site)
 {
-    bool finite = all_finite(network->gradient + item->offset, item->tensor->size) &&
-                  all_finite(delta + item->offset, item->tensor->size);
-    for (size_t i = 0; finite && i < item->tensor->size; i++)
-        finite = isfinite(network->parameters[item->offset + i] + delta[item->offset + i]);
-    return finite;
+    for (size_t k = layer->site_count > 0 ? layer->site_count : 1; k-- > 0;) {
+        const real *gradient = layer_pass_gradient(pass, k);
+        size_t size = k < layer->site_count ? layer->sites[k].size : layer->out;
+        if (!gradient || all_finite(gradient, pass->batch * size))
+            continue;
+        *ret_site = k;
+        return true;
+    }
+    return false;
+}
+
+static const struct layer *find_gradient(const struct network *network, const struct network_pass *pass,
+                                         size_t *ret_site)
+{
+    for (size_t i = network->all_count; i-- > 0;)
+        if (find_site(network->all[i], pass->all[i], ret_site))
+            return network->all[i];
+    return NULL;
+}
+
+/* The first layer of which a tensor's gradient, step, or where that leads is not finite, or NULL. */
+static const struct layer *find_step(const struct network *network, const real *delta)
+{
+    for (size_t t = 0; t < network->tensor_count; t++) {
+        const struct network_tensor *item = &network->tensors[t];
+        const real *theta = network->parameters + item->offset, *step = delta + item->offset;
+        if (!item->tensor->trained)
+            continue;
+        bool finite = all_finite(network->gradient + item->offset, item->tensor->size);
+        for (size_t i = 0; finite && i < item->tensor->size; i++)
+            finite = isfinite(theta[i] + step[i]);
+        if (!finite)
+            return item->layer;
+    }
+    return NULL;
 }
 
 const char *network_first_nonfinite(const struct network *network, const struct network_pass *pass, const real *delta,
                                     char text[NETWORK_NAME_SIZE])
 {
-    const struct layer *found = NULL;
-    size_t site = 0;
-    for (size_t i = 0; !found && i < network->all_count; i++) {
-        const struct layer *layer = network->all[i];
-        if (all_finite(pass->all[i]->z, pass->batch * layer->out))
-            continue;
-        found = layer;
-        site = layer->site_count > 0 ? layer->site_count - 1 : 0; /* the last of several is the output */
-    }
-    for (size_t i = network->all_count; !found && i-- > 0;) {
-        const struct layer *layer = network->all[i];
-        for (size_t k = layer->site_count > 0 ? layer->site_count : 1; !found && k-- > 0;) {
-            if (gradient_is_finite(layer, pass->all[i], k))
-                continue;
-            found = layer;
-            site = k;
-        }
-    }
-    for (size_t i = 0; !found && i < network->tensor_count; i++)
-        if (network->tensors[i].tensor->trained && !step_is_finite(network, &network->tensors[i], delta))
-            found = network->tensors[i].layer;
-    if (!found)
+    const struct layer *layer = find_output(network, pass);
+    size_t site = layer && layer->site_count > 0 ? layer->site_count - 1 : 0; /* the last of several is the output */
+    if (!layer)
+        layer = find_gradient(network, pass, &site);
+    if (!layer)
+        layer = find_step(network, delta);
+    if (!layer)
         return NULL;
-    network_site_name(found, site, text);
+    network_site_name(layer, site, text);
     return text;
 }

@@ -160,9 +160,10 @@ static void check_nested(int depth, const struct spec *spec, struct problem_list
     struct error err;
     enum status status = network_plan(spec->layers, &vector, 3, &network, problems, &err);
     if (depth > 15) {
-        char pointer[256] = "/model/layers";
+        char pointer[256];
+        int used = snprintf(pointer, sizeof pointer, "/model/layers");
         for (int i = 0; i < 16; i++)
-            strcat(pointer, "/0/layers");
+            used += snprintf(pointer + used, sizeof pointer - (size_t)used, "/0/layers");
         assert_int_equal(status, STATUS_INVALID);
         expect_fault(problems, "deep", pointer, "at most 31 characters");
         return;
