@@ -1,8 +1,16 @@
 /*
  * A job from its worker's start to its end, as the scheduler sees it.
+ *
+ * A worker that ends unasked is started again, but not for ever: the third time in a row its job fails. That it stopped
+ * in order, by a SIGTERM of someone else's, makes no difference to that: a job to which this happens each time would
+ * come and go without an end, taking its turn from the others. Only, such a stop leaves a checkpoint, so nothing is lost
+ * by it; where the attempt got on by as much as a checkpoint interval, it forgets those before it, as a stop of the
+ * server does. So a machine that is cleared once an hour is borne, and yet the attempts at a job have a bound: three for
+ * each interval of its steps.
  */
 #include <dirent.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
@@ -96,11 +104,12 @@ static char **worker_arguments(const struct scheduler *s, const char *run, const
     return (char **)(void *)list; /* posix_spawn does not write to them */
 }
 
-static int spec_threads(const char *spec)
+/* A positive number of the expanded spec; 1 where it cannot be read. */
+static int spec_number(const char *spec, const char *key)
 {
     attribute_cleanup(cleanup_json) json_t *json = json_loads(spec, 0, NULL);
-    json_int_t threads = json_integer_value(json_object_get(json, "threads"));
-    return threads > 0 && threads < 4096 ? (int)threads : 1;
+    json_int_t number = json_integer_value(json_object_get(json, key));
+    return number > 0 && number < INT_MAX ? (int)number : 1;
 }
 
 static enum status spawn_worker(struct scheduler *s, struct running *running, const struct job_row *row,
@@ -117,7 +126,7 @@ static enum status spawn_worker(struct scheduler *s, struct running *running, co
     char **arguments = worker_arguments(s, run, job, attempt, seconds);
     if (!arguments)
         return error_no_memory(err);
-    status = worker_spawn(arguments, row->spec, spec_threads(row->spec), &running->process, err);
+    status = worker_spawn(arguments, row->spec, spec_number(row->spec, "threads"), &running->process, err);
     free((void *)arguments);
     return status;
 }
@@ -266,21 +275,23 @@ static void say(struct outcome *outcome, enum job_state to, const char *format, 
     outcome->to = to;
 }
 
-/* The worker died: again, but not for ever. */
-static void decide_crash(struct outcome *outcome, int crashes)
+/* The worker died, or was stopped by someone else: again, but not for ever. */
+static void decide_crash(struct outcome *outcome, bool stopped, int crashes)
 {
     struct running *r = outcome->running;
+    const char *how = stopped ? "stopped by someone else's signal" : r->how;
     const char *words = worker_last_words(&r->process);
     const char *detail = *r->fault ? r->fault : words;
     outcome->crashed = true;
     if (crashes + 1 < JOB_MAX_CRASHES) {
-        say(outcome, JOB_QUEUED, "the worker ended at step %lld (%s)%s%s; it is tried again", r->step, r->how,
+        say(outcome, JOB_QUEUED, "the worker ended at step %lld (%s)%s%s; it is tried again", r->step, how,
             *detail ? ": " : "", detail);
         return;
     }
     outcome->seal = true;
-    say(outcome, JOB_FAILED, "the worker crashed %d times in a row, at last at step %lld (%s)%s%s%s%s", JOB_MAX_CRASHES,
-        r->step, r->how, *detail ? ": " : "", detail, *r->last_log ? "; it had logged: " : "", r->last_log);
+    say(outcome, JOB_FAILED, "the worker crashed%s %d times in a row, at last at step %lld (%s)%s%s%s%s",
+        stopped ? " or was stopped" : "", JOB_MAX_CRASHES, r->step, how, *detail ? ": " : "", detail,
+        *r->last_log ? "; it had logged: " : "", r->last_log);
 }
 
 /* The worker ended in order, but not with the job. */
@@ -295,12 +306,19 @@ static void decide_stopped(struct outcome *outcome, bool stopping)
         say(outcome, JOB_QUEUED, "interrupted by someone else's signal at step %lld", r->step);
 }
 
-static void decide(const struct scheduler *s, struct outcome *outcome, int crashes)
+/* Whether the attempt came further than one that crashes after its first checkpoint; see the top of the file. */
+static bool has_got_on(const struct running *r, const struct job_row *row)
+{
+    return r->step - r->first_step >= spec_number(row->spec, "checkpoint_every");
+}
+
+static void decide(const struct scheduler *s, struct outcome *outcome, const struct job_row *row)
 {
     struct running *r = outcome->running;
     const char *state = json_string_value(json_object_get(r->end, "state"));
     const char *reason = json_string_value(json_object_get(r->end, "reason"));
     enum job_state final = job_state_parse(state);
+    bool stopped = state && strcmp(state, "stopped") == 0;
     outcome->full = state && strcmp(state, "full") == 0;
     if (final < JOB_STATE_COUNT && job_state_is_final(final)) {
         say(outcome, final, "%s", reason ? reason : "");
@@ -314,11 +332,10 @@ static void decide(const struct scheduler *s, struct outcome *outcome, int crash
             r->step, reason ? reason : "");
     } else if (state && strcmp(state, "busy") == 0) {
         say(outcome, JOB_QUEUED, "%s; it is tried again", reason ? reason : "the run is being written");
-    } else if ((state && strcmp(state, "stopped") == 0 && (r->told || r->step > r->first_step)) ||
-               (s->stopping && r->told)) { /* one that stops unasked, and has done nothing, would do so for ever */
+    } else if ((stopped && (r->told || has_got_on(r, row))) || (s->stopping && r->told)) {
         decide_stopped(outcome, s->stopping);
     } else {
-        decide_crash(outcome, crashes);
+        decide_crash(outcome, stopped, row->crashes);
     }
 }
 
@@ -330,7 +347,7 @@ static enum status change_end(struct scheduler *s, void *context, struct error *
     enum status status = store_job_row(s->db, r->job, &row, err);
     if (status != STATUS_OK)
         return status;
-    decide(s, outcome, row.crashes);
+    decide(s, outcome, &row);
     job_row_clear(&row);
     const json_t *final = json_object_get(r->end, "results");
     status = store_job_progress(s->db, r->job, json_object_size(r->progress) > 0 ? r->progress : NULL,

@@ -108,11 +108,19 @@ static void test_workers_that_are_none(void **state)
              "…………");
 }
 
-/* A SIGTERM that the scheduler did not send, however often, is no crash: the job goes on from where it stopped. */
+/* A job that never ends, with a checkpoint every so many steps. */
+static int64_t submit_endless(struct scheduler *s, int checkpoint_every)
+{
+    json_t *json = job_spec(ENDLESS, 0);
+    json_object_set_new(json, "checkpoint_every", json_integer(checkpoint_every));
+    return submit_json(s, json);
+}
+
+/* A SIGTERM that the scheduler did not send, however often, is no crash where the job got on meanwhile. */
 static void test_a_signal_of_someone_else(void **state)
 {
     struct scheduler *s = start(*state, self, 1, 5);
-    int64_t id = submit(s, ENDLESS, 0);
+    int64_t id = submit_endless(s, 1);
     for (int attempt = 1; attempt <= JOB_MAX_CRASHES + 1; attempt++) {
         await_progress(s, id);
         hit(state, id, attempt, SIGTERM);
@@ -125,6 +133,26 @@ static void test_a_signal_of_someone_else(void **state)
         "signal at step %'",
         "4");
     assert_query(in_folder(state, "catalog.db"), "SELECT crashes FROM job", "0");
+}
+
+/* Where it did not, three in a row are enough, as of crashes, and the queue goes on. */
+static void test_stopped_by_someone_else_each_time(void **state)
+{
+    struct scheduler *s = start(*state, self, 1, 5);
+    int64_t id = submit_endless(s, 1000000000), next = submit(s, 1, 0);
+    for (int attempt = 1; attempt <= JOB_MAX_CRASHES; attempt++) {
+        json_decref(await_attempt(s, id, "running", attempt));
+        await_progress(s, id);
+        hit(state, id, attempt, attempt == 2 ? SIGKILL : SIGTERM);
+    }
+    json_t *job = await(s, id, "failed");
+    assert_says(text_of(job, "reason"), "the worker crashed or was stopped 3 times in a row, at last at step ");
+    assert_says(text_of(job, "reason"), "(stopped by someone else's signal)");
+    assert_int_equal(number_of(job, "attempt"), JOB_MAX_CRASHES);
+    await_sealed(run_of(state, id), "failed", text_of(job, "reason"));
+    json_decref(job);
+    await_end(s, next, "finished");
+    scheduler_stop(s);
 }
 
 static void test_a_program_that_is_not_there(void **state)
@@ -303,6 +331,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         IN_A_FOLDER(test_three_crashes_in_a_row),       IN_A_FOLDER(test_crashes_that_are_not_in_a_row),
         IN_A_FOLDER(test_workers_that_are_none),        IN_A_FOLDER(test_a_signal_of_someone_else),
+        IN_A_FOLDER(test_stopped_by_someone_else_each_time),
         IN_A_FOLDER(test_a_program_that_is_not_there),  IN_A_FOLDER(test_a_stop_and_a_new_start),
         IN_A_FOLDER(test_a_stop_right_after_a_cancel),  IN_A_FOLDER(test_a_daemon_that_was_killed),
         IN_A_FOLDER(test_a_run_that_was_left_unsealed), IN_A_FOLDER(test_settings_that_are_refused),
