@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { api, ended, run, smallSpec, startDaemon, temporary, until } from "../daemon.mjs";
+import { api, ended, longSpec, run, smallSpec, startDaemon, temporary, until } from "../daemon.mjs";
 import { assertCatalog, assertSameRun, random, sleep, trials, workers } from "./support.mjs";
 
 const FINAL = ["finished", "failed", "diverged", "cancelled"];
@@ -181,5 +181,23 @@ describe("signals", () => {
         t.diagnostic(
             `${count} signals on ${kindOf.size} jobs (MLP, CNN, attention): ${ends.finished} finished with the same bits, ${ends.failed} failed after three crashes; a stopped worker was gone after at most ${slowest} ms`,
         );
+    });
+
+    test("that whoever starts the daemon ignores, as the ends of children", async () => {
+        const other = await startDaemon({ flags: ["--workers", "1"], env, under: ["env", "--ignore-signal=CHLD"] });
+        const { id } = await api(other.base, "/jobs", longSpec("killed"));
+        for (let attempt = 1; attempt <= 3; attempt++) {
+            const victim = await until(`attempt ${attempt}`, async () => {
+                const job = await api(other.base, `/jobs/${id}`);
+                return job.attempt === attempt && workers(other.data)[0];
+            });
+            process.kill(victim.pid, "SIGKILL");
+            await until("it is gone", () => !workers(other.data).some((w) => w.pid === victim.pid));
+        }
+        const job = await ended(other.base, id);
+        assert.equal(job.state, "failed");
+        assert.match(job.reason, /crashed 3 times in a row, at last at step \d+ \(killed by SIGKILL\)/);
+        await other.stop();
+        other.remove();
     });
 });
