@@ -8,7 +8,6 @@
  * server does. So a machine that is cleared once an hour is borne, and yet the attempts at a job have a bound: three for
  * each interval of its steps.
  */
-#include <dirent.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <math.h>
@@ -16,19 +15,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "core/utf8.h"
 #include "server/clock.h"
-#include "server/data_paths.h"
 #include "server/json_util.h"
-#include "server/run_file.h"
-#include "server/run_migrate.h"
 #include "server/scheduler_internal.h"
 
 static const double LOAD_SECONDS =
     3; /* more than else till a worker's first sign of life: it is loaded from the disk */
 static const double RETRY_SECONDS = 1; /* after a change that could not be committed */
+static const double LONGEST_START_WAIT = 60;
 static const double SEAL_SECONDS = 1;  /* how long a run may take to be sealed when the daemon stops */
 
 void running_free(struct running *running)
@@ -44,7 +40,7 @@ void running_free(struct running *running)
     free(running);
 }
 
-static void cleanup_running(struct running **running)
+void cleanup_running(struct running **running)
 {
     running_free(*running);
 }
@@ -57,7 +53,7 @@ struct running *find_running(struct scheduler *s, int64_t job)
     return running;
 }
 
-static struct running *running_new(int64_t job)
+struct running *running_new(int64_t job)
 {
     struct running *running = calloc(1, sizeof *running);
     if (!running)
@@ -76,7 +72,7 @@ static struct running *running_new(int64_t job)
     return running;
 }
 
-static void add_running(struct scheduler *s, struct running *running)
+void add_running(struct scheduler *s, struct running *running)
 {
     running->next = s->running;
     s->running = running;
@@ -152,10 +148,14 @@ static enum status start_job(struct scheduler *s, int64_t id, struct error *err)
     }
     struct error reason;
     running->earlier = row.seconds;
-    if (spawn_worker(s, running, &row, &reason) != STATUS_OK) { /* like a worker that died at once */
-        snprintf(running->how, sizeof running->how, "not started");
+    if (spawn_worker(s, running, &row, &reason) == STATUS_OK) {
+        s->start_wait = RETRY_SECONDS;
+    } else { /* too many processes, no memory: no job would fare better just now */
         snprintf(running->fault, sizeof running->fault, "%.250s", reason.text);
-        running->ended = true;
+        running->unstarted = running->ended = true;
+        running->ended_at = running->began;
+        s->start_at = running->began + s->start_wait;
+        s->start_wait = fmin(2 * s->start_wait, LONGEST_START_WAIT);
     }
     job_row_clear(&row);
     s->busy++;
@@ -180,44 +180,6 @@ void start_jobs(struct scheduler *s)
             s->start_at = now + RETRY_SECONDS;
         }
     }
-}
-
-/* Starts a child that puts run files in order; `job` 0 is of no one job. */
-static void start_helper(struct scheduler *s, int64_t job, const char *const *arguments)
-{
-    struct error err;
-    attribute_cleanup(cleanup_running) struct running *running = running_new(job);
-    enum status status = running ? STATUS_OK : error_no_memory(&err);
-    if (status == STATUS_OK) {
-        running->sealing = true;
-        status = worker_spawn((char *const *)(void *)arguments, NULL, 1, &running->process, &err);
-        if (s->stopping)
-            tell_to_stop(running, 0);
-    }
-    if (status != STATUS_OK) {
-        fprintf(stderr, "plumbline: job %" PRId64 ": %s\n", job, err.text);
-        return;
-    }
-    add_running(s, running);
-    running = NULL;
-}
-
-void seal_run(struct scheduler *s, int64_t job, const char *state, const char *reason)
-{
-    attribute_cleanup(cleanup_free) char *run = NULL;
-    if (scheduler_run_path(s, job, &run, NULL) != STATUS_OK || access(run, F_OK) != 0)
-        return;
-    const char *arguments[] = {s->program,           "work", "--seal", "--run", run, "--state", state, "--reason",
-                               reason ? reason : "", NULL};
-    start_helper(s, job, arguments);
-}
-
-/* At the first start of a newer program. */
-static void migrate_runs(struct scheduler *s)
-{
-    const char *arguments[] = {s->program, "work", "--migrate", "--data", s->data, NULL};
-    if (run_files_are_old(s->data))
-        start_helper(s, 0, arguments);
 }
 
 void serve_running(struct scheduler *s, struct running *running, bool lines, bool errors, bool end)
@@ -332,7 +294,9 @@ static void decide(const struct scheduler *s, struct outcome *outcome, const str
             r->step, reason ? reason : "");
     } else if (state && strcmp(state, "busy") == 0) {
         say(outcome, JOB_QUEUED, "%s; it is tried again", reason ? reason : "the run is being written");
-    } else if ((stopped && (r->told || has_got_on(r, row))) || (s->stopping && r->told)) {
+    } else if (r->unstarted) {
+        say(outcome, JOB_QUEUED, "no worker could be started: %s; it is tried again", r->fault);
+    } else if (r->told || (stopped && has_got_on(r, row))) {
         decide_stopped(outcome, s->stopping);
     } else {
         decide_crash(outcome, stopped, row->crashes);
@@ -375,10 +339,7 @@ static void finish_progress(struct running *r)
 static bool record_end(struct scheduler *s, struct running *r)
 {
     if (r->sealing) {
-        const char *words = worker_last_words(&r->process);
-        if (strcmp(r->how, "exited with code 0") != 0)
-            fprintf(stderr, "plumbline: job %" PRId64 ": what puts its run file in order %s %s\n", r->job, r->how,
-                    words);
+        seal_ended(r);
         return true;
     }
     struct outcome outcome = {.running = r};
@@ -400,7 +361,7 @@ static bool record_end(struct scheduler *s, struct running *r)
     if (job_state_is_final(outcome.to))
         s->space.again = false;
     if (outcome.seal)
-        seal_run(s, r->job, job_state_name(outcome.to), outcome.reason);
+        seal_run(s, r->job, outcome.to, outcome.reason);
     return true;
 }
 
@@ -420,33 +381,6 @@ void record_ends(struct scheduler *s)
         *at = r->next;
         running_free(r);
     }
-}
-
-/* A run whose job has ended, but whose file was not closed for good when the server ended. */
-static void seal_leftover(struct scheduler *s, const char *runs, const char *name)
-{
-    attribute_cleanup(cleanup_free) char *path = path_join(runs, name);
-    attribute_cleanup(cleanup_json) json_t *json = NULL;
-    char *end = NULL;
-    long long job = strtoll(name, &end, 10);
-    if (!path || job <= 0 || strcmp(end, ".db") != 0 || run_file_is_sealed(path) ||
-        store_job_json(s->db, job, &json, NULL) != STATUS_OK)
-        return;
-    const char *state = json_string_value(json_object_get(json, "state"));
-    if (job_state_is_final(job_state_parse(state)))
-        seal_run(s, job, state, json_string_value(json_object_get(json, "reason")));
-}
-
-void tidy_runs(struct scheduler *s)
-{
-    migrate_runs(s);
-    attribute_cleanup(cleanup_free) char *path = path_join(s->data, "runs");
-    DIR *runs = path ? opendir(path) : NULL;
-    if (!runs)
-        return;
-    for (struct dirent *entry = readdir(runs); entry; entry = readdir(runs))
-        seal_leftover(s, path, entry->d_name);
-    closedir(runs);
 }
 
 static enum status recover_job(struct scheduler *s, int64_t job, struct error *err)

@@ -350,26 +350,35 @@ static void make_catalog(const char *path, size_t version, const struct spec *sp
     cleanup_db(&db);
 }
 
-/* Kills a worker as late as leaves the run unfinished; what lies past the checkpoint stays in the file. */
-static void make_interrupted(const char *data, const char *run, const json_t *json, double seconds)
+/* Kills a worker between its first checkpoint and its end, which took `all` seconds; the run's path is in `path`. What
+ * lies past the checkpoint stays in the file. */
+static void make_interrupted(void **state, const json_t *json, double all, char path[PATH_SIZE])
 {
-    while (run_killed(data, run, json, 1, seconds) || query_integer(run, "SELECT count(*) FROM checkpoints") == 0) {
-        seconds *= 0.8;
-        assert_int_equal(unlink(run), 0);
+    struct rng rng;
+    rng_seed(&rng, 12, 0);
+    for (int i = 0; i < 100; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "parts-%d.db", i);
+        path_in(*state, name, path);
+        if (!run_killed(*state, path, json, 1, rng_uniform(&rng) * all) && file_exists(path) &&
+            query_integer(path, "SELECT count(*) FROM sqlite_schema WHERE name = 'checkpoints'") == 1 &&
+            query_integer(path, "SELECT count(*) FROM checkpoints") == 1)
+            return;
     }
+    fail_msg("no run could be interrupted");
 }
 
 /* Whatever version was there when the run was interrupted, the present one goes on with it to the same bits. */
 static void test_an_upgrade_of_the_schema_in_between(void **state)
 {
-    const char *data = *state, *whole = in_folder(state, "whole.db"), *parts = in_folder(state, "parts.db");
-    const char *catalog = in_folder(state, "catalog.db");
+    const char *data = *state, *whole = in_folder(state, "whole.db"), *catalog = in_folder(state, "catalog.db");
+    char parts[PATH_SIZE];
     write_pictures(data);
     assert_int_equal(mkdir(in_folder(state, "runs"), 0700), 0);
     json_t *json = resume_spec(KIND_MLP, 40);
     double start_time = clock_seconds();
     assert_true(run_killed(data, whole, json, 1, -1));
-    make_interrupted(data, parts, json, 0.8 * (clock_seconds() - start_time));
+    make_interrupted(state, json, clock_seconds() - start_time, parts);
     struct spec *spec = parse_spec(json);
     for (size_t version = 1; version <= catalog_schema.count; version++) {
         make_catalog(catalog, version, spec);
