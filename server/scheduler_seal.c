@@ -69,9 +69,8 @@ static void start_seal(struct scheduler *s, const struct seal *seal)
     attribute_cleanup(cleanup_free) char *run = NULL;
     if (scheduler_run_path(s, seal->job, &run, NULL) != STATUS_OK)
         return;
-    const char *arguments[] = {
-        s->program,   "work",       "--seal", "--run", run, "--state", job_state_name(seal->state),
-        "--reason", seal->reason, NULL};
+    const char *arguments[] = {s->program, "work",       "--seal", "--run", run, "--state", job_state_name(seal->state),
+                               "--reason", seal->reason, NULL};
     start_helper(s, seal->job, arguments);
 }
 

@@ -25,7 +25,7 @@ static const double LOAD_SECONDS =
     3; /* more than else till a worker's first sign of life: it is loaded from the disk */
 static const double RETRY_SECONDS = 1; /* after a change that could not be committed */
 static const double LONGEST_START_WAIT = 60;
-static const double SEAL_SECONDS = 1;  /* how long a run may take to be sealed when the daemon stops */
+static const double SEAL_SECONDS = 1; /* how long a run may take to be sealed when the daemon stops */
 
 void running_free(struct running *running)
 {

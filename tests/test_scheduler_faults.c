@@ -437,12 +437,17 @@ int main(int argc, char **argv)
     if (argc > 2 && strcmp(argv[1], "daemon") == 0)
         be_a_daemon(argv[2]);
     const struct CMUnitTest tests[] = {
-        IN_A_FOLDER(test_three_crashes_in_a_row),       IN_A_FOLDER(test_crashes_that_are_not_in_a_row),
-        IN_A_FOLDER(test_workers_that_are_none),        IN_A_FOLDER(test_a_signal_of_someone_else),
+        IN_A_FOLDER(test_three_crashes_in_a_row),
+        IN_A_FOLDER(test_crashes_that_are_not_in_a_row),
+        IN_A_FOLDER(test_workers_that_are_none),
+        IN_A_FOLDER(test_a_signal_of_someone_else),
         IN_A_FOLDER(test_stopped_by_someone_else_each_time),
-        IN_A_FOLDER(test_a_program_that_is_not_there),  IN_A_FOLDER(test_a_stop_and_a_new_start),
-        IN_A_FOLDER(test_a_stop_right_after_a_cancel),  IN_A_FOLDER(test_a_daemon_that_was_killed),
-        IN_A_FOLDER(test_a_run_that_was_left_unsealed), IN_A_FOLDER(test_settings_that_are_refused),
+        IN_A_FOLDER(test_a_program_that_is_not_there),
+        IN_A_FOLDER(test_a_stop_and_a_new_start),
+        IN_A_FOLDER(test_a_stop_right_after_a_cancel),
+        IN_A_FOLDER(test_a_daemon_that_was_killed),
+        IN_A_FOLDER(test_a_run_that_was_left_unsealed),
+        IN_A_FOLDER(test_settings_that_are_refused),
         IN_A_FOLDER(test_an_end_that_cannot_be_written_yet),
         IN_A_FOLDER(test_a_pause_taken_back_too_late),
         IN_A_FOLDER(test_many_runs_that_were_left_unsealed),
