@@ -380,7 +380,7 @@ static void copy_file(const char *from, const char *to)
 /* More runs to be sealed than there are descriptors for children. */
 static void test_many_runs_that_were_left_unsealed(void **state)
 {
-    enum { RUNS = 30, DESCRIPTORS = 48 };
+    enum { RUNS = 20, DESCRIPTORS = 40 };
     struct error err;
     struct scheduler *s = start(*state, self, 1, 60);
     int64_t id = submit(s, ENDLESS, 0);

@@ -2,7 +2,16 @@
 // space returns everything goes on by itself.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, statfsSync, truncateSync } from "node:fs";
+import {
+    appendFileSync,
+    existsSync,
+    mkdirSync,
+    readFileSync,
+    rmSync,
+    statSync,
+    statfsSync,
+    truncateSync,
+} from "node:fs";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { api, ask, ended, smallSpec, startDaemon, temporary, until } from "../daemon.mjs";
