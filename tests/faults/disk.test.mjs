@@ -2,11 +2,20 @@
 // space returns everything goes on by itself.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { appendFileSync, existsSync, mkdirSync, rmSync, statfsSync } from "node:fs";
+import {
+    appendFileSync,
+    existsSync,
+    mkdirSync,
+    readFileSync,
+    rmSync,
+    statSync,
+    statfsSync,
+    truncateSync,
+} from "node:fs";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { api, ask, ended, smallSpec, startDaemon, temporary, until } from "../daemon.mjs";
-import { assertCatalog, assertRuns, assertSameRun, trials } from "./support.mjs";
+import { assertCatalog, assertRuns, assertSameRun, trials, value } from "./support.mjs";
 
 const folder = temporary();
 const disk = join(folder, "disk");
@@ -37,6 +46,8 @@ function fill(left) {
         if (/** @type {any} */ (error).code !== "ENOSPC") throw error; // as much as there was
     }
 }
+/** Byte 18 of a database says how it is written: 1 without a write-ahead log. @param {string} path */
+const isSealed = (path) => existsSync(path) && !existsSync(`${path}-wal`) && readFileSync(path)[18] === 1;
 const empty = () => rmSync(join(disk, "filler"), { force: true });
 
 /** A job of many rows, about 1 MB. */
@@ -50,6 +61,7 @@ describe("a disk of 8 MB", { skip: mounted ? false : "skipped: a file system can
         const flags = ["--workers", "1"];
         daemon = await startDaemon({ data, flags });
         const base = () => /** @type {NonNullable<typeof daemon>} */ (daemon).base;
+        const errors = () => /** @type {NonNullable<typeof daemon>} */ (daemon).errors();
         const whole = (await api(base(), "/jobs", spec("whole"))).id;
         assert.equal((await ended(base(), whole)).state, "finished");
         let refused = 0;
@@ -93,7 +105,23 @@ describe("a disk of 8 MB", { skip: mounted ? false : "skipped: a file system can
             const gone = await ask(base(), `/jobs/${id}?purge=true`, { method: "DELETE" });
             if (gone.status >= 300) rmSync(join(data, `runs/${id}.db`)); // where there is no such route yet
         }
-        assert.ok(!existsSync(join(disk, "filler")));
+        const { id } = await api(base(), "/jobs", spec("cancelled"));
+        await until("it runs", async () => (await api(base(), `/jobs/${id}`)).state === "running");
+        await until("it is paused", async () => {
+            fill(0);
+            return (await api(base(), `/jobs/${id}`)).state === "paused";
+        });
+        await until("there is just enough to cancel it", async () => {
+            truncateSync(join(disk, "filler"), statSync(join(disk, "filler")).size - 8192);
+            return (await ask(base(), `/jobs/${id}/cancel`, { method: "POST" })).status < 300;
+        });
+        assert.equal((await api(base(), `/jobs/${id}`)).state, "cancelled");
+        const run = join(data, `runs/${id}.db`);
+        await until("its run could not be sealed", () => isSealed(run) || /run file in order/.test(errors()));
+        empty();
+        await until("its run is sealed as well", () => isSealed(run));
+        const other = "SELECT count(*) FROM run WHERE state <> 'cancelled'"; // no row, where it had not begun
+        assert.equal(value(run, other), 0);
         await daemon.stop();
         t.diagnostic(`${rounds} rounds, ${refused} submissions refused: every job finished with the same bits`);
     });
