@@ -10,6 +10,7 @@
 #include "server/json_util.h"
 #include "server/route.h"
 #include "server/scheduler.h"
+#include "server/store.h"
 
 enum { KEY_MOST = 128 };
 #define KEY_LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:~"
@@ -124,23 +125,15 @@ static enum status with_state(const char *filter, const char *state, char **ret_
 
 enum status handle_jobs_list(struct request *request, struct answer *answer, struct error *err)
 {
-    const json_t *given = request->parameters;
-    const char *state = option_string(given, "state");
+    const char *state = option_string(request->parameters, "state");
+    bool trashed = option_boolean(request->parameters, "trashed");
     attribute_cleanup(cleanup_free) char *filter = NULL;
-    struct job_query query = {.filter = option_string(given, "filter"),
-                              .order_by = option_string(given, "order_by"),
-                              .max_results = (size_t)option_integer(given, "max_results"),
-                              .page_token = option_string(given, "page_token"),
-                              .trashed = option_boolean(given, "trashed")};
-    json_t *page = NULL;
-    enum status status = state ? with_state(query.filter, state, &filter, err) : STATUS_OK;
-    if (state)
-        query.filter = filter;
-    if (status == STATUS_OK)
-        status = scheduler_jobs(request->service->scheduler, &query, &page, err);
-    if (status == STATUS_INVALID)
-        return answer_refuse(answer, 400, "invalid_parameter", status);
-    return status == STATUS_OK ? answer_json(answer, page, err) : status;
+    if (state) {
+        enum status status = with_state(option_string(request->parameters, "filter"), state, &filter, err);
+        if (status != STATUS_OK)
+            return status == STATUS_INVALID ? answer_refuse(answer, 400, "invalid_parameter", status) : status;
+    }
+    return answer_list(request, trashed ? &trash_list : &job_list, filter, answer, err);
 }
 
 static enum status answer_job(struct request *request, int64_t id, struct answer *answer, struct error *err)

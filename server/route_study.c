@@ -8,8 +8,6 @@
 #include "server/store_study.h"
 #include "server/study_statistics.h"
 
-const struct option catalog_list_parameters[] = {LIST_PARAMETERS("null"), OPTION_END};
-
 const struct option results_parameters[] = {
     {.name = "keys",
      .kind = OPTION_STRINGS,
@@ -23,37 +21,9 @@ const struct option results_parameters[] = {
     OPTION_END,
 };
 
-/* --- lists of the catalog ------------------------------------------------------------------------------------ */
-
-struct page_read {
-    const struct list *list;
-    struct list_query query;
-    json_t *page;
-};
-
-static enum status read_page(sqlite3 *db, void *context, struct error *err)
-{
-    struct page_read *read = context;
-    return list_page(db, read->list, &read->query, &read->page, err);
-}
-
-enum status answer_list(struct request *request, const struct list *list, struct answer *answer, struct error *err)
-{
-    const json_t *given = request->parameters;
-    struct page_read read = {.list = list,
-                             .query = {.filter = option_string(given, "filter"),
-                                       .order_by = option_string(given, "order_by"),
-                                       .page_token = option_string(given, "page_token"),
-                                       .max_results = (size_t)option_integer(given, "max_results")}};
-    enum status status = scheduler_read(request->service->scheduler, read_page, &read, err);
-    if (status == STATUS_INVALID)
-        return answer_refuse(answer, 400, "invalid_parameter", status);
-    return status == STATUS_OK ? answer_json(answer, read.page, err) : status;
-}
-
 enum status handle_studies(struct request *request, struct answer *answer, struct error *err)
 {
-    return answer_list(request, &study_list, answer, err);
+    return answer_list(request, &study_list, NULL, answer, err);
 }
 
 /* --- one study ----------------------------------------------------------------------------------------------- */

@@ -44,7 +44,7 @@ static enum status revoke(sqlite3 *db, void *context, struct error *err)
 
 enum status handle_tokens(struct request *request, struct answer *answer, struct error *err)
 {
-    return answer_list(request, &token_list, answer, err);
+    return answer_list(request, &token_list, NULL, answer, err);
 }
 
 enum status handle_token_create(struct request *request, struct answer *answer, struct error *err)

@@ -155,18 +155,6 @@ enum status scheduler_submit_study(struct scheduler *scheduler, const struct stu
 /* The job as the API shows it (product.md "A job"); STATUS_NOT_FOUND. */
 enum status scheduler_job(struct scheduler *scheduler, int64_t id, json_t **ret_job, struct error *err);
 
-struct job_query {
-    const char *filter;     /* filter.h, with job_fields; NULL is all */
-    const char *order_by;   /* order.h; NULL: newest first */
-    size_t max_results;     /* at least 1 */
-    const char *page_token; /* from the page before; NULL: the first */
-    bool trashed;           /* those in the trash, and no others; else no others than those */
-};
-
-/* {"items": [jobs], "next_page_token": text or null}. STATUS_INVALID for a filter, order or token that is none. */
-enum status scheduler_jobs(struct scheduler *scheduler, const struct job_query *query, json_t **ret_page,
-                           struct error *err);
-
 /* {"workers", "running", "queued", "states": {state: count}} */
 enum status scheduler_queue(struct scheduler *scheduler, json_t **ret_queue, struct error *err);
 

@@ -41,32 +41,7 @@ enum status scheduler_read(struct scheduler *scheduler, catalog_use *read, void 
     return status;
 }
 
-/* --- lists of jobs -------------------------------------------------------------------------------------------------- */
-
-struct jobs_read {
-    const struct job_query *query;
-    json_t *page;
-};
-
-static enum status read_jobs(sqlite3 *db, void *context, struct error *err)
-{
-    struct jobs_read *read = context;
-    const struct list_query query = {.filter = read->query->filter,
-                                     .order_by = read->query->order_by,
-                                     .page_token = read->query->page_token,
-                                     .max_results = read->query->max_results};
-    return list_page(db, read->query->trashed ? &trash_list : &job_list, &query, &read->page, err);
-}
-
-enum status scheduler_jobs(struct scheduler *scheduler, const struct job_query *query, json_t **ret_page,
-                           struct error *err)
-{
-    struct jobs_read read = {.query = query};
-    enum status status = scheduler_read(scheduler, read_jobs, &read, err);
-    if (status == STATUS_OK)
-        *ret_page = read.page;
-    return status;
-}
+/* --- jobs by a filter -------------------------------------------------------------------------------------------------- */
 
 struct ids_read {
     const char *filter;

@@ -178,10 +178,10 @@ enum status store_ended_jobs(sqlite3 *db, json_t **ret_jobs, struct error *err)
         status = db_row(statement, &row, err);
         if (status != STATUS_OK || !row)
             break;
-        json_t *job = json_object();
-        status = json_add(jobs, job, err);
-        for (int i = 0; i < sqlite3_column_count(statement) && status == STATUS_OK; i++)
-            status = json_put(job, sqlite3_column_name(statement, i), db_json(statement, i), err);
+        json_t *job = NULL;
+        status = row_json(statement, &(struct row_shape){.count = 5}, &job, err);
+        if (status == STATUS_OK)
+            status = json_add(jobs, job, err);
     }
     if (status == STATUS_OK)
         *ret_jobs = json_incref(jobs);
