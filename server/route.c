@@ -16,7 +16,9 @@ static const struct option patch_headers[] = {
     {.name = "If-Match",
      .kind = OPTION_STRING,
      .fallback = "null",
-     .help = "the ETag that the job had when it was read; where it has another now, nothing is changed"},
+     .help =
+         "the ETag that the job had when it was read, or a list of them, or *; where it has another now, nothing is "
+         "changed"},
     OPTION_END,
 };
 static const struct option events_headers[] = {

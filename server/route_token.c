@@ -55,7 +55,7 @@ enum status handle_token_create(struct request *request, struct answer *answer, 
         return answer_refuse(answer, 422, "invalid_token", STATUS_INVALID);
     }
     struct token_use use = {.name = option_string(body, "name"), .role = token_role_parse(option_string(body, "role"))};
-    enum status status = scheduler_write(request->service->scheduler, create, &use, err);
+    enum status status = scheduler_add(request->service->scheduler, create, &use, err);
     if (status == STATUS_INVALID)
         return answer_refuse(answer, 422, "invalid_token", status);
     if (status != STATUS_OK)

@@ -69,7 +69,7 @@ enum status handle_views_save(struct request *request, struct answer *answer, st
     if (!state)
         return error_no_memory(err);
     struct view_use use = {.name = option_string(body, "name"), .state = state};
-    enum status status = scheduler_write(request->service->scheduler, insert_view, &use, err);
+    enum status status = scheduler_add(request->service->scheduler, insert_view, &use, err);
     if (status == STATUS_INVALID)
         return answer_refuse(answer, 422, "invalid_view", status);
     if (status != STATUS_OK)

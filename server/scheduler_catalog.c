@@ -6,6 +6,7 @@
 #include "server/json_util.h"
 #include "server/list.h"
 #include "server/scheduler_internal.h"
+#include "server/store_import.h"
 #include "server/store_study.h"
 #include "server/study.h"
 
@@ -29,6 +30,18 @@ enum status scheduler_write(struct scheduler *scheduler, catalog_use *change, vo
 {
     struct catalog_call call = {change, context};
     return scheduler_call(scheduler, command_write, &call, err);
+}
+
+static enum status command_add(struct scheduler *s, void *argument, struct error *err)
+{
+    enum status status = space_check(s, err);
+    return status == STATUS_OK ? command_write(s, argument, err) : status;
+}
+
+enum status scheduler_add(struct scheduler *scheduler, catalog_use *change, void *context, struct error *err)
+{
+    struct catalog_call call = {change, context};
+    return scheduler_call(scheduler, command_add, &call, err);
 }
 
 enum status scheduler_read(struct scheduler *scheduler, catalog_use *read, void *context, struct error *err)
@@ -72,6 +85,37 @@ enum status scheduler_job_ids(struct scheduler *scheduler, const char *filter, s
     return STATUS_OK;
 }
 
+/* --- a run that comes from elsewhere ----------------------------------------------------------------------------- */
+
+struct import_call {
+    const struct run_import *import;
+    const char *file;
+    int64_t id;
+};
+
+static enum status change_import(struct scheduler *s, void *argument, struct error *err)
+{
+    struct import_call *call = argument;
+    enum status status = store_run_take_in(s->db, s->data, call->import, call->file, &call->id, err);
+    return status == STATUS_OK ? append_state(s, call->id, err) : status;
+}
+
+static enum status command_import(struct scheduler *s, void *argument, struct error *err)
+{
+    enum status status = space_check(s, err);
+    return status == STATUS_OK ? hard_change(s, change_import, argument, err) : status;
+}
+
+enum status scheduler_import(struct scheduler *scheduler, const struct run_import *import, const char *file,
+                             int64_t *ret_id, struct error *err)
+{
+    struct import_call call = {.import = import, .file = file};
+    enum status status = scheduler_call(scheduler, command_import, &call, err);
+    if (status == STATUS_OK)
+        *ret_id = call.id;
+    return status;
+}
+
 /* --- studies ----------------------------------------------------------------------------------------------------- */
 
 struct study_call {
@@ -103,7 +147,8 @@ static enum status change_study(struct scheduler *s, void *argument, struct erro
 
 static enum status command_study(struct scheduler *s, void *argument, struct error *err)
 {
-    return hard_change(s, change_study, argument, err);
+    enum status status = space_check(s, err);
+    return status == STATUS_OK ? hard_change(s, change_study, argument, err) : status;
 }
 
 enum status scheduler_submit_study(struct scheduler *scheduler, const struct study *study, struct spec *const *specs,

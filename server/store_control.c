@@ -105,7 +105,7 @@ static enum status check_tag(sqlite3 *db, int64_t id, const char *wanted, struct
     enum status status = store_job_json(db, id, &job, err);
     if (status == STATUS_OK)
         status = job_tag(job, tag, err);
-    if (status != STATUS_OK || strcmp(wanted, "*") == 0 || strcmp(wanted, tag) == 0)
+    if (status != STATUS_OK || job_tag_is_wanted(wanted, tag))
         return status;
     return error_set(err, STATUS_CONFLICT, "job %" PRId64 " was changed meanwhile: its tag is %s now, not %.60s", id,
                      tag, wanted);

@@ -139,7 +139,7 @@ static int run_work(const struct work_options *o)
     }
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     setpriority(PRIO_PROCESS, 0, NICENESS); /* refused where it is lower already */
-    signal(SIGPIPE, SIG_IGN); /* a server that is gone shows as EPIPE */
+    signal(SIGPIPE, SIG_IGN);               /* a server that is gone shows as EPIPE */
     stop_signals_install();
     struct error err;
     attribute_cleanup(cleanup_json) json_t *end = NULL;
