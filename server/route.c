@@ -131,7 +131,7 @@ const struct route routes[] = {
     {"GET", API "/session", handle_session, .answer = "Session",
      .summary = "Whether a token is wanted, and what the one shown lets do", .open = true},
     {"POST", API "/login", handle_login, .body = "Login", .answer = "Session", .summary = "Keep a token in a cookie",
-     .open = true, .refusals = {401}},
+     .open = true, .refusals = {401, 429}},
     {"POST", API "/logout", handle_logout, .answer = "Session", .summary = "Take the cookie away", .open = true},
     {"GET", API "/events", handle_events, .parameters = events_parameters, .media = "text/event-stream",
      .summary = "What happens, live", .headers = events_headers},

@@ -101,7 +101,7 @@ enum status handle_login(struct request *request, struct answer *answer, struct 
     const char *token = option_string(body, "token");
     enum status status = token_of_service(request->service, token, &id, &role, err);
     if (status == STATUS_NOT_FOUND)
-        return answer_refuse(answer, 401, "unknown_token", status);
+        return token_refuse(request, answer, err);
     if (status != STATUS_OK)
         return status;
     answer_header(answer, "Set-Cookie", "plumbline=%s; Path=/; HttpOnly; SameSite=Strict; Max-Age=2592000", token);

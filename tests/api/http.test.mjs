@@ -164,6 +164,41 @@ describe("a request", () => {
         assert.match(chunked, /4096/);
     });
 
+    test("that is refused is answered when all of it has come, and the connection stays", async () => {
+        const body = "x".repeat(20000); // more than is taken, and less than is read and thrown away
+        const whole = (/** @type {string} */ path, /** @type {string} */ type) =>
+            `POST ${path} HTTP/1.1\r\nHost: ${daemon.listen}\r\nContent-Type: ${type}\r\nContent-Length: 20000\r\n\r\n${body}`;
+        const answers = await raw(
+            whole("/api/v1/nothing", "application/json") +
+                whole("/api/v1/jobs", "text/plain") +
+                `GET /healthz HTTP/1.1\r\nHost: ${daemon.listen}\r\nConnection: close\r\n\r\n`,
+        );
+        const statuses = [...answers.matchAll(/HTTP\/1\.1 (\d+)/g)].map((match) => Number(match[1]));
+        assert.deepEqual(statuses, [404, 413, 200]);
+    });
+
+    test("that sends a file may take longer, as long as it comes on", async () => {
+        const { hostname, port } = new URL(daemon.base);
+        const piece = Buffer.alloc(1 << 18, 1);
+        const pieces = 16; // four seconds, where another request has two
+        const answer = await new Promise((done, fail) => {
+            const socket = connect(Number(port), hostname);
+            let text = "";
+            let sent = 0;
+            socket.setEncoding("latin1").on("data", (more) => (text += more));
+            socket.on("error", fail).on("end", () => done(text));
+            socket.write(
+                `POST /api/v1/import HTTP/1.1\r\nHost: ${daemon.listen}\r\nConnection: close\r\n` +
+                    `Content-Type: application/vnd.sqlite3\r\nContent-Length: ${pieces * piece.length}\r\n\r\n`,
+            );
+            const timer = setInterval(() => {
+                socket.write(piece);
+                if (++sent === pieces) clearInterval(timer);
+            }, 250);
+        });
+        assert.equal(status(answer), 422, "it came whole, and is no run file");
+    });
+
     test("that takes too long is cut off", async () => {
         const { hostname, port } = new URL(daemon.base);
         await new Promise((done, fail) => {

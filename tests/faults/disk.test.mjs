@@ -1,52 +1,29 @@
 // A full disk: jobs are paused with the reason, what must be written is refused, all that is there can be read, and when
 // space returns everything goes on by itself.
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
-import { appendFileSync, existsSync, mkdirSync, rmSync, statfsSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
-import { api, ask, ended, smallSpec, startDaemon, temporary, until } from "../daemon.mjs";
-import { assertCatalog, assertRuns, assertSameRun, trials } from "./support.mjs";
+import { api, ask, ended, smallSpec, startDaemon, until } from "../daemon.mjs";
+import { assertCatalog, assertRuns, assertSameRun, smallDisk, trials } from "./support.mjs";
 
-const folder = temporary();
-const disk = join(folder, "disk");
-mkdirSync(disk);
+const disk = smallDisk(8);
 /** @type {Awaited<ReturnType<typeof startDaemon>> | undefined} */
 let daemon;
-let mounted = false;
-try {
-    execFileSync("mount", ["-t", "tmpfs", "-o", "size=8m", "tmpfs", disk], { stdio: "ignore" });
-    mounted = true;
-} catch {
-    // no right to
-}
 after(async () => {
     daemon?.kill("SIGKILL"); // after a failure it would hold the disk
     await daemon?.ended;
-    if (mounted) execFileSync("umount", [disk]);
-    rmSync(folder, { recursive: true });
+    disk.remove();
 });
-
-/** Fills what is free, but for some bytes. @param {number} left */
-function fill(left) {
-    const { bavail, bsize } = statfsSync(disk);
-    const size = Math.max(0, bavail * bsize - left);
-    try {
-        appendFileSync(join(disk, "filler"), Buffer.alloc(size, 1));
-    } catch (error) {
-        if (/** @type {any} */ (error).code !== "ENOSPC") throw error; // as much as there was
-    }
-}
-const empty = () => rmSync(join(disk, "filler"), { force: true });
 
 /** A job of many rows, about 1 MB. */
 const spec = (/** @type {string} */ name) =>
     smallSpec(name, "affine-like", 0.1, { epochs: 30, probe: { schedule: "every", every: 60 }, checkpoint_every: 100 });
 
-describe("a disk of 8 MB", { skip: mounted ? false : "skipped: a file system cannot be mounted here" }, () => {
+describe("a disk of 8 MB", { skip: disk.skip }, () => {
     test("fills up and is emptied, and the jobs go on", async (t) => {
         const rounds = trials(2, 20);
-        const data = join(disk, "data");
+        const data = join(disk.folder, "data");
         const flags = ["--workers", "1"];
         daemon = await startDaemon({ data, flags });
         const base = () => /** @type {NonNullable<typeof daemon>} */ (daemon).base;
@@ -61,9 +38,9 @@ describe("a disk of 8 MB", { skip: mounted ? false : "skipped: a file system can
                 return status === 201 && json;
             });
             await until("it runs", async () => (await api(base(), `/jobs/${id}`)).state === "running");
-            fill(round % 3 === 0 ? 0 : 20000 * (round % 3));
+            disk.fill(round % 3 === 0 ? 0 : 20000 * (round % 3));
             const paused = await until("it is paused", async () => {
-                fill(0);
+                disk.fill(0);
                 const job = await api(base(), `/jobs/${id}`);
                 assert.ok(["queued", "running", "paused"].includes(job.state), `${job.state}: ${job.reason}`);
                 return job.state === "paused" && job;
@@ -84,7 +61,7 @@ describe("a disk of 8 MB", { skip: mounted ? false : "skipped: a file system can
                 daemon = await startDaemon({ data, flags });
                 assert.equal((await api(base(), `/jobs/${id}`)).state, "paused");
             }
-            empty();
+            disk.empty();
             const job = await ended(base(), id);
             assert.equal(job.state, "finished", job.reason);
             assertSameRun(join(data, `runs/${whole}.db`), join(data, `runs/${id}.db`));
@@ -93,7 +70,7 @@ describe("a disk of 8 MB", { skip: mounted ? false : "skipped: a file system can
             const gone = await ask(base(), `/jobs/${id}?purge=true`, { method: "DELETE" });
             if (gone.status >= 300) rmSync(join(data, `runs/${id}.db`)); // where there is no such route yet
         }
-        assert.ok(!existsSync(join(disk, "filler")));
+        assert.ok(!existsSync(join(disk.folder, "filler")));
         await daemon.stop();
         t.diagnostic(`${rounds} rounds, ${refused} submissions refused: every job finished with the same bits`);
     });
