@@ -46,7 +46,7 @@ static enum status read_spec(struct request *request, struct answer *answer, str
                              struct error *err)
 {
     attribute_cleanup(cleanup_spec) struct spec *spec = NULL;
-    enum status status = spec_parse(request->body, &spec, &request->problems, err);
+    enum status status = spec_parse_given(request->body, &request->service->folders, &spec, &request->problems, err);
     if (status == STATUS_OK)
         status = spec_check(spec, &request->service->folders, ret_cost, &request->problems, err);
     if (status == STATUS_NOT_FOUND)

@@ -129,13 +129,13 @@ static void free_specs(struct spec **specs, size_t count)
 }
 
 /* The specs of all points, which study_check has found right. */
-static enum status make_specs(const struct study *study, struct problem_list *problems, struct spec ***ret_specs,
-                              struct error *err)
+static enum status make_specs(const struct study *study, const struct dataset_folders *folders,
+                              struct problem_list *problems, struct spec ***ret_specs, struct error *err)
 {
     struct spec **specs = (struct spec **)calloc(study->job_count + 1, sizeof *specs);
     enum status status = specs ? STATUS_OK : error_no_memory(err);
     for (size_t i = 0; i < study->job_count && status == STATUS_OK; i++)
-        status = study_spec(study, i, &specs[i], problems, err);
+        status = study_spec(study, i, folders, &specs[i], problems, err);
     if (status == STATUS_OK)
         *ret_specs = specs;
     else
@@ -183,7 +183,7 @@ static enum status submit_study(struct request *request, const struct study *stu
     struct spec **specs = NULL;
     struct study_read read = {0};
     struct scheduler *scheduler = request->service->scheduler;
-    enum status status = make_specs(study, &request->problems, &specs, err);
+    enum status status = make_specs(study, &request->service->folders, &request->problems, &specs, err);
     if (status == STATUS_OK)
         status = scheduler_submit_study(scheduler, study, specs, &read.id, err);
     free_specs(specs, study->job_count);

@@ -367,7 +367,7 @@ static enum status write_spec(const struct study *study, const json_t *point, st
     return STATUS_OK;
 }
 
-/* Parses the spec of a position and, with `folders`, checks it; *ret_cost is NULL without. */
+/* Parses the spec of a position and, where `ret_cost` is not NULL and there are `folders`, checks it. */
 static enum status check_position(const struct study *study, size_t position, const struct dataset_folders *folders,
                                   struct spec **ret_spec, json_t **ret_cost, struct problem_list *problems,
                                   struct error *err)
@@ -384,9 +384,8 @@ static enum status check_position(const struct study *study, size_t position, co
         status = problem_list_init(&faults, err);
     if (status != STATUS_OK)
         return status;
-    *ret_cost = NULL;
-    status = spec_parse(json, &spec, &faults, err);
-    if (status == STATUS_OK && folders)
+    status = spec_parse_given(json, folders, &spec, &faults, err);
+    if (status == STATUS_OK && folders && ret_cost)
         status = spec_check(spec, folders, ret_cost, &faults, err);
     add_faults(study, position, point, &faults, problems);
     if (status == STATUS_INVALID && problem_list_count(problems) > before)
@@ -398,11 +397,10 @@ static enum status check_position(const struct study *study, size_t position, co
     return STATUS_OK;
 }
 
-enum status study_spec(const struct study *study, size_t position, struct spec **ret_spec,
-                       struct problem_list *problems, struct error *err)
+enum status study_spec(const struct study *study, size_t position, const struct dataset_folders *folders,
+                       struct spec **ret_spec, struct problem_list *problems, struct error *err)
 {
-    json_t *cost;
-    return check_position(study, position, NULL, ret_spec, &cost, problems, err);
+    return check_position(study, position, folders, ret_spec, NULL, problems, err);
 }
 
 static void add_cost(const json_t *cost, struct study_estimate *estimate)

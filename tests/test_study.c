@@ -45,7 +45,7 @@ static struct spec *spec_at(const struct study *study, size_t position)
     struct spec *spec = NULL;
     struct error err;
     assert_ok(problem_list_init(&problems, &err));
-    if (study_spec(study, position, &spec, &problems, &err) != STATUS_OK)
+    if (study_spec(study, position, NULL, &spec, &problems, &err) != STATUS_OK)
         fail_msg("%s", json_dumps(problems.items, 0));
     problem_list_clear(&problems);
     return spec;

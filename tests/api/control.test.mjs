@@ -175,10 +175,12 @@ describe("many jobs", () => {
             [{ filter: "id = " }, "/filter", /column 6/],
             [{ filter: "id = 1; DROP TABLE job" }, "/filter", /column 7/],
         ])) {
-            const { status, json } = await post("/jobs:cancel", body);
-            assert.deepEqual([status, json.code], [422, "invalid_body"], JSON.stringify(body));
-            assert.match(json.detail, detail);
-            if (pointer) assert.equal(json.errors[0].pointer, pointer);
+            for (const action of ["cancel", "pause", "resume", "retry", "trash", "restore", "purge"]) {
+                const { status, json } = await post(`/jobs:${action}`, body);
+                assert.deepEqual([status, json.code], [422, "invalid_body"], `${action} ${JSON.stringify(body)}`);
+                assert.match(json.detail, detail);
+                if (pointer) assert.equal(json.errors[0].pointer, pointer);
+            }
         }
     });
 });
