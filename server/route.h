@@ -68,6 +68,9 @@ enum status answer_list(struct request *request, const struct list *list, const 
                         struct error *err);
 extern const struct option catalog_list_parameters[];
 
+/* The job as it is, with its ETag (route_job.c). */
+enum status answer_job(struct request *request, int64_t id, struct answer *answer, struct error *err);
+
 /* The handlers and their parameters, by file. */
 route_handler handle_jobs_submit, handle_jobs_list, handle_job; /* route_job.c */
 extern const struct option submit_parameters[], list_parameters[];

@@ -183,7 +183,6 @@ static enum status take_in(struct request *request, const char *path, struct ans
 {
     struct run_import import = {0};
     attribute_cleanup(cleanup_free) char *place = NULL;
-    json_t *job = NULL;
     struct scheduler *scheduler = request->service->scheduler;
     int64_t id = 0;
     enum status status = run_import_check(path, &import, err);
@@ -195,14 +194,12 @@ static enum status take_in(struct request *request, const char *path, struct ans
         status = scheduler_run_path(scheduler, id, &place, err);
     if (status == STATUS_OK)
         status = run_file_migrate(place, err);
-    if (status == STATUS_OK)
-        status = scheduler_job(scheduler, id, &job, err);
     run_import_clear(&import);
     if (status != STATUS_OK)
         return status;
     answer->http = 201;
     answer_header(answer, "Location", "/api/v1/jobs/%" PRId64, id);
-    return answer_json(answer, job, err);
+    return answer_job(request, id, answer, err);
 }
 
 enum status handle_import(struct request *request, struct answer *answer, struct error *err)

@@ -98,14 +98,11 @@ enum status handle_jobs_submit(struct request *request, struct answer *answer, s
                                      spec->hash, "cost", cost),
                            err);
     int64_t id = 0;
-    json_t *job = NULL;
     status = submit(request, answer, spec, &id, err);
-    if (status == STATUS_OK)
-        status = scheduler_job(request->service->scheduler, id, &job, err);
     if (status != STATUS_OK)
         return status;
     answer_header(answer, "Location", "/api/v1/jobs/%" PRId64, id);
-    return answer_json(answer, job, err);
+    return answer_job(request, id, answer, err);
 }
 
 /*
@@ -136,7 +133,7 @@ enum status handle_jobs_list(struct request *request, struct answer *answer, str
     return answer_list(request, trashed ? &trash_list : &job_list, filter, answer, err);
 }
 
-static enum status answer_job(struct request *request, int64_t id, struct answer *answer, struct error *err)
+enum status answer_job(struct request *request, int64_t id, struct answer *answer, struct error *err)
 {
     json_t *job = NULL;
     char tag[JOB_TAG_SIZE];

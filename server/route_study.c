@@ -70,13 +70,9 @@ enum status handle_study_jobs(struct request *request, struct answer *answer, st
 
 enum status handle_study_results(struct request *request, struct answer *answer, struct error *err)
 {
-    const json_t *given = json_object_get(request->parameters, "keys");
-    size_t count = json_array_size(given);
-    attribute_cleanup(cleanup_free) const char **keys = (const char **)calloc(count + 1, sizeof *keys);
+    attribute_cleanup(cleanup_free) const char **keys = option_strings(request->parameters, "keys");
     if (!keys)
         return error_no_memory(err);
-    for (size_t i = 0; i < count; i++)
-        keys[i] = json_string_value(json_array_get(given, i));
     struct study_read read;
     json_t *results = NULL;
     enum status status = study_of(request, read_rows, &read, err);
