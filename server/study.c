@@ -6,7 +6,9 @@
 
 #include "core/file_util.h"
 #include "core/json_text.h"
+#include "core/utf8.h"
 #include "server/json_util.h"
+#include "server/text_stream.h"
 
 /* More faults than this help nobody. */
 enum { MOST_FAULTS = 20 };
@@ -276,24 +278,23 @@ enum status study_point(const struct study *study, size_t position, json_t **ret
 static char *point_name(const struct study *study, const json_t *point)
 {
     const char *name = json_string_value(json_object_get(study->base, "name")), *key;
-    char *text = NULL;
-    size_t size;
     json_t *value;
-    FILE *out = open_memstream(&text, &size);
-    if (!out)
+    struct text_stream stream;
+    if (!text_stream_open(&stream))
         return NULL;
-    fputs(name && *name ? name : study->name, out);
+    const char *first = name && *name ? name : study->name, *space = *first ? " " : "";
+    fputs(first, stream.out);
     json_object_foreach((json_t *)point, key, value)
     {
         attribute_cleanup(cleanup_free) char *dump = json_text(value, SHOWN);
         const char *word = json_is_string(value) ? json_string_value(value) : dump;
-        fprintf(out, "%s%s=%.40s", ftell(out) > 0 ? " " : "", strrchr(key, '/') + 1, word ? word : "");
+        fprintf(stream.out, "%s%s=%.40s", space, strrchr(key, '/') + 1, word ? word : "");
+        space = " ";
     }
-    bool written = !ferror(out);
-    if (fclose(out) == 0 && written)
-        return text;
-    free(text);
-    return NULL;
+    char *text = text_stream_close(&stream, NULL);
+    if (text)
+        utf8_repair(text); /* a value may have been cut within a character */
+    return text;
 }
 
 /* Whether a fault of this place and beginning is in the list already. */
