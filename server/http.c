@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -43,6 +44,7 @@ struct exchange {
     struct error err;
     enum status status; /* of the checks; not STATUS_OK: refused at the end of the body */
     bool last;          /* the connection is closed behind the answer */
+    bool abrupt;        /* and what still comes is not waited for */
     char *body;
     size_t size, capacity, discarded;
     int upload; /* a descriptor + 1 of the file that the body goes to, 0 for none */
@@ -158,6 +160,11 @@ static enum status check_body(const struct http_server *server, struct exchange 
                   type ? type : "none");
         return answer_refuse(&exchange->answer, 415, upload ? "not_a_run_file" : "not_json", STATUS_INVALID);
     }
+    const char *coding = header(connection, "Content-Encoding");
+    if (coding && strcasecmp(coding, "identity") != 0) {
+        error_set(err, STATUS_INVALID, "the body must be sent as it is; found Content-Encoding: %.60s", coding);
+        return answer_refuse(&exchange->answer, 415, "body_encoded", STATUS_INVALID);
+    }
     return upload ? upload_open(server, exchange, err) : STATUS_OK;
 }
 
@@ -170,7 +177,7 @@ static enum status check_request(const struct http_server *server, struct exchan
     enum status status = problem_list_init(&request->problems, err);
     if (status == STATUS_OK)
         status = check_headers(server, connection, trusted, &exchange->answer, err);
-    exchange->last = status != STATUS_OK; /* where a body of two lengths ends, nobody knows */
+    exchange->abrupt = exchange->last = status != STATUS_OK; /* where a body of two lengths ends, nobody knows */
     if (status == STATUS_OK && exchange->watched && exchange->watched->surplus) {
         exchange->last = true;
         error_set(err, STATUS_BUSY, "the server has as many connections as it takes (%u): try again later",
@@ -178,7 +185,7 @@ static enum status check_request(const struct http_server *server, struct exchan
         status = answer_refuse(&exchange->answer, 503, "too_many_connections", STATUS_BUSY);
     }
     if (status == STATUS_OK) {
-        status = decode_path(url, &request->path, err);
+        status = decode_path(origin_form(url, header(connection, "Host")), &request->path, err);
         if (status == STATUS_INVALID)
             answer_refuse(&exchange->answer, 400, "malformed_path", status);
     }
@@ -227,10 +234,11 @@ static struct exchange *exchange_begin(const struct http_server *server, struct 
 }
 
 /* Whether a refusal goes out before the body has come. */
-static bool must_break_off(const struct http_server *server, struct MHD_Connection *connection)
+static bool must_break_off(const struct http_server *server, const struct exchange *exchange,
+                           struct MHD_Connection *connection)
 {
     const char *length = header(connection, "Content-Length");
-    return header(connection, "Expect") ||
+    return exchange->abrupt || header(connection, "Expect") ||
            (length && strtoull(length, NULL, 10) > DISCARD_FACTOR * (uint64_t)server->settings.max_body);
 }
 
@@ -313,7 +321,7 @@ static enum MHD_Result access_by(struct http_server *server, bool trusted, struc
         if (!exchange)
             return MHD_NO;
         exchange->status = check_request(server, exchange, connection, url, method, trusted);
-        if (exchange->status == STATUS_OK || !must_break_off(server, connection)) {
+        if (exchange->status == STATUS_OK || !must_break_off(server, exchange, connection)) {
             watch_goes_on(&server->watch, exchange->watched, server->settings.request_seconds);
             return MHD_YES;
         }

@@ -64,6 +64,9 @@ struct http_server {
 enum status check_headers(const struct http_server *server, struct MHD_Connection *connection, bool trusted,
                           struct answer *answer, struct error *err);
 
+/* The path of a request's target: behind "http://HOST" where it begins so (RFC 9112, section 3.2.2). */
+const char *origin_form(const char *target, const char *host);
+
 /* Decodes %XX once; refuses NUL, backslash, dot segments and empty ones. The caller frees. */
 enum status decode_path(const char *raw, char **ret_path, struct error *err);
 

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { connect } from "node:net";
 import { after, before, describe, test } from "node:test";
+import { gzipSync } from "node:zlib";
 import { api, ask, smallSpec, startDaemon } from "../daemon.mjs";
 
 /** @type {Awaited<ReturnType<typeof startDaemon>>} */
@@ -118,6 +119,11 @@ describe("a request", () => {
             assert.equal(status(await request(`GET ${path}`)), 400, path);
     });
 
+    test("may name the server in its first line, if it names the Host", async () => {
+        assert.equal(status(await request(`GET http://${daemon.listen}/healthz`)), 200);
+        assert.equal(status(await request("GET http://evil.example/healthz")), 400);
+    });
+
     test("framed in two ways is refused, and its connection closed", async () => {
         const both = await request(
             "POST /api/v1/jobs",
@@ -125,11 +131,22 @@ describe("a request", () => {
             "0\r\n\r\n",
         );
         assert.equal(status(both), 400);
+        const json = "Content-Type: application/json";
+        for (const headers of [
+            ["Transfer-Encoding: gzip"], // a body without an end
+            ["Transfer-Encoding: identity", "Content-Length: 2"],
+        ])
+            assert.equal(status(await request("POST /api/v1/jobs", [json, ...headers], "{}")), 400, headers[0]);
         assert.equal(status(await request("GET /healthz", ["Content-Length : 3"])), 400);
     });
 
     test("must say that its body is JSON, and send JSON", async () => {
         const spec = JSON.stringify(smallSpec("typed", "affine", 0.1));
+        const packed = { "Content-Encoding": "gzip" };
+        assert.equal(
+            (await ask(daemon.base, "/jobs", { body: gzipSync(spec), headers: packed })).json.code,
+            "body_encoded",
+        );
         const untyped = await ask(daemon.base, "/jobs", { body: spec, headers: { "Content-Type": "text/plain" } });
         assert.equal(untyped.status, 415);
         for (const [body, detail] of /** @type {[string, RegExp][]} */ ([
