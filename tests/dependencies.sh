@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs what is missing on Debian: for each command or library that does not answer, its package.
+# Installs what is missing on Debian: for each command or library that does not answer, its package. With the argument
+# `bench` also what only `make bench` needs.
 set -eu
 
 missing=""
@@ -33,6 +34,7 @@ need_library libpng libpng-dev
 need_library libcurl libcurl4-openssl-dev
 need_library cmocka libcmocka-dev
 need_file /usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz dataset-fashion-mnist
+[ "${1:-}" != bench ] || need_command wrk wrk
 
 [ -n "$missing" ] || exit 0
 echo "Installing:$missing"

@@ -27,6 +27,10 @@ if grep -n 'json_dumps(' core/*.[ch] server/*.[ch] | grep -v '^core/json_text'; 
     say "json_text() in place of json_dumps(), which loses a key where memory runs out"
     failed=1
 fi
+if grep -n 'open_memstream(' core/*.[ch] server/*.[ch]; then
+    say "text_stream_open() in place of open_memstream(), which loses text where memory runs out"
+    failed=1
+fi
 if grep -nE '"resolved": *"https?:' web/package-lock.json; then
     say "the lock file names a registry's host"
     failed=1
