@@ -11,7 +11,6 @@ cd "$(dirname "$0")/../.."
 PORT=18420 TLS_PORT=18443 HOST=plumbline.test
 releases=trixie
 [ "${DEPLOY:-}" = long ] && releases="trixie bookworm"
-docker=/usr/bin/docker
 scratch=$(mktemp -d)
 passed=0 failed=0
 export DOCKER_HOST=unix://$scratch/docker.sock COMPOSE_PROJECT_NAME=plumbline-test
@@ -71,7 +70,7 @@ install_engine() {
 start_engine() {
     setsid dockerd --data-root "$scratch/data" --exec-root "$scratch/exec" -p "$scratch/pid" -H "$DOCKER_HOST" \
         --bridge=none --iptables=false --ip6tables=false --ip-forward=false --ip-masq=false >"$scratch/log" 2>&1 </dev/null &
-    await 30 "$docker" version
+    await 30 /usr/bin/docker version
 }
 
 # ---------------------------------------------------------------- images
@@ -82,21 +81,21 @@ make_base() {
     debootstrap --variant=minbase "$1" "$root" &&
         install -D -m 644 /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/host.crt" &&
         tar -C "$root" --exclude='./dev/*' --exclude='./var/lib/apt/lists/*' --exclude='./var/cache/apt/*' -c . |
-        "$docker" import -c 'CMD ["bash"]' -c 'ENV NODE_EXTRA_CA_CERTS=/etc/ssl/host.crt' - "debian:$1-slim" &&
+        /usr/bin/docker import -c 'CMD ["bash"]' -c 'ENV NODE_EXTRA_CA_CERTS=/etc/ssl/host.crt' - "debian:$1-slim" &&
         rm -rf "$root"
 }
 
 build() { # build TAG RELEASE FOLDER [FLAG…]
-    "$docker" build --network host --build-arg "DEBIAN=$2" -t "$1" "${@:4}" "$3"
+    /usr/bin/docker build --network host --build-arg "DEBIAN=$2" -t "$1" "${@:4}" "$3"
 }
 
-megabytes() { echo $(($("$docker" image inspect -f '{{.Size}}' "$1") / 1000000)); }
+megabytes() { echo $(($(/usr/bin/docker image inspect -f '{{.Size}}' "$1") / 1000000)); }
 is_small() { [ "$(megabytes "$1")" -le 300 ]; }
 
 # ---------------------------------------------------------------- the server in its container
 
 container() { compose ps -q "$1"; }
-inspect() { "$docker" inspect -f "$2" "$(container "$1")"; }
+inspect() { /usr/bin/docker inspect -f "$2" "$(container "$1")"; }
 is_healthy() { [ "$(inspect plumbline '{{.State.Health.Status}}')" = healthy ]; }
 ask() { curl -sf -H "Authorization: Bearer $PLUMBLINE_TOKEN" -H 'Content-Type: application/json' "$PLUMBLINE_SERVER/api/v1$1" "${@:2}"; }
 field() { python3 -c "import json, sys; print(json.load(sys.stdin)$1)"; }
@@ -184,13 +183,14 @@ keeps_copies() {
         [ "$(copies)" -le 3 ] && compose stop -t 2 backup
 }
 
-# shellcheck disable=SC2016 # the inner shell's
+# README's lines of a paragraph, from its first words to the next one.
+readme_lines() { sed -n "/^\*$1\.\*/,/^\*[A-Z]/s/^    //p" README.md; }
+docker() { case $1 in compose) docker-compose "${@:2}" ;; *) /usr/bin/docker "$@" ;; esac; } # compose of either age
+export -f docker
+
 restore() { # README's way, on a clean volume
     local before after
-    before=$(ask /jobs | python3 -m json.tool) && compose down && "$docker" volume rm "${COMPOSE_PROJECT_NAME}_data" &&
-        compose run --rm -T --no-deps --entrypoint sh backup -c 'cp -a "$(ls -d /backup/*Z | tail -1)"/. /var/lib/plumbline' &&
-        compose up -d --no-build plumbline && await 60 is_healthy && after=$(ask /jobs | python3 -m json.tool) &&
-        [ "$after" = "$before" ]
+    before=$(ask /jobs | python3 -m json.tool) && bash -ec "$(readme_lines Backup)" && await 60 is_healthy && after=$(ask /jobs | python3 -m json.tool) && [ "$after" = "$before" ]
 }
 
 proxy_is_good() {
@@ -204,12 +204,12 @@ proxy_is_good() {
 
 test_inside() { # all but the browser, in a container of the release, from nothing but a shell
     mkdir "$scratch/inside-$1" && git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents -t "$scratch/inside-$1" &&
-        "$docker" run --rm --init --network host -v "$scratch/inside-$1:/src" -w /src "debian:$1-slim" \
+        /usr/bin/docker run --rm --init --network host -v "$scratch/inside-$1:/src" -w /src "debian:$1-slim" \
             sh -c 'apt-get update -qq && apt-get install -y -qq make >/dev/null && make test SUITES="api faults"'
 }
 
 is_gone() {
-    compose down -v && [ -z "$("$docker" ps -aq)" ] && [ -z "$("$docker" volume ls -q)" ]
+    compose down -v && [ -z "$(/usr/bin/docker ps -aq)" ] && [ -z "$(/usr/bin/docker volume ls -q)" ]
 }
 
 # ---------------------------------------------------------------- without containers
@@ -235,7 +235,7 @@ for release in $releases; do
     check "it has at most 300 MB" is_small "plumbline:$release"
     echo "    $release: $(megabytes "plumbline:$release") MB, of which the base $(megabytes "debian:$release-slim") MB"
 done
-"$docker" tag plumbline:trixie plumbline:latest
+/usr/bin/docker tag plumbline:trixie plumbline:latest
 check "the proxy's image" build plumbline-proxy:latest trixie . --target proxy
 check "an image with a newer schema" build_newer
 check "compose takes the file" docker-compose --profile proxy --profile backup config -q
