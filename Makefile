@@ -16,10 +16,12 @@ say = $(if $(V),@:,@echo '  $(1)  '$@)
 LIBRARIES := libmicrohttpd jansson sqlite3 openblas libsodium zlib libpng libcurl
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wwrite-strings \
     -Wformat=2 -Wundef -Wvla -Wno-overlength-strings
+# Before `make dependencies` has run there may be no pkg-config, and nothing to say about it.
+LIBRARY_FLAGS := $(shell pkg-config --cflags $(LIBRARIES) 2>/dev/null)
+LIBS := $(shell pkg-config --libs $(LIBRARIES) 2>/dev/null) -lm -pthread
 # -fno-trapping-math and -fno-math-errno keep every value; they only let loops of compares and square roots vectorise.
 CFLAGS_ALL = -std=gnu17 $(WARNINGS) -I. -D_GNU_SOURCE -DPLUMBLINE_VERSION='"$(VERSION)"' -fno-trapping-math \
-    -fno-math-errno -fopenmp-simd -pthread $(shell pkg-config --cflags $(LIBRARIES)) -MMD -MP
-LIBS = $(shell pkg-config --libs $(LIBRARIES)) -lm -pthread
+    -fno-math-errno -fopenmp-simd -pthread $(LIBRARY_FLAGS) -MMD -MP
 RELEASE := -O3 -g -DNDEBUG -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
 SANITIZE := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
 THREAD_SANITIZE := -O1 -g -fsanitize=thread -DPLUMBLINE_TSAN
