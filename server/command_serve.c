@@ -30,7 +30,8 @@ struct daemon {
     struct http_server *http;
     struct scheduler *scheduler;
     char **folders;
-    char *socket; /* DATA/socket: commands of this machine come in there */
+    char *weights; /* DATA/weights */
+    char *socket;  /* DATA/socket: commands of this machine come in there */
     struct picture_cache *pictures;
     struct http_metrics *metrics;
     struct service service;
@@ -114,7 +115,9 @@ static enum status check_tokens(struct daemon *daemon, const struct settings *se
 static enum status start(struct daemon *daemon, const struct settings *settings, struct error *err)
 {
     daemon->socket = path_join(settings->data, "socket");
-    enum status status = daemon->socket ? data_lock_take(settings->data, &daemon->lock, err) : error_no_memory(err);
+    daemon->weights = path_join(settings->data, "weights");
+    enum status status =
+        daemon->socket && daemon->weights ? data_lock_take(settings->data, &daemon->lock, err) : error_no_memory(err);
     if (status == STATUS_OK)
         status = dataset_search_list((const char *const *)settings->datasets, settings->data, &daemon->folders, err);
     if (status == STATUS_OK)
@@ -126,7 +129,7 @@ static enum status start(struct daemon *daemon, const struct settings *settings,
     if (status == STATUS_OK)
         status = http_metrics_create(&daemon->metrics, err);
     daemon->service = (struct service){.scheduler = daemon->scheduler,
-                                       .folders = {(const char *const *)daemon->folders},
+                                       .folders = {(const char *const *)daemon->folders, daemon->weights},
                                        .pictures = daemon->pictures,
                                        .metrics = daemon->metrics,
                                        .started = clock_seconds(),
@@ -145,6 +148,7 @@ static void stop(struct daemon *daemon)
     picture_cache_free(daemon->pictures);
     http_metrics_free(daemon->metrics);
     string_list_free(daemon->folders);
+    free(daemon->weights);
     free(daemon->socket);
     if (daemon->lock >= 0)
         close(daemon->lock);

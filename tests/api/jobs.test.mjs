@@ -4,7 +4,7 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { gzipSync } from "node:zlib";
-import { api, ask, ended, finishedJob, longSpec, smallSpec, startDaemon, until } from "../daemon.mjs";
+import { api, ask, ended, finishedJob, longSpec, run, smallSpec, startDaemon, until } from "../daemon.mjs";
 
 /** @type {Awaited<ReturnType<typeof startDaemon>>} */
 let daemon;
@@ -340,6 +340,27 @@ describe("weights", () => {
         });
         const second = await finishedJob(daemon.base, spec);
         assert.ok(Math.abs(second.results["test/loss"] - first.results["test/loss"]) < 1e-4);
+    });
+
+    test("that are not there, or another model's, are refused before anything is started", async () => {
+        const spec = smallSpec("other", "affine", 0.1, { weights: "none.safetensors" });
+        const none = await post(spec);
+        assert.equal(none.status, 422);
+        assert.equal(none.json.errors[0].pointer, "/weights");
+        assert.match(none.json.errors[0].detail, /none\.safetensors does not exist/);
+        spec.weights = "start.safetensors";
+        spec.model.width = 31;
+        const { status, json } = await post(spec);
+        assert.equal(status, 422);
+        assert.equal(json.errors[0].pointer, "/weights");
+        assert.match(json.errors[0].detail, /"layers\.1\.weight" is 32×16, the model needs 31×16/);
+        const path = join(daemon.data, "other.json");
+        writeFileSync(path, JSON.stringify(spec));
+        for (const command of ["check", "run"]) {
+            const { code, err } = await run([command, "--data", daemon.data, path]);
+            assert.equal(code, 1);
+            assert.match(err, /other\.json: \/weights: .*the model needs 31×16/);
+        }
     });
 
     test("are not looked for outside their folder", async () => {
