@@ -56,13 +56,23 @@ void attention_forward(const struct attention_shape *s, size_t rows, const real 
         }
 }
 
-/* dS = A ⊙ (dA − Σ dA ⊙ A) by rows, dA in place. */
+/*
+ * dS = A ⊙ (dA − Σ dA ⊙ A) by rows, dA in place. What all entries of dA share falls out; taken from the entry of the largest
+ * weight first, for where the softmax is saturated almost all of the sum is that entry, and would cancel it.
+ */
 MULTIVERSION
 static void softmax_gradient(size_t tokens, const real *a, real *da)
 {
     for (size_t t = 0; t < tokens; t++) {
         const real *row = a + t * tokens;
-        real *d = da + t * tokens;
+        real *d = da + t * tokens, top = 0, shared = 0;
+#pragma omp simd reduction(max : top)
+        for (size_t j = 0; j < tokens; j++)
+            top = row[j] > top ? row[j] : top;
+        for (size_t j = 0; j < tokens; j++)
+            shared = row[j] == top ? d[j] : shared;
+        for (size_t j = 0; j < tokens; j++)
+            d[j] -= shared;
         real along = (real)vector_dot(tokens, row, d);
         for (size_t j = 0; j < tokens; j++)
             d[j] = row[j] * (d[j] - along);

@@ -92,8 +92,67 @@ static void the_change_is_exact_however_large(void **state)
         }
 }
 
+/* ∂L/∂S of one head and token by differences of ∂L/∂A, of which nothing cancels: A_j Σ_k A_k (dA_j − dA_k). */
+static void plain_logits_gradient(const struct values *values, const real *dcontext, size_t head, size_t t,
+                                  double ret_gradient[T])
+{
+    double weights[T], given[T] = {0}, top = -INFINITY, sum = 0;
+    for (size_t j = 0; j < T; j++) {
+        weights[j] = 0;
+        for (size_t c = head * WIDTH; c < (head + 1) * WIDTH; c++) {
+            weights[j] += (double)values->q[t * N + c] * (double)values->k[j * N + c] / sqrt(WIDTH);
+            given[j] += (double)dcontext[t * N + c] * (double)values->v[j * N + c];
+        }
+        top = fmax(top, weights[j]);
+    }
+    for (size_t j = 0; j < T; j++)
+        sum += weights[j] = exp(weights[j] - top);
+    for (size_t j = 0; j < T; j++) {
+        ret_gradient[j] = 0;
+        for (size_t k = 0; k < T; k++)
+            ret_gradient[j] += weights[j] / sum * (weights[k] / sum) * (given[j] - given[k]);
+    }
+}
+
+/* The gradient at the logits of every token, however small: the ratios of theory.md §5 are of it. */
+static void check_gradient(double logits)
+{
+    const struct attention_shape shape = {T, HEADS, WIDTH, false};
+    struct values values, gradient;
+    struct rng rng;
+    real weights[HEADS * T * T], context[T * N], dcontext[T * N], got[HEADS * T * T];
+    rng_seed(&rng, 6, 0);
+    fill(&rng, &values, logits, 1);
+    fill_normal(&rng, dcontext, (size_t)T * N, 1);
+    attention_forward(&shape, 1, values.q, values.k, values.v, weights, context);
+    attention_backward(&shape, 1, values.q, values.k, values.v, weights, dcontext, gradient.q, gradient.k, gradient.v,
+                       got);
+    for (size_t head = 0; head < HEADS; head++)
+        for (size_t t = 0; t < T; t++) {
+            double want[T], gap = 0, all = 0;
+            plain_logits_gradient(&values, dcontext, head, t, want);
+            for (size_t j = 0; j < T; j++) {
+                gap += pow((double)got[(head * T + t) * T + j] - want[j], 2);
+                all += want[j] * want[j];
+            }
+            double least = sizeof(real) == 8 ? 0 : 1e-36; /* what a softmax in single precision can hold */
+            if (!(sqrt(gap) <= (sizeof(real) == 8 ? 1e-9 : 2e-4) * sqrt(all) + least))
+                fail_msg("logits of %g: the gradient at token %zu is off by %.3g of %.3g", logits, t, sqrt(gap),
+                         sqrt(all));
+        }
+}
+
+static void a_saturated_gradient_is_exact(void **state)
+{
+    (void)state;
+    static const double logits[] = {0.1, 1, 10, 30, 100};
+    for (size_t i = 0; i < sizeof logits / sizeof *logits; i++)
+        check_gradient(logits[i]);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(the_change_is_exact_however_large)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(the_change_is_exact_however_large),
+                                       cmocka_unit_test(a_saturated_gradient_is_exact)};
     return cmocka_run_group_tests_name("attention (" REAL_NAME ")", tests, NULL, NULL);
 }
