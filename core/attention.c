@@ -57,25 +57,32 @@ void attention_forward(const struct attention_shape *s, size_t rows, const real 
 }
 
 /*
- * dS = A ⊙ (dA − Σ dA ⊙ A) by rows, dA in place. What all entries of dA share falls out; taken from the entry of the largest
- * weight first, for where the softmax is saturated almost all of the sum is that entry, and would cancel it.
+ * dS = A ⊙ (dA − Σ dA ⊙ A) by rows, dA in place. What all entries of dA share falls out: the entry at the largest weight
+ * (the mean, at equal ones) is taken from all first. Where the softmax is saturated it is almost all of the sum, which
+ * would cancel it.
  */
 MULTIVERSION
 static void softmax_gradient(size_t tokens, const real *a, real *da)
 {
     for (size_t t = 0; t < tokens; t++) {
         const real *row = a + t * tokens;
-        real *d = da + t * tokens, top = 0, shared = 0;
+        real *d = da + t * tokens, top = 0, sum = 0, equals = 0;
+        double along = 0;
 #pragma omp simd reduction(max : top)
         for (size_t j = 0; j < tokens; j++)
             top = row[j] > top ? row[j] : top;
+#pragma omp simd reduction(+ : sum, equals)
+        for (size_t j = 0; j < tokens; j++) {
+            sum += row[j] == top ? d[j] : 0;
+            equals += row[j] == top ? 1 : 0;
+        }
+        real shared = sum / equals;
+#pragma omp simd reduction(+ : along)
         for (size_t j = 0; j < tokens; j++)
-            shared = row[j] == top ? d[j] : shared;
+            along += (double)row[j] * (double)(d[j] - shared);
+        real mean = (real)along;
         for (size_t j = 0; j < tokens; j++)
-            d[j] -= shared;
-        real along = (real)vector_dot(tokens, row, d);
-        for (size_t j = 0; j < tokens; j++)
-            d[j] = row[j] * (d[j] - along);
+            d[j] = row[j] * (d[j] - shared - mean);
     }
 }
 
