@@ -73,8 +73,16 @@ struct spec {
  */
 enum status spec_parse(const json_t *json, struct spec **ret_spec, struct problem_list *problems, struct error *err);
 
-/* Reads a spec from a file (its text first: malformed JSON is STATUS_INVALID with line and column). */
-enum status spec_read(const char *path, struct spec **ret_spec, struct problem_list *problems, struct error *err);
+/*
+ * The same as a person gives it, with the data sets at hand (`folders`; NULL: not): where a preset's data set does not
+ * name its classes (npy), those that its files have make the width of the last layer.
+ */
+enum status spec_parse_given(const json_t *json, const struct dataset_folders *folders, struct spec **ret_spec,
+                             struct problem_list *problems, struct error *err);
+
+/* Reads a spec that a person gives from a file (its text first: malformed JSON is STATUS_INVALID with line and column). */
+enum status spec_read(const char *path, const struct dataset_folders *folders, struct spec **ret_spec,
+                      struct problem_list *problems, struct error *err);
 
 void spec_free(struct spec *spec);
 void cleanup_spec(struct spec **spec);

@@ -155,14 +155,14 @@ static void check_site_names(const struct spec *spec, const struct network *netw
     }
 }
 
-static enum status inspect(const struct spec *spec, const struct dataset_folders *folders,
-                           struct dataset_info *ret_info, struct problem_list *problems, struct error *err)
+enum status spec_inspect_dataset(const struct dataset_spec *dataset, const struct dataset_folders *folders,
+                                 struct dataset_info *ret_info, struct problem_list *problems, struct error *err)
 {
     struct error reason = {""};
-    enum status status = dataset_inspect(&spec->dataset, folders, ret_info, &reason);
+    enum status status = dataset_inspect(dataset, folders, ret_info, &reason);
     if (status == STATUS_OK)
         return status;
-    bool by_path = status != STATUS_NOT_FOUND && spec->dataset.path;
+    bool by_path = status != STATUS_NOT_FOUND && dataset->path;
     problem_add(problems, by_path ? "/dataset/path" : "/dataset/name", "%s", reason.text);
     return error_set(err, status, "%s", reason.text);
 }
@@ -194,7 +194,7 @@ enum status spec_check(const struct spec *spec, const struct dataset_folders *fo
     struct dataset_info info = {0};
     attribute_cleanup(cleanup_network) struct network *network = NULL;
     size_t before = problem_list_count(problems);
-    enum status status = inspect(spec, folders, &info, problems, err);
+    enum status status = spec_inspect_dataset(&spec->dataset, folders, &info, problems, err);
     if (status != STATUS_OK)
         return status;
     check_counts(spec, &info, problems);
