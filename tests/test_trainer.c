@@ -117,7 +117,7 @@ static void memory_is_told_before(void **state)
     };
     char root[TEST_PATH_SIZE];
     images_begin(root);
-    const struct dataset_folders folders = {(const char *const[]){root, NULL}};
+    const struct dataset_folders folders = {.paths = (const char *const[]){root, NULL}};
     for (size_t m = 0; m < sizeof more / sizeof *more; m++)
         for (size_t n = 0; n < sizeof image_networks / sizeof *image_networks; n++) {
             char *options = strdup(more[m]), *wrong = strstr(options, n ? "\"0.conv\"" : "\"0.patch-embed\", ");
