@@ -223,11 +223,6 @@ enum job_action job_action_parse(const char *name)
     return (enum job_action)action;
 }
 
-static enum status check_space(const struct scheduler *s, struct error *err)
-{
-    return s->space.full ? error_set(err, STATUS_NO_SPACE, "no space is left on the disk of %s", s->data) : STATUS_OK;
-}
-
 /* The jobs of a call, with their states of before. */
 struct act_all {
     struct acts *acts;
@@ -270,7 +265,7 @@ static enum status change_all(struct scheduler *s, void *context, struct error *
 enum status command_act(struct scheduler *s, void *argument, struct error *err)
 {
     struct acts *acts = argument;
-    enum status status = actions[acts->action].adds ? check_space(s, err) : STATUS_OK;
+    enum status status = actions[acts->action].adds ? space_check(s, err) : STATUS_OK;
     if (status != STATUS_OK)
         return status;
     struct act_all all = {acts, calloc(acts->count + 1, sizeof *all.rows)};
@@ -306,7 +301,7 @@ static enum status change_submit(struct scheduler *s, void *context, struct erro
 
 enum status command_submit(struct scheduler *s, void *submission, struct error *err)
 {
-    enum status status = check_space(s, err);
+    enum status status = space_check(s, err);
     return status == STATUS_OK ? hard_change(s, change_submit, submission, err) : status;
 }
 

@@ -242,6 +242,9 @@ void space_reserve(struct scheduler *s);
 /* The disk is full: `what` could not be written. */
 void space_lost(struct scheduler *s, const char *what);
 
+/* STATUS_NO_SPACE while the disk is full: for what would add to the catalog. */
+enum status space_check(const struct scheduler *s, struct error *err);
+
 /* Gives the kept bytes to a change that has to be written. */
 void space_release(struct scheduler *s);
 

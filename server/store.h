@@ -63,7 +63,7 @@ struct job_patch {
     const char *name, *note;
     const json_t *tags; /* an array of texts */
     const int *priority;
-    const char *if_match; /* a tag (job_tag.h) or "*": nothing is changed where the job's is another; or NULL */
+    const char *if_match; /* the header (job_tag.h): nothing is changed where it does not want the job's tag; or NULL */
 };
 
 /* STATUS_NOT_FOUND; STATUS_CONFLICT for another tag; STATUS_INVALID for tags that are no texts. A change of priority adds a row to job_state. */

@@ -1,10 +1,19 @@
 // What the fault tests share: how many trials, workers as the system sees them, databases, runs held equal.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
+import {
+    appendFileSync,
+    existsSync,
+    mkdirSync,
+    readFileSync,
+    readdirSync,
+    rmSync,
+    statfsSync,
+    writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { after } from "node:test";
-import { smallSpec } from "../daemon.mjs";
+import { smallSpec, temporary } from "../daemon.mjs";
 
 // Node ends a test as never settled when all that it waits for is the end of a child that was killed.
 const alive = setInterval(() => {}, 1000);
@@ -24,6 +33,41 @@ export function random(seed) {
         return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
     };
     return { next, below: (/** @type {number} */ bound) => Math.floor(next() * bound) };
+}
+
+/** A file system of so many megabytes, that can be filled. @param {number} megabytes */
+export function smallDisk(megabytes) {
+    const above = temporary();
+    const folder = join(above, "disk");
+    const filler = join(folder, "filler");
+    mkdirSync(folder);
+    let mounted = false;
+    try {
+        execFileSync("mount", ["-t", "tmpfs", "-o", `size=${megabytes}m`, "tmpfs", folder], { stdio: "ignore" });
+        mounted = true;
+    } catch {
+        // no right to
+    }
+    return {
+        folder,
+        /** Why tests on it are left out, or false. */
+        skip: mounted ? false : "skipped: a file system cannot be mounted here",
+        /** Fills what is free, but for some bytes. @param {number} left */
+        fill(left) {
+            const { bavail, bsize } = statfsSync(folder);
+            const size = Math.max(0, bavail * bsize - left);
+            try {
+                appendFileSync(filler, Buffer.alloc(size, 1));
+            } catch (error) {
+                if (/** @type {any} */ (error).code !== "ENOSPC") throw error; // as much as there was
+            }
+        },
+        empty: () => rmSync(filler, { force: true }),
+        remove() {
+            if (mounted) execFileSync("umount", [folder]);
+            rmSync(above, { recursive: true });
+        },
+    };
 }
 
 export const sleep = (/** @type {number} */ ms) => new Promise((done) => setTimeout(done, ms));
