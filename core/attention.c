@@ -56,16 +56,33 @@ void attention_forward(const struct attention_shape *s, size_t rows, const real 
         }
 }
 
-/* dS = A ⊙ (dA − Σ dA ⊙ A) by rows, dA in place. */
+/*
+ * dS = A ⊙ (dA − Σ dA ⊙ A) by rows, dA in place. What all entries of dA share falls out: the entry at the largest weight
+ * (the mean, at equal ones) is taken from all first. Where the softmax is saturated it is almost all of the sum, which
+ * would cancel it.
+ */
 MULTIVERSION
 static void softmax_gradient(size_t tokens, const real *a, real *da)
 {
     for (size_t t = 0; t < tokens; t++) {
         const real *row = a + t * tokens;
-        real *d = da + t * tokens;
-        real along = (real)vector_dot(tokens, row, d);
+        real *d = da + t * tokens, top = 0, sum = 0, equals = 0;
+        double along = 0;
+#pragma omp simd reduction(max : top)
         for (size_t j = 0; j < tokens; j++)
-            d[j] = row[j] * (d[j] - along);
+            top = row[j] > top ? row[j] : top;
+#pragma omp simd reduction(+ : sum, equals)
+        for (size_t j = 0; j < tokens; j++) {
+            sum += row[j] == top ? d[j] : 0;
+            equals += row[j] == top ? 1 : 0;
+        }
+        real shared = sum / equals;
+#pragma omp simd reduction(+ : along)
+        for (size_t j = 0; j < tokens; j++)
+            along += (double)row[j] * (double)(d[j] - shared);
+        real mean = (real)along;
+        for (size_t j = 0; j < tokens; j++)
+            d[j] = row[j] * (d[j] - shared - mean);
     }
 }
 
@@ -130,31 +147,52 @@ static void small_change_of_row(size_t n, const real *a, const real *delta, real
         ret_change[j] = (real)((double)a[j] * (small_expm1((double)delta[j]) - mean) * inverse);
 }
 
-/* The same where some |δ| is above 1: A_j e^(δ_j − top)/Z − A_j, which no e^δ overflows. */
-static void large_change_of_row(size_t n, const real *a, const real *delta, real *ret_change)
+/* Row t of the logits of one head, in double. */
+struct logits {
+    struct matrix q, k;
+    size_t t;
+};
+
+static inline double logit(const struct logits *s, size_t j)
 {
-    double top = -INFINITY, sum = 0;
-    for (size_t j = 0; j < n; j++)
-        top = a[j] > 0 && (double)delta[j] > top ? (double)delta[j] : top;
-    for (size_t j = 0; j < n; j++)
-        sum += a[j] > 0 ? (double)a[j] * exp((double)delta[j] - top) : 0;
-    for (size_t j = 0; j < n; j++)
-        ret_change[j] = a[j] > 0 ? (real)((double)a[j] * (exp((double)delta[j] - top) / sum - 1)) : 0;
+    size_t width = s->q.cols;
+    return vector_dot(width, s->q.values + s->t * s->q.stride, s->k.values + j * s->k.stride) / sqrt((double)width);
 }
 
-/* The weights' change from the logits': rows of softmax(S + ΔS) − softmax(S). */
+/*
+ * The same where some |δ| is above 1: softmax(S + δ) − softmax(S) from the logits themselves, for a weight that has
+ * underflowed says nothing of its logit, which δ may lift above the others.
+ */
+static void large_change_of_row(size_t n, const struct logits *s, const real *delta, real *ret_change)
+{
+    double top = -INFINITY, new_top = -INFINITY, sum = 0, new_sum = 0;
+    for (size_t j = 0; j < n; j++) {
+        top = fmax(top, logit(s, j));
+        new_top = fmax(new_top, logit(s, j) + (double)delta[j]);
+    }
+    for (size_t j = 0; j < n; j++) {
+        sum += exp(logit(s, j) - top);
+        new_sum += exp(logit(s, j) + (double)delta[j] - new_top);
+    }
+    for (size_t j = 0; j < n; j++)
+        ret_change[j] = (real)(exp(logit(s, j) + (double)delta[j] - new_top) / new_sum - exp(logit(s, j) - top) / sum);
+}
+
+/* The weights' change from the logits': rows of softmax(S + ΔS) − softmax(S), S being q·kᵀ/√d. */
 MULTIVERSION
-static void weights_change(const struct attention_shape *s, const real *a, const real *delta, real *ret_change)
+static void weights_change(const struct attention_shape *s, struct matrix q, struct matrix k, const real *a,
+                           const real *delta, real *ret_change)
 {
     for (size_t t = 0; t < s->tokens; t++) {
         size_t n = visible(s, t), at = t * s->tokens;
         bool small = true;
         for (size_t j = 0; j < n; j++)
             small = small && delta[at + j] <= 1 && delta[at + j] >= -1;
+        const struct logits row = {q, k, t};
         if (small)
             small_change_of_row(n, a + at, delta + at, ret_change + at);
         else
-            large_change_of_row(n, a + at, delta + at, ret_change + at);
+            large_change_of_row(n, &row, delta + at, ret_change + at);
         for (size_t j = n; j < s->tokens; j++)
             ret_change[at + j] = 0;
     }
@@ -169,9 +207,9 @@ void attention_difference(const struct attention_shape *s, size_t rows, const re
         for (size_t h = 0; h < s->heads; h++) {
             struct matrix a = square_of(s, weights, i, h), logits = square_of(s, ret_logits, i, h);
             struct matrix dv = head_of(s, change_v, i, h), context = head_of(s, ret_context, i, h);
-            logits_change(s, head_of(s, q, i, h), head_of(s, k, i, h), head_of(s, change_q, i, h),
-                          head_of(s, change_k, i, h), logits);
-            weights_change(s, a.values, logits.values, change.values);
+            struct matrix qs = head_of(s, q, i, h), ks = head_of(s, k, i, h);
+            logits_change(s, qs, ks, head_of(s, change_q, i, h), head_of(s, change_k, i, h), logits);
+            weights_change(s, qs, ks, a.values, logits.values, change.values);
             /* ΔC = ΔA·V + ΔA·ΔV + A·ΔV */
             blas_multiply(change, PLAIN, head_of(s, v, i, h), PLAIN, 0, context);
             blas_multiply(change, PLAIN, dv, PLAIN, 1, context);

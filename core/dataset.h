@@ -37,9 +37,10 @@ struct dataset_spec {
     uint64_t seed;
 };
 
-/* The folders that are searched, in order, NULL-terminated. */
+/* Where a spec's files are. */
 struct dataset_folders {
-    const char *const *paths;
+    const char *const *paths; /* searched for data sets, in order, NULL-terminated */
+    const char *weights;      /* of initial weights; NULL: they are not looked at */
 };
 
 /* What is known of a data set before its samples are read. */

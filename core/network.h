@@ -106,7 +106,11 @@ enum status network_export(const struct network *network, struct tensor_list *re
 enum status network_export_block(const struct network *network, const real *block, struct tensor_list *ret_list,
                                  struct error *err);
 
-/* Sets all tensors from a list; one that is missing, superfluous or misshapen is refused by name and nothing is set. */
+/* Whether a list has all tensors and no others, by name and shape; the first that is missing, superfluous or misshapen is
+ * named. Values are not looked at. */
+enum status network_fits(const struct network *network, const struct tensor_list *list, struct error *err);
+
+/* Sets all tensors from a list that fits; from another one none, as network_fits says. */
 enum status network_import(struct network *network, const struct tensor_list *list, struct error *err);
 
 #endif

@@ -76,9 +76,8 @@ static void format_dims(int rank, const size_t *dims, char text[SHAPE_TEXT_SIZE]
     }
 }
 
-/* Finds a tensor's values in the list, or says what is wrong. */
-static enum status find_values(const struct network_tensor *item, const struct tensor_list *list,
-                               const struct named_tensor **ret_given, struct error *err)
+/* Whether a tensor is in the list, with its shape. */
+static enum status check_tensor(const struct network_tensor *item, const struct tensor_list *list, struct error *err)
 {
     const struct layer_tensor *tensor = item->tensor;
     char want[SHAPE_TEXT_SIZE], got[SHAPE_TEXT_SIZE];
@@ -90,7 +89,6 @@ static enum status find_values(const struct network_tensor *item, const struct t
     if (tensor->rank != given->rank || memcmp(tensor->dims, given->dims, (size_t)tensor->rank * sizeof(size_t)) != 0)
         return error_set(err, STATUS_INVALID, "the weights' tensor \"%s\" is %s, the model needs %s", item->name, got,
                          want);
-    *ret_given = given;
     return STATUS_OK;
 }
 
@@ -102,23 +100,27 @@ static bool network_has(const struct network *network, const char *name)
     return false;
 }
 
-/* Walks all tensors twice: first to check, then, when nothing is wrong, to set. */
-enum status network_import(struct network *network, const struct tensor_list *list, struct error *err)
+enum status network_fits(const struct network *network, const struct tensor_list *list, struct error *err)
 {
+    enum status status = STATUS_OK;
     for (size_t i = 0; i < list->count; i++)
         if (!network_has(network, list->items[i].name))
             return error_set(err, STATUS_INVALID, "the weights' tensor \"%s\" has no place in the model",
                              list->items[i].name);
-    for (int set = 0; set < 2; set++)
-        for (size_t i = 0; i < network->tensor_count; i++) {
-            const struct network_tensor *item = &network->tensors[i];
-            const struct named_tensor *given = NULL;
-            enum status status = find_values(item, list, &given, err);
-            if (status != STATUS_OK)
-                return status;
-            real *values = (item->tensor->trained ? network->parameters : network->buffers) + item->offset;
-            for (size_t k = 0; set && k < item->tensor->size; k++)
-                values[place(item->tensor, k)] = given->values[k];
-        }
-    return STATUS_OK;
+    for (size_t i = 0; status == STATUS_OK && i < network->tensor_count; i++)
+        status = check_tensor(&network->tensors[i], list, err);
+    return status;
+}
+
+enum status network_import(struct network *network, const struct tensor_list *list, struct error *err)
+{
+    enum status status = network_fits(network, list, err);
+    for (size_t i = 0; status == STATUS_OK && i < network->tensor_count; i++) {
+        const struct network_tensor *item = &network->tensors[i];
+        const struct named_tensor *given = tensor_list_find(list, item->name);
+        real *values = (item->tensor->trained ? network->parameters : network->buffers) + item->offset;
+        for (size_t k = 0; k < item->tensor->size; k++)
+            values[place(item->tensor, k)] = given->values[k];
+    }
+    return status;
 }

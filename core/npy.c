@@ -96,8 +96,9 @@ static bool take_shape(const char **at, struct header *header)
     if (!take(at, "("))
         return false;
     while (!take(at, ")")) {
-        if (header->rank == NPY_MAX_RANK || !take_size(at, &header->dims[header->rank++]))
+        if (header->rank == NPY_MAX_RANK || !take_size(at, &header->dims[header->rank]))
             return false;
+        header->rank++;
         if (!take(at, ",")) /* of a tuple of one the comma is part: (7) would be a number */
             return header->rank > 1 && take(at, ")");
     }

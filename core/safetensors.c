@@ -9,6 +9,7 @@
 #include <float.h>
 #include <jansson.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -252,7 +253,7 @@ static enum status read_entries(struct reader *reader, struct error *err)
     return check_extents(reader, count, err);
 }
 
-enum status safetensors_read(const char *path, struct tensor_list *ret_list, struct error *err)
+static enum status read_file(const char *path, bool values, struct tensor_list *ret_list, struct error *err)
 {
     attribute_cleanup(cleanup_reader) struct reader reader = {.path = path, .descriptor = -1};
     size_t size = 0;
@@ -261,13 +262,23 @@ enum status safetensors_read(const char *path, struct tensor_list *ret_list, str
         status = read_header(&reader, size, err);
     if (status == STATUS_OK)
         status = read_entries(&reader, err);
-    for (size_t i = 0; status == STATUS_OK && i < reader.tensors.count; i++)
+    for (size_t i = 0; values && status == STATUS_OK && i < reader.tensors.count; i++)
         status = read_values(&reader, &reader.extents[i], &reader.tensors.items[i], err);
     if (status != STATUS_OK)
         return status;
     *ret_list = reader.tensors;
     reader.tensors = (struct tensor_list){0};
     return STATUS_OK;
+}
+
+enum status safetensors_inspect(const char *path, struct tensor_list *ret_list, struct error *err)
+{
+    return read_file(path, false, ret_list, err);
+}
+
+enum status safetensors_read(const char *path, struct tensor_list *ret_list, struct error *err)
+{
+    return read_file(path, true, ret_list, err);
 }
 
 /* ------------------------------------------------------------------ writing */

@@ -20,8 +20,8 @@ struct named_tensor {
     char *name;
     int rank;
     size_t dims[TENSOR_MAX_RANK];
-    size_t size; /* product of dims */
-    real *values;
+    size_t size;  /* product of dims */
+    real *values; /* NULL where only the header was read */
 };
 
 struct tensor_list {
@@ -33,6 +33,9 @@ void tensor_list_clear(struct tensor_list *list);
 
 /* The tensor of that name, or NULL. */
 const struct named_tensor *tensor_list_find(const struct tensor_list *list, const char *name);
+
+/* Reads the header of a file and checks it: names and shapes, no values. The caller clears the list. */
+enum status safetensors_inspect(const char *path, struct tensor_list *ret_list, struct error *err);
 
 /* Reads all tensors of a file; the caller clears the list. */
 enum status safetensors_read(const char *path, struct tensor_list *ret_list, struct error *err);

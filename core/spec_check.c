@@ -7,6 +7,7 @@
 #include "core/file_util.h"
 #include "core/network_plan.h"
 #include "core/optimiser.h"
+#include "core/safetensors.h"
 #include "core/spec_internal.h"
 
 /* ------------------------------------------------------------------ steps */
@@ -166,6 +167,27 @@ enum status spec_inspect_dataset(const struct dataset_spec *dataset, const struc
     return error_set(err, status, "%s", reason.text);
 }
 
+/* Initial weights are there, and are this model's. */
+static enum status check_weights(const struct spec *spec, const struct dataset_folders *folders,
+                                 const struct network *network, struct problem_list *problems, struct error *err)
+{
+    if (!spec->weights || !folders->weights)
+        return STATUS_OK;
+    attribute_cleanup(cleanup_free) char *path = text_format("%s/%s", folders->weights, spec->weights);
+    attribute_cleanup(tensor_list_clear) struct tensor_list list = {0};
+    struct error reason = {""};
+    if (!path)
+        return error_no_memory(err);
+    enum status status = safetensors_inspect(path, &list, &reason);
+    if (status == STATUS_OK)
+        status = network_fits(network, &list, &reason);
+    if (status == STATUS_NO_MEMORY)
+        return error_no_memory(err);
+    if (status != STATUS_OK)
+        problem_add(problems, "/weights", "%s", reason.text);
+    return STATUS_OK;
+}
+
 enum status spec_check(const struct spec *spec, const struct dataset_folders *folders, json_t **ret_cost,
                        struct problem_list *problems, struct error *err)
 {
@@ -181,6 +203,7 @@ enum status spec_check(const struct spec *spec, const struct dataset_folders *fo
         check_site_names(spec, network, problems);
         check_rows(spec, &info, network, problems);
         check_checkpoint(spec, network, problems);
+        status = check_weights(spec, folders, network, problems, err);
     }
     if ((status == STATUS_OK || status == STATUS_INVALID) && problem_list_count(problems) > before)
         status = spec_problems_error(problems, before, err);

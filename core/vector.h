@@ -84,7 +84,8 @@ static inline real real_exp(real x)
     bits = (bits + 127U) << 23;
     float power;
     memcpy(&power, &bits, sizeof power);
-    return x != x ? x : series * power;
+    float value = x < -87.0F ? 0 : series * power; /* no normal number is smaller */
+    return x != x ? x : value;
 }
 
 /*

@@ -116,14 +116,20 @@ static int check(const struct check_options *o, const char *path)
     attribute_cleanup(cleanup_string_list) char **folders = NULL;
     attribute_cleanup(cleanup_spec) struct spec *spec = NULL;
     attribute_cleanup(cleanup_json) json_t *cost = NULL;
+    attribute_cleanup(cleanup_free) char *weights = NULL;
     enum status status = o->data ? STATUS_OK : data_default(&fallback, &err);
+    const char *data = o->data ? o->data : fallback;
     if (status == STATUS_OK)
-        status = dataset_search_list(o->datasets.items, o->data ? o->data : fallback, &folders, &err);
+        status = dataset_search_list(o->datasets.items, data, &folders, &err);
+    if (status == STATUS_OK) {
+        weights = path_join(data, "weights");
+        status = weights ? STATUS_OK : error_no_memory(&err);
+    }
     if (status != STATUS_OK) {
         fprintf(stderr, "plumbline check: %s\n", err.text);
         return 1;
     }
-    const struct dataset_folders searched = {(const char *const *)folders};
+    const struct dataset_folders searched = {(const char *const *)folders, weights};
     if (spec_load("check", path, &searched, &spec, &cost) != STATUS_OK)
         return 1;
     return print_checked(o, spec, cost);

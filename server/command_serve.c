@@ -31,7 +31,8 @@ struct daemon {
     struct http_server *http;
     struct scheduler *scheduler;
     char **folders;
-    char *socket; /* DATA/socket: commands of this machine come in there */
+    char *weights; /* DATA/weights */
+    char *socket;  /* DATA/socket: commands of this machine come in there */
     struct picture_cache *pictures;
     struct http_metrics *metrics;
     struct guesses *guesses;
@@ -116,7 +117,9 @@ static enum status check_tokens(struct daemon *daemon, const struct settings *se
 static enum status start(struct daemon *daemon, const struct settings *settings, struct error *err)
 {
     daemon->socket = path_join(settings->data, "socket");
-    enum status status = daemon->socket ? data_lock_take(settings->data, &daemon->lock, err) : error_no_memory(err);
+    daemon->weights = path_join(settings->data, "weights");
+    enum status status =
+        daemon->socket && daemon->weights ? data_lock_take(settings->data, &daemon->lock, err) : error_no_memory(err);
     if (status == STATUS_OK)
         status = dataset_search_list((const char *const *)settings->datasets, settings->data, &daemon->folders, err);
     if (status == STATUS_OK)
@@ -130,7 +133,7 @@ static enum status start(struct daemon *daemon, const struct settings *settings,
     if (status == STATUS_OK)
         status = guesses_create(&daemon->guesses, err);
     daemon->service = (struct service){.scheduler = daemon->scheduler,
-                                       .folders = {(const char *const *)daemon->folders},
+                                       .folders = {(const char *const *)daemon->folders, daemon->weights},
                                        .pictures = daemon->pictures,
                                        .metrics = daemon->metrics,
                                        .guesses = daemon->guesses,
@@ -151,6 +154,7 @@ static void stop(struct daemon *daemon)
     http_metrics_free(daemon->metrics);
     guesses_free(daemon->guesses);
     string_list_free(daemon->folders);
+    free(daemon->weights);
     free(daemon->socket);
     if (daemon->lock >= 0)
         close(daemon->lock);

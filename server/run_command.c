@@ -113,7 +113,7 @@ static enum status train(const struct run_options *o, const struct spec *spec, c
                                 .anew = o->overwrite,
                                 .attempt = 1,
                                 .data = o->data,
-                                .folders = {(const char *const *)folders},
+                                .folders = {.paths = (const char *const *)folders},
                                 .seal_stopped = true,
                                 .context = &report,
                                 .tell = run_report_line,
@@ -140,9 +140,11 @@ static int run(const struct run_options *o)
     attribute_cleanup(cleanup_spec) struct spec *spec = NULL;
     attribute_cleanup(cleanup_free) char *out = NULL;
     attribute_cleanup(cleanup_json) json_t *end = NULL;
-    enum status status = dataset_search_list(o->datasets.items, o->data, &folders, &err);
-    if (status == STATUS_OK &&
-        spec_load("run", o->spec, &(struct dataset_folders){(const char *const *)folders}, &spec, NULL) != STATUS_OK)
+    attribute_cleanup(cleanup_free) char *weights = path_join(o->data, "weights");
+    enum status status =
+        weights ? dataset_search_list(o->datasets.items, o->data, &folders, &err) : error_no_memory(&err);
+    const struct dataset_folders searched = {(const char *const *)folders, weights};
+    if (status == STATUS_OK && spec_load("run", o->spec, &searched, &spec, NULL) != STATUS_OK)
         return 1;
     if (status == STATUS_OK) {
         out = o->out ? strdup(o->out) : default_out(spec->name);

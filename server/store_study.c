@@ -85,9 +85,10 @@ static double flops_of(const char *text, const struct dataset_folders *folders)
     attribute_cleanup(cleanup_json) json_t *cost = NULL;
     attribute_cleanup(cleanup_spec) struct spec *spec = NULL;
     attribute_cleanup(problem_list_clear) struct problem_list problems = {NULL};
+    const struct dataset_folders data = {folders->paths, NULL}; /* whatever became of its initial weights */
     if (!json || problem_list_init(&problems, NULL) != STATUS_OK ||
         spec_parse(json, &spec, &problems, NULL) != STATUS_OK ||
-        spec_check(spec, folders, &cost, &problems, NULL) != STATUS_OK)
+        spec_check(spec, &data, &cost, &problems, NULL) != STATUS_OK)
         return 0;
     return json_number_value(json_object_get(cost, "steps")) *
            json_number_value(json_object_get(cost, "flops_per_step"));

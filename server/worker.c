@@ -124,7 +124,7 @@ static enum status work(const struct work_options *o, json_t **ret_end, struct e
                                 .attempt = (int)o->attempt,
                                 .seconds = o->seconds ? strtod(o->seconds, NULL) : 0,
                                 .data = o->data,
-                                .folders = {(const char *const *)folders},
+                                .folders = {.paths = (const char *const *)folders},
                                 .tell = worker_line_write,
                                 .stop = asked_to_stop};
     return run_job(&job, ret_end, err);

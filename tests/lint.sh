@@ -13,7 +13,12 @@ shift
 say() { printf '%s\n' "lint: $1" >&2; }
 failed=0
 
-clang-format --dry-run --Werror "${headers[@]}" "${sources[@]}" || { say "clang-format: make format writes it"; failed=1; }
+# Each clang-format lays a few things out in its own way; the files are as Debian 12's writes them.
+if [[ $(clang-format --version) == *"version 14."* ]]; then
+    clang-format --dry-run --Werror "${headers[@]}" "${sources[@]}" || { say "clang-format: make format writes it"; failed=1; }
+else
+    say "the layout of C files is not looked at: that takes clang-format 14, here is another"
+fi
 
 if grep -nE '#include "(\.\./)?server/' core/*.[ch]; then
     say "core/ includes nothing of server/"

@@ -40,7 +40,7 @@ for suite in $suites; do
     [ "$suite" = browser ] && binary=build/plumbline
     # Much of the API's tests is waiting for jobs: two files at once.
     at_once=$([ "$suite" = api ] && echo 2 || echo 1)
-    PLUMBLINE=$binary timeout $((patience * 2)) node --test --test-concurrency="$at_once" --test-timeout=$((patience * 1000)) --test-reporter=tap tests/"$suite"/*.test.mjs >"$out" 2>&1
+    PLUMBLINE=$binary timeout $((patience * 2)) node tests/suite.mjs "$at_once" "$patience" tests/"$suite"/*.test.mjs >"$out" 2>&1
     status=$?
     figures=$(grep -E '^    # [^S]' "$out" || true)
     sed -i -n '/^ok \|^not ok \|^    ok \|^    not ok /{s/^    //;p};/^#\|^ *---\|error:\|at \|message\|expected\|actual/p' "$out"

@@ -29,7 +29,7 @@ static inline void make_run(const char *path, json_t *json)
                                 .path = path,
                                 .attempt = 1,
                                 .data = "/nonexistent",
-                                .folders = {folders},
+                                .folders = {.paths = folders},
                                 .tell = runs_tell,
                                 .stop = runs_stop};
     json_t *end = NULL;

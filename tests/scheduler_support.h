@@ -102,6 +102,24 @@ static inline int64_t number_of(const json_t *json, const char *key)
     return json_integer_value(json_object_get(json, key));
 }
 
+static inline enum status read_last_event(sqlite3 *db, void *context, struct error *err)
+{
+    return db_integer(db, "SELECT coalesce(max(id), 0) FROM event", context, err);
+}
+
+/* Waits until all events that are in the catalog can be read: they are shown just after they have been committed. */
+static inline void await_events(struct scheduler *s)
+{
+    int64_t last = 0;
+    struct error err;
+    assert_ok(scheduler_read(s, read_last_event, &last, &err));
+    double begin = clock_seconds();
+    while (events_last(scheduler_events(s)) < last) {
+        assert_true(clock_seconds() - begin < DEADLINE);
+        clock_pause(0.005);
+    }
+}
+
 /* Waits until the job is in that state, at that attempt (0: any); another final state is a failure. The caller's. */
 static inline json_t *await_attempt(struct scheduler *s, int64_t id, const char *wanted, int64_t attempt)
 {
@@ -254,6 +272,7 @@ static inline pid_t hit(void **state, int64_t job, int attempt, int number)
 /* All events so far, in an array of {"type", "job", "data"}; that each follows the one before is checked. */
 static inline json_t *all_events(struct scheduler *s)
 {
+    await_events(s);
     json_t *list = json_array();
     int64_t last = events_last(scheduler_events(s));
     struct event event;

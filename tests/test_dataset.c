@@ -73,7 +73,7 @@ static void begin(struct place *place)
     place->paths[0] = "/nonexistent/plumbline";
     place->paths[1] = place->root;
     place->paths[2] = NULL;
-    place->folders = (struct dataset_folders){place->paths};
+    place->folders = (struct dataset_folders){.paths = place->paths};
     write_good(place);
 }
 

@@ -88,7 +88,7 @@ static void begin(struct place *place, const struct format *format)
     snprintf(place->folder, sizeof place->folder, "%s/%s", place->root, format->folder);
     assert_int_equal(mkdir(place->folder, 0700), 0);
     place->paths[0] = place->root;
-    place->folders = (struct dataset_folders){place->paths};
+    place->folders = (struct dataset_folders){.paths = place->paths};
     for (size_t f = 0; format->files[f]; f++) {
         set_size(place, format->files[f], whole_size(format, format->files[f]));
         set_byte(place, format->files[f], byte_of(format, 1, format->labels - 1), (unsigned char)(f + 1));
@@ -316,7 +316,7 @@ static void test_real_images(void **state)
 {
     (void)state;
     static const char *const paths[] = {"../shared/datasets", NULL};
-    const struct dataset_folders folders = {paths};
+    const struct dataset_folders folders = {.paths = paths};
     struct dataset_spec spec = {
         .name = "cifar-10", .train_limit = 2000, .test_limit = 500, .scaling = SCALING_STANDARD};
     struct dataset *dataset = NULL;

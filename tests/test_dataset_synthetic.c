@@ -17,7 +17,7 @@ static struct dataset_spec synthetic(void)
                                  .seed = 1};
 }
 
-static const struct dataset_folders no_folders = {(const char *const[]){NULL}};
+static const struct dataset_folders no_folders = {.paths = (const char *const[]){NULL}};
 
 /* All training samples, the caller frees. */
 static real *make_synthetic(struct dataset_spec spec, uint32_t *ret_labels)

@@ -5,7 +5,7 @@
 
 #define FIXTURES "tests/fixtures/npy"
 
-static const struct dataset_folders fixtures = {(const char *const[]){FIXTURES, NULL}};
+static const struct dataset_folders fixtures = {.paths = (const char *const[]){FIXTURES, NULL}};
 
 static struct dataset_spec npy(const char *path, enum scaling scaling)
 {
@@ -233,7 +233,7 @@ static void begin(struct place *place)
     assert_int_equal(mkdir(place->folder, 0700), 0);
     place->paths[0] = place->root;
     place->paths[1] = NULL;
-    place->folders = (struct dataset_folders){place->paths};
+    place->folders = (struct dataset_folders){.paths = place->paths};
 }
 
 /* Writes an npy file of version 1 with this header and these data. */

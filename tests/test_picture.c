@@ -21,7 +21,7 @@ static void begin(struct place *place)
     files_begin(place->root);
     place->paths[0] = place->root;
     place->paths[1] = NULL;
-    place->folders = (struct dataset_folders){place->paths};
+    place->folders = (struct dataset_folders){.paths = place->paths};
     assert_ok(picture_cache_create(&place->cache, &err));
 }
 

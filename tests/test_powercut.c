@@ -201,7 +201,7 @@ static json_t *run(const char *data, const char *path, const struct spec *spec, 
                                 .path = path,
                                 .attempt = attempt,
                                 .data = data,
-                                .folders = {folders},
+                                .folders = {.paths = folders},
                                 .tell = tell,
                                 .stop = never};
     struct error err;

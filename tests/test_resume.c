@@ -52,7 +52,7 @@ static json_t *attempt(const char *data, const char *path, const struct spec *sp
                                 .own_file = true,
                                 .attempt = number,
                                 .data = data,
-                                .folders = {folders},
+                                .folders = {.paths = folders},
                                 .context = asked,
                                 .tell = tell,
                                 .stop = stop_now};
@@ -199,7 +199,7 @@ static void test_the_time_limit_covers_all_attempts(void **state)
                                 .attempt = 2,
                                 .seconds = 1000,
                                 .data = data,
-                                .folders = {folders},
+                                .folders = {.paths = folders},
                                 .context = &asked,
                                 .tell = tell,
                                 .stop = stop_now};

@@ -59,7 +59,7 @@ static struct end run_spec(void **state, const struct spec *spec, const char *pa
     job.path = path;
     job.attempt = job.attempt ? job.attempt : 1;
     job.data = *state;
-    job.folders = (struct dataset_folders){none};
+    job.folders = (struct dataset_folders){.paths = none};
     job.context = ear;
     job.tell = tell;
     job.stop = stop;

@@ -58,7 +58,8 @@ static void test_other_schedules(void **state)
 
 /* ------------------------------------------------------------------ against the data set */
 
-static const struct dataset_folders nowhere = {(const char *const[]){"/nonexistent/a", "/nonexistent/b", NULL}};
+static const struct dataset_folders nowhere = {.paths =
+                                                   (const char *const[]){"/nonexistent/a", "/nonexistent/b", NULL}};
 
 static void check_refuses(const char *text, enum status expected, const char *pointer, const char *words)
 {

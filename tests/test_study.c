@@ -11,7 +11,7 @@
 #include "tests/specs.h"
 #include "tests/store_support.h"
 
-static const struct dataset_folders folders = {(const char *const[]){NULL}};
+static const struct dataset_folders folders = {.paths = (const char *const[]){NULL}};
 
 #define BASE                                                                                                           \
     "\"base\": {\"name\": \"widths\", \"dataset\": {\"name\": \"synthetic\", \"classes\": 3, \"features\": 12, "       \

@@ -217,7 +217,7 @@ static const char *const image_networks[] = {
 static inline struct dataset *load_from(const struct spec *spec, const char *root)
 {
     const char *const paths[] = {root, NULL};
-    const struct dataset_folders folders = {paths};
+    const struct dataset_folders folders = {.paths = paths};
     struct dataset *dataset = NULL;
     struct error err;
     assert_ok(dataset_load(&spec->dataset, &folders, &dataset, &err));

@@ -384,6 +384,27 @@ describe("weights", () => {
         assert.ok(Math.abs(second.results["test/loss"] - first.results["test/loss"]) < 1e-4);
     });
 
+    test("that are not there, or another model's, are refused before anything is started", async () => {
+        const spec = smallSpec("other", "affine", 0.1, { weights: "none.safetensors" });
+        const none = await post(spec);
+        assert.equal(none.status, 422);
+        assert.equal(none.json.errors[0].pointer, "/weights");
+        assert.match(none.json.errors[0].detail, /none\.safetensors does not exist/);
+        spec.weights = "start.safetensors";
+        spec.model.width = 31;
+        const { status, json } = await post(spec);
+        assert.equal(status, 422);
+        assert.equal(json.errors[0].pointer, "/weights");
+        assert.match(json.errors[0].detail, /"layers\.1\.weight" is 32×16, the model needs 31×16/);
+        const path = join(daemon.data, "other.json");
+        writeFileSync(path, JSON.stringify(spec));
+        for (const command of ["check", "run"]) {
+            const { code, err } = await run([command, "--data", daemon.data, path]);
+            assert.equal(code, 1);
+            assert.match(err, /other\.json: \/weights: .*the model needs 31×16/);
+        }
+    });
+
     test("are not looked for outside their folder", async () => {
         writeFileSync(join(daemon.data, "outside.safetensors"), readFileSync(process.execPath).subarray(0, 64));
         for (const weights of ["../outside.safetensors", "/etc/passwd", "a/../../outside.safetensors"]) {

@@ -126,7 +126,7 @@ function findPython() {
     return null;
 }
 
-const median = (numbers) => numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)];
+const median = (numbers) => [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)];
 
 /** The kernel with which a side is faster with the probe on, and its rounds. */
 function better(byKernel) {

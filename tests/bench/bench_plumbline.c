@@ -174,7 +174,7 @@ int main(int argc, char **argv)
         return 2;
     }
     const char *const paths[] = {argv[2], NULL};
-    const struct dataset_folders folders = {paths};
+    const struct dataset_folders folders = {.paths = paths};
     struct error err;
     struct dataset *dataset = NULL;
     struct bench bench = {.spec = make_spec(model)};
