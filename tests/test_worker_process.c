@@ -283,21 +283,6 @@ static void test_how_it_ended(void **state)
     }
 }
 
-/* Where the system reaps by itself, that it has ended is seen all the same. */
-static void test_an_end_that_is_not_told(void **state)
-{
-    (void)state;
-    struct worker_process process;
-    struct heard heard;
-    char how[64];
-    signal(SIGCHLD, SIG_IGN);
-    run_shell("echo '{}' >&3; exit 3", NULL, &process, &heard, how);
-    signal(SIGCHLD, SIG_DFL);
-    assert_string_equal(heard.text, "{}");
-    assert_string_equal(how, "ended, it is not known how");
-    worker_clear(&process);
-}
-
 static void test_a_child_talks_and_dies(void **state)
 {
     (void)state;
@@ -339,22 +324,41 @@ static void test_what_a_child_is_given(void **state)
     worker_clear(&process);
 }
 
-static void test_a_child_is_told_to_stop(void **state)
+/* Tells a child that would sleep to stop by `number`, and waits for its end, of which `how` tells. */
+static void stop_sleeper(int number, bool reaped, char how[64])
 {
-    (void)state;
     struct error err;
     struct worker_process process;
-    char *arguments[] = {(char[]){"/bin/sleep"}, (char[]){"1000"}, NULL}, how[64] = "";
+    char *arguments[] = {(char[]){"/bin/sleep"}, (char[]){"1000"}, NULL};
     double start = clock_seconds();
     assert_ok(worker_spawn(arguments, NULL, 1, &process, &err));
-    assert_false(worker_reap(&process, how, sizeof how));
-    worker_signal(&process, SIGINT);
-    while (!worker_reap(&process, how, sizeof how)) {
+    assert_false(worker_reap(&process, how, 64));
+    signal(SIGCHLD, reaped ? SIG_IGN : SIG_DFL);
+    worker_signal(&process, number);
+    while (!worker_reap(&process, how, 64)) {
         assert_true(clock_seconds() - start < DEADLINE);
         poll(&(struct pollfd){.fd = process.pidfd, .events = POLLIN}, 1, 1000);
     }
-    assert_string_equal(how, "killed by SIGINT");
+    signal(SIGCHLD, SIG_DFL);
+    assert_int_equal(process.pidfd, -1);
     worker_clear(&process);
+}
+
+static void test_a_child_is_told_to_stop(void **state)
+{
+    (void)state;
+    char how[64] = "";
+    stop_sleeper(SIGINT, false, how);
+    assert_string_equal(how, "killed by SIGINT");
+}
+
+/* Where the system reaps by itself, that it has ended is seen all the same. */
+static void test_an_end_that_is_not_told(void **state)
+{
+    (void)state;
+    char how[64] = "";
+    stop_sleeper(SIGKILL, true, how);
+    assert_string_equal(how, "ended, it is not known how");
 }
 
 static void test_a_program_that_is_not_there(void **state)

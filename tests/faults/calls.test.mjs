@@ -5,7 +5,7 @@ import { spawn } from "node:child_process";
 import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { after, describe, test } from "node:test";
-import { root, temporary } from "../daemon.mjs";
+import { root, temporary, until } from "../daemon.mjs";
 import { assertCatalog, assertSameRun, trials, value } from "./support.mjs";
 
 // A preloaded allocator and a sanitizer's do not go together: here it is the program as it is released.
@@ -19,12 +19,13 @@ const CALLS = ["malloc", "write", "sync", "open"];
 const CAUSE = /memory|disk|space|I\/O|cannot|unable|failed to|incomplete|no JSON|is not JSON|is not known here/i;
 
 /**
- * Runs the program with a failing call till its end, or till it says `until`; then it is told to stop.
+ * Runs the program with a failing call till its end, or till it says `until`; then, after what is done `meanwhile`, it is
+ * told to stop.
  * @param {string[]} args
- * @param {{ call?: string, at?: number, until?: RegExp }} options
+ * @param {{ call?: string, at?: number, until?: RegExp, meanwhile?: (found: string[]) => Promise<void> }} options
  * @returns {Promise<{ code: number | null, signal: string | null, text: string, seen: boolean }>}
  */
-function run(args, { call = "none", at = 0, until }) {
+function run(args, { call = "none", at = 0, until, meanwhile }) {
     const env = {
         ...process.env,
         LD_PRELOAD: library,
@@ -39,9 +40,12 @@ function run(args, { call = "none", at = 0, until }) {
         let seen = false;
         const look = (/** @type {Buffer} */ bytes) => {
             text += bytes;
-            if (!until || seen || !until.test(text)) return;
+            const found = seen ? null : until?.exec(text);
+            if (!found) return;
             seen = true;
-            child.kill("SIGTERM");
+            Promise.resolve(meanwhile?.(found))
+                .catch(fail)
+                .finally(() => child.kill("SIGTERM"));
         };
         child.stdout.on("data", look);
         child.stderr.on("data", look);
@@ -74,19 +78,36 @@ async function every(count, most, attempt) {
     return total;
 }
 
+const small = {
+    dataset: { name: "synthetic", classes: 3, features: 6, train: 32, test: 8 },
+    model: { preset: "mlp", width: 4, depth: 1 },
+    epochs: 2,
+    batch_size: 16,
+    probe: { schedule: "every", every: 2 },
+    checkpoint_every: 2,
+};
+
+const serve = (/** @type {string} */ data) => ["serve", "--listen", "127.0.0.1:0", "--data", data, "--workers", "1"];
+const started = { until: / at (http:\S+)/ };
+
+/** Submits a job, if it takes a second try, and waits for its end. @param {string} base */
+async function finishJob(base) {
+    const look = async (/** @type {string} */ path, /** @type {RequestInit} */ init = {}) => {
+        const answer = await fetch(`${base}/api/v1/jobs${path}`, init).catch(() => null);
+        return answer?.ok ? await answer.json().catch(() => null) : null;
+    };
+    const headers = { "Content-Type": "application/json", "Idempotency-Key": "one" };
+    const { id } = await until("it is taken", () => look("", { method: "POST", headers, body: JSON.stringify(small) }));
+    const job = await until("it has ended", async () => {
+        const found = await look(`/${id}`);
+        return found && !["queued", "running"].includes(found.state) && found;
+    });
+    assert.equal(job.state, "finished", job.reason);
+}
+
 describe("one call fails", () => {
     const spec = join(folder, "spec.json");
-    writeFileSync(
-        spec,
-        JSON.stringify({
-            dataset: { name: "synthetic", classes: 3, features: 6, train: 32, test: 8 },
-            model: { preset: "mlp", width: 4, depth: 1 },
-            epochs: 2,
-            batch_size: 16,
-            probe: { schedule: "every", every: 2 },
-            checkpoint_every: 2,
-        }),
-    );
+    writeFileSync(spec, JSON.stringify(small));
 
     test("over a whole small job", async (t) => {
         const whole = join(folder, "whole.db");
@@ -122,8 +143,6 @@ describe("one call fails", () => {
     for (const before of ["for the first time", "again"])
         test(`while the daemon starts ${before}`, async (t) => {
             const data = mkdtempSync(join(folder, "data-"));
-            const started = { until: / at http/ };
-            const serve = (/** @type {string} */ where) => ["serve", "--listen", "127.0.0.1:0", "--data", where];
             if (before === "again") assert.equal((await run(serve(data), started)).code, 0);
             const counted = `${data}-counted`;
             cpSync(data, counted, { recursive: true });
@@ -153,4 +172,32 @@ describe("one call fails", () => {
             }
             t.diagnostic(`a start of the daemon ${before}: ${tried.join(", ")}`);
         });
+
+    test("while the daemon takes a job and runs it", async (t) => {
+        const data = join(folder, "served");
+        assert.equal((await run(serve(data), started)).code, 0);
+        cpSync(data, `${data}-start`, { recursive: true });
+        assert.equal((await run(serve(data), started)).code, 0);
+        const before = counts();
+        rmSync(data, { recursive: true });
+        const attempt = async (/** @type {string} */ call, /** @type {number} */ at) => {
+            const copy = `${data}-${call}-${at}`;
+            cpSync(`${data}-start`, copy, { recursive: true });
+            const meanwhile = (/** @type {string[]} */ [, base]) => finishJob(base);
+            const { code, signal, text, seen } = await run(serve(copy), { ...started, call, at, meanwhile });
+            assert.deepEqual({ code, signal, seen }, { code: 0, signal: null, seen: true }, `${call} ${at}: ${text}`);
+            assert.equal(value(join(copy, "catalog.db"), "SELECT count(*) FROM job WHERE state = 'finished'"), 1);
+            assertCatalog(copy);
+            rmSync(copy, { recursive: true });
+        };
+        await attempt("none", 0);
+        const total = counts();
+        const tried = [];
+        for (const [i, call] of CALLS.entries()) {
+            const more = total[i] - before[i];
+            const number = await every(more, trials(10, 400), (at) => attempt(call, before[i] + at));
+            tried.push(`${call} ${number} of ${more}`);
+        }
+        t.diagnostic(`a job in the daemon: ${tried.join(", ")}`);
+    });
 });
