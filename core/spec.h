@@ -103,6 +103,12 @@ void cleanup_spec(struct spec **spec);
 enum status spec_check(const struct spec *spec, const struct dataset_folders *folders, json_t **ret_cost,
                        struct problem_list *problems, struct error *err);
 
+/* A checkpoint (trainer_save) is one row of a run's file, and SQLite's rows have at most a billion bytes. */
+#define CHECKPOINT_MOST_BYTES 999e6
+
+/* Samples of the test set that are evaluated at once. */
+enum { EVALUATION_ROWS = 256 };
+
 /* The number of steps of an epoch (an incomplete last mini-batch is dropped) with `train_count` samples. */
 size_t spec_steps_per_epoch(const struct spec *spec, size_t train_count);
 

@@ -161,6 +161,7 @@ static int serve(const struct settings *settings)
     struct daemon daemon = {.lock = -1};
     struct error err = {""};
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGCHLD, SIG_DFL); /* who started it may ignore it: then nobody could tell how a worker has ended */
     stop_signals_install();
     enum status status = start(&daemon, settings, &err);
     if (status == STATUS_OK) {

@@ -64,7 +64,7 @@ static void after_cancel(struct act *act)
         give(&running->cancel_reason, act->text);
         tell_to_stop(running, act->s->grace_seconds);
     } else { /* it was queued; an earlier attempt may have left a run */
-        seal_run(act->s, act->outcome->id, job_state_name(JOB_CANCELLED), act->all->reason);
+        seal_run(act->s, act->outcome->id, JOB_CANCELLED, act->all->reason);
     }
 }
 
@@ -176,14 +176,6 @@ enum status run_unlink(const struct scheduler *s, int64_t job, int64_t *ret_byte
     }
     *ret_bytes = bytes;
     return STATUS_OK;
-}
-
-static bool is_being_sealed(const struct scheduler *s, int64_t job)
-{
-    for (const struct running *r = s->running; r; r = r->next)
-        if (r->sealing && r->job == job)
-            return true;
-    return false;
 }
 
 /* The file goes before the rows: where the server dies between, the job is still there to be purged once more. */

@@ -111,4 +111,5 @@ void space_look(struct scheduler *s)
     }
     s->space.unrecovered = false;
     fprintf(stderr, "plumbline: there is space on the disk of %s again\n", s->data);
+    tidy_runs(s); /* what ended meanwhile */
 }

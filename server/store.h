@@ -31,8 +31,8 @@ enum status store_job_insert(sqlite3 *db, const struct spec *spec, int64_t *ret_
 struct job_change {
     enum job_state to;
     const char *reason; /* may be NULL */
-    bool crashed;       /* the worker died: one more in a row; any other change back to `queued` forgets them */
-    bool for_space;     /* paused because the disk is full */
+    bool crashed;   /* the worker ended unasked: one more in a row; any other change back to `queued` forgets them */
+    bool for_space; /* paused because the disk is full */
 };
 
 /*

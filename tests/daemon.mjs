@@ -15,12 +15,13 @@ export const temporary = (name = "plumbline-") => mkdtempSync(join(tmpdir(), nam
 
 /**
  * Starts the daemon on a port of the kernel's choice.
- * @param {{ data?: string, listen?: string, flags?: string[], env?: Record<string, string> }} [options]
- *     data, listen: of an earlier one, to start it again
+ * @param {{ data?: string, listen?: string, flags?: string[], env?: Record<string, string>, under?: string[] }} [options]
+ *     data, listen: of an earlier one, to start it again; under: the command that starts it
  */
-export async function startDaemon({ data = temporary(), listen, flags = [], env = {} } = {}) {
-    const args = ["serve", "--listen", listen ?? "127.0.0.1:0", "--data", data, ...flags];
-    const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, ...env } });
+export async function startDaemon({ data = temporary(), listen, flags = [], env = {}, under = [] } = {}) {
+    const [command, ...before] = [...under, program];
+    const args = [...before, "serve", "--listen", listen ?? "127.0.0.1:0", "--data", data, ...flags];
+    const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, ...env } });
     let errors = "";
     child.stderr.setEncoding("utf8").on("data", (text) => (errors += text));
     const ended = new Promise((done) => child.once("exit", (code, signal) => done({ code, signal })));
