@@ -263,6 +263,84 @@ describe("what was measured", () => {
         const { items } = await api(daemon.base, `/jobs/${vectors.id}/log?max_results=1`);
         assert.equal(items.length, 1);
     });
+
+    test("is thinned over its steps to what a plot shows of it, and says of how many", async () => {
+        const spec = vectorSpec({ epochs: 12, probe: { schedule: "every", every: 1 } });
+        const { id } = await finishedJob(daemon.base, spec);
+        const path = `/jobs/${id}/divergence`;
+        const all = groupBy(await pages(`${path}/summary?column=scale`), (item) => item.site);
+        const thin = await api(daemon.base, `${path}/summary?column=scale&max_points=22`);
+        assert.equal(thin.next_page_token, null);
+        assert.deepEqual(
+            thin.series.map((/** @type {any} */ one) => one.site),
+            [...all.keys()],
+        );
+        for (const { site, column, shown, of, count, undefined: gone, nonpositive } of thin.series) {
+            const whole = /** @type {any[]} */ (all.get(site));
+            const kept = thin.items.filter((/** @type {any} */ item) => item.site === site);
+            const sum = (/** @type {string} */ key) => whole.reduce((total, item) => total + item[key], 0);
+            assert.deepEqual([column, of, shown], ["scale", 96, kept.length]);
+            assert.ok(shown > 2 && shown <= 22, `${shown} shown`);
+            assert.deepEqual([count, gone, nonpositive], [sum("count"), sum("undefined"), sum("nonpositive")]);
+            for (const item of kept)
+                assert.deepEqual(
+                    item,
+                    whole.find(({ step }) => step === item.step),
+                );
+            const steps = kept.map((/** @type {any} */ item) => item.step);
+            assert.deepEqual([steps[0], steps[steps.length - 1]], [1, 96]);
+            assert.deepEqual(steps, [...new Set(steps)].sort((a, b) => a - b));
+            const among = (/** @type {any[]} */ items, /** @type {string} */ q) =>
+                items.map(({ quantiles }) => quantiles[q]);
+            assert.equal(Math.min(...among(kept, "5")), Math.min(...among(whole, "5")));
+            assert.equal(Math.min(...among(kept, "50")), Math.min(...among(whole, "50")));
+            assert.equal(Math.max(...among(kept, "50")), Math.max(...among(whole, "50")));
+            assert.equal(Math.max(...among(kept, "95")), Math.max(...among(whole, "95")));
+        }
+
+        const whole = await api(daemon.base, `${path}/batch`);
+        const batch = await api(daemon.base, `${path}/batch?max_points=18`);
+        assert.deepEqual([whole.shown, whole.of, whole.steps.length], [96, 96, 96]);
+        assert.deepEqual([batch.of, batch.shown], [96, batch.steps.length]);
+        assert.ok(batch.shown > 2 && batch.shown <= 18, `${batch.shown} shown`);
+        const steps = batch.steps.map((/** @type {any} */ one) => one.step);
+        assert.deepEqual(
+            batch.items,
+            whole.items.filter((/** @type {any} */ item) => steps.includes(item.step)),
+        );
+        const promised = (/** @type {number} */ step) =>
+            whole.items.reduce(
+                (/** @type {number} */ sum, /** @type {any} */ item) =>
+                    item.step === step ? sum + (item.predicted_decrease ?? 0) : sum,
+                0,
+            );
+        const fall = (/** @type {any} */ one) => one.loss_before - one.loss_after;
+        /** @type {any[]} */
+        const measured = whole.steps.filter((/** @type {any} */ one) => one.loss_after !== null);
+        assert.equal(measured.length, 96);
+        const falls = measured.map(fall);
+        for (const which of [Math.min, Math.max]) {
+            assert.equal(which(...batch.steps.map(fall)), which(...falls));
+            assert.equal(which(...steps.map(promised)), which(...measured.map(({ step }) => promised(step))));
+        }
+        const kept = measured.filter((one) => fall(one) >= promised(one.step)).length;
+        assert.deepEqual(
+            [whole.measured, whole.kept, whole.rose],
+            [96, kept, falls.filter((value) => value < 0).length],
+        );
+        assert.deepEqual([batch.measured, batch.kept, batch.rose], [whole.measured, whole.kept, whole.rose]);
+
+        // Neighbouring steps merged, in one answer.
+        const windows = await api(daemon.base, `${path}/summary?column=scale&pooled=true&window=40`);
+        assert.equal(windows.items.length, 3 * all.size);
+        for (const item of windows.items) {
+            const range = `step_from=${item.steps[0]}&step_to=${item.steps[item.steps.length - 1]}`;
+            const one = await api(daemon.base, `${path}/summary?column=scale&pooled=true&${range}&site=${item.site}`);
+            assert.deepEqual([item], one.items);
+        }
+        for (const query of ["max_points=6&pooled=true", "window=4", "max_points=5", "max_points=8&page_token=x"])
+            assert.equal((await ask(daemon.base, `${path}/summary?${query}`)).status, 400, query);
+    });
 });
 
 /** The pixels of a grey PNG, by its specification. @param {Buffer} png */
