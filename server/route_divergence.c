@@ -62,6 +62,11 @@ const struct option rows_parameters[] = {
     OPTION_END,
 };
 
+#define LOG_STEPS_PARAMETER                                                                                            \
+    {                                                                                                                  \
+        .name = "log_steps", .kind = OPTION_BOOLEAN, .fallback = "false",                                              \
+        .help = "stretches of steps are equally long on a logarithmic axis; else they hold equally many"               \
+    }
 #define SUMMARY_PARAMETERS                                                                                             \
     SITE_PARAMETER,                                                                                                    \
         {.name = "column", .kind = OPTION_STRING, .fallback = "null", .nullable = true, .help = "only this column"},   \
@@ -70,14 +75,14 @@ const struct option rows_parameters[] = {
          .kind = OPTION_BOOLEAN,                                                                                       \
          .fallback = "false",                                                                                          \
          .help = "one item a site and column, its steps' histograms merged"},                                          \
-        {.name = "window",                                                                                             \
+        {.name = "windows",                                                                                            \
          .kind = OPTION_INTEGER,                                                                                       \
          .fallback = "null",                                                                                           \
          .nullable = true,                                                                                             \
          .minimum = 1,                                                                                                 \
-         .maximum = STEP_LIMIT,                                                                                        \
-         .help = "with pooled: one item for each so many neighbouring probed steps, all on one page"},                 \
-        PAGE_PARAMETERS
+         .maximum = 10000,                                                                                             \
+         .help = "with pooled: the probed steps in at most so many stretches, an item each, all on one page"},         \
+        LOG_STEPS_PARAMETER, PAGE_PARAMETERS
 
 const struct option histograms_parameters[] = {SUMMARY_PARAMETERS, OPTION_END};
 
@@ -113,6 +118,7 @@ const struct option batch_parameters[] = {
      .maximum = 1e9,
      .help = "at most so many steps: of each stretch those are kept that predict the least and the most of all sites "
              "together, and whose loss fell the least and the most"},
+    LOG_STEPS_PARAMETER,
     OPTION_END,
 };
 
@@ -133,7 +139,8 @@ static struct divergence_query read_query(const json_t *given)
                                      .sample = integer(given, "sample", -1),
                                      .max_results = (size_t)integer(given, "max_results", 0),
                                      .max_points = (size_t)integer(given, "max_points", 0),
-                                     .window = (size_t)integer(given, "window", 0),
+                                     .windows = (size_t)integer(given, "windows", 0),
+                                     .log_steps = json_is_true(json_object_get(given, "log_steps")),
                                      .page_token = json_string_value(json_object_get(given, "page_token")),
                                      .pooled = json_is_true(json_object_get(given, "pooled"))};
 }

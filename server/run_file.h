@@ -128,9 +128,10 @@ struct divergence_query {
     size_t max_results;
     const char *page_token;
     bool pooled;       /* merge the steps: one item a site and column */
-    size_t window;     /* pooled: one item for each so many neighbouring steps; the answer is one page */
+    size_t windows;    /* pooled: the steps in at most so many stretches, an item each; the answer is one page */
     bool cells;        /* summaries with their histograms */
     size_t max_points; /* thin each series over the steps to at most so many; the answer is one page */
+    bool log_steps;    /* windows, and stretches that are thinned, are equally long on a logarithmic axis of steps */
 };
 
 /* {"items": [{"step", "site", "sample", <columns>}], "next_page_token"} */

@@ -80,7 +80,7 @@ static enum status steps_read(sqlite3 *db, const struct range *range, struct bat
     return status;
 }
 
-static enum status steps_thin(struct batch_steps *all, size_t max_points, struct error *err)
+static enum status steps_thin(struct batch_steps *all, const struct divergence_query *query, struct error *err)
 {
     all->keep = calloc(all->count + 1, sizeof *all->keep);
     if (!all->keep)
@@ -92,7 +92,8 @@ static enum status steps_thin(struct batch_steps *all, size_t max_points, struct
         {.values = &all->steps->predicted, .stride = stride, .lowest = true, .highest = true},
         {.values = &all->steps->fell, .stride = stride, .lowest = true, .highest = true},
     };
-    thin(keys, sizeof keys / sizeof *keys, all->count, max_points, all->keep);
+    const struct thin_steps steps = {.values = &all->steps->step, .stride = stride, .log = query->log_steps};
+    thin(keys, sizeof keys / sizeof *keys, &steps, all->count, query->max_points, all->keep);
     return STATUS_OK;
 }
 
@@ -163,7 +164,7 @@ enum status run_reader_batch(struct run_reader *reader, const struct divergence_
     if (status == STATUS_OK)
         status = steps_read(reading, &range, &all, err);
     if (status == STATUS_OK)
-        status = steps_thin(&all, query->max_points, err);
+        status = steps_thin(&all, query, err);
     if (status != STATUS_OK)
         return status;
     attribute_cleanup(cleanup_json) json_t *json = steps_json(&all, err);

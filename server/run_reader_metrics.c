@@ -70,7 +70,8 @@ static enum status series_json(const struct series *series, const char *key, siz
         return error_no_memory(err);
     const struct thin_key value = {
         .values = series->values, .stride = 1, .lowest = true, .highest = true, .nonfinite = series->nonfinite};
-    thin(&value, 1, series->count, max_points, keep);
+    const struct thin_steps over = {.values = series->steps, .stride = 1};
+    thin(&value, 1, &over, series->count, max_points, keep);
     json_t *steps = json_array(), *values = json_array();
     enum status status = steps && values ? STATUS_OK : error_no_memory(err);
     for (size_t i = 0; i < series->count && status == STATUS_OK; i++) {

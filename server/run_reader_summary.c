@@ -23,13 +23,14 @@ struct walk {
     sqlite3_stmt *statement;
     const struct range *range;
     json_t *items;
-    size_t limit;           /* 0: none */
-    char token[TOKEN_SIZE]; /* of the last item */
-    bool more;              /* the page is full and there is another item */
-    bool cells;             /* items with their histograms */
-    size_t max_points;      /* 0: all */
-    json_t *series;         /* what was thinned, and of how many */
-    size_t window;          /* pooled: so many steps an item; 0: all of them */
+    size_t limit;             /* 0: none */
+    char token[TOKEN_SIZE];   /* of the last item */
+    bool more;                /* the page is full and there is another item */
+    bool cells;               /* items with their histograms */
+    size_t max_points;        /* 0: all */
+    json_t *series;           /* what was thinned, and of how many */
+    bool log_steps;           /* stretches are equally long on a logarithmic axis */
+    struct stretches windows; /* pooled: an item each; count 0: one item for all steps */
 };
 
 static enum status walk_add(struct walk *walk, json_t *item, int64_t site, int64_t step, int column, struct error *err)
@@ -161,7 +162,7 @@ static enum status thinned_add(struct thinned *all, sqlite3_stmt *statement, str
 }
 
 /* What a plot of quantiles over steps shows: the edges of its band, and the median. */
-static enum status thinned_choose(struct thinned *all, size_t max_points, struct error *err)
+static enum status thinned_choose(struct thinned *all, const struct walk *walk, struct error *err)
 {
     enum { Q05 = 1, Q50 = 3, Q95 = 5 };
     all->keep = calloc(all->count, sizeof *all->keep);
@@ -174,7 +175,8 @@ static enum status thinned_choose(struct thinned *all, size_t max_points, struct
         {.values = &quantiles[Q50], .stride = stride, .lowest = true, .highest = true},
         {.values = &quantiles[Q95], .stride = stride, .highest = true},
     };
-    thin(keys, sizeof keys / sizeof *keys, all->count, max_points, all->keep);
+    const struct thin_steps steps = {.values = &all->steps->step, .stride = stride, .log = walk->log_steps};
+    thin(keys, sizeof keys / sizeof *keys, &steps, all->count, walk->max_points, all->keep);
     return STATUS_OK;
 }
 
@@ -216,7 +218,7 @@ static enum status walk_thinned(struct walk *walk, const char *name, int64_t sit
     }
     if (status != STATUS_OK || all.count == 0)
         return status;
-    status = thinned_choose(&all, walk->max_points, err);
+    status = thinned_choose(&all, walk, err);
     return status == STATUS_OK ? thinned_json(walk, &all, name, site, column, err) : status;
 }
 
@@ -303,13 +305,19 @@ static enum status walk_pooled(struct walk *walk, const char *name, int64_t site
     if (!pool)
         return error_no_memory(err);
     enum status status = STATUS_OK;
+    size_t index = 0, window = 0;
     for (bool row = true; status == STATUS_OK;) {
         status = db_row(walk->statement, &row, err);
         if (status != STATUS_OK || !row)
             break;
-        status = pool_add(pool, walk->statement, err);
-        if (status == STATUS_OK && json_array_size(pool->steps) == walk->window)
+        size_t next = walk->windows.count == 0
+                          ? 0
+                          : stretch_of(&walk->windows, index++, sqlite3_column_int64(walk->statement, AT_STEP));
+        if (next != window && pool->steps)
             status = pool_end(walk, pool, name, site, column, err);
+        window = next;
+        if (status == STATUS_OK)
+            status = pool_add(pool, walk->statement, err);
     }
     if (status != STATUS_OK || !pool->steps)
         return status;
@@ -372,15 +380,39 @@ static enum status walk_sites(struct walk *walk, struct run_reader *reader, cons
     return status;
 }
 
+/* The probed steps in the range, which are those of every site. */
+static enum status find_steps(sqlite3 *db, const struct range *range, struct stretches *all, struct error *err)
+{
+    attribute_cleanup(cleanup_statement) sqlite3_stmt *statement = NULL;
+    bool row = false;
+    enum status status = db_prepare(db,
+                                    "SELECT count(*), min(step), max(step) FROM divergence_batch WHERE site = (SELECT "
+                                    "min(site) FROM sites) AND step BETWEEN ? AND ?",
+                                    &statement, err);
+    if (status != STATUS_OK)
+        return status;
+    sqlite3_bind_int64(statement, 1, range->step_from);
+    sqlite3_bind_int64(statement, 2, range->step_to);
+    status = db_row(statement, &row, err);
+    if (status == STATUS_OK && row) {
+        all->points = (size_t)sqlite3_column_int64(statement, 0);
+        all->first = sqlite3_column_int64(statement, 1);
+        all->last = sqlite3_column_int64(statement, 2);
+    }
+    return status;
+}
+
 /* A plot's answer is one page: it is thinned or pooled so that it needs no other. */
 static enum status check_summaries(const struct divergence_query *query, struct error *err)
 {
     if (query->max_points > 0 && query->pooled)
         return error_set(err, STATUS_INVALID, "max_points thins the steps and pooled merges them: give one of both");
-    if (query->window > 0 && !query->pooled)
-        return error_set(err, STATUS_INVALID, "window says how many steps are merged: give pooled=true with it");
-    if ((query->max_points > 0 || query->window > 0) && query->page_token)
-        return error_set(err, STATUS_INVALID, "with max_points or window the answer is one page: leave out page_token");
+    if (query->windows > 0 && !query->pooled)
+        return error_set(err, STATUS_INVALID,
+                         "windows says into how many items the steps are merged: give pooled=true with it");
+    if ((query->max_points > 0 || query->windows > 0) && query->page_token)
+        return error_set(err, STATUS_INVALID,
+                         "with max_points or windows the answer is one page: leave out page_token");
     return STATUS_OK;
 }
 
@@ -401,7 +433,7 @@ enum status run_reader_summaries(struct run_reader *reader, const struct diverge
         status = db_prepare(reading, SUMMARY_SQL, &statement, err);
     if (status != STATUS_OK)
         return status;
-    bool one_page = query->max_points > 0 || query->window > 0;
+    bool one_page = query->max_points > 0 || query->windows > 0;
     struct walk walk = {.statement = statement,
                         .range = &range,
                         .items = items,
@@ -409,8 +441,12 @@ enum status run_reader_summaries(struct run_reader *reader, const struct diverge
                         .cells = query->cells,
                         .max_points = query->max_points,
                         .series = series,
-                        .window = query->window};
-    status = walk_sites(&walk, reader, query, err);
+                        .log_steps = query->log_steps,
+                        .windows = {.count = query->windows, .log = query->log_steps}};
+    if (query->windows > 0)
+        status = find_steps(reading, &range, &walk.windows, err);
+    if (status == STATUS_OK)
+        status = walk_sites(&walk, reader, query, err);
     if (status == STATUS_OK)
         status = page_json(json_incref(items), walk.more ? walk.token : NULL, &json, err);
     if (status == STATUS_OK && query->max_points > 0)

@@ -289,7 +289,10 @@ describe("what was measured", () => {
                 );
             const steps = kept.map((/** @type {any} */ item) => item.step);
             assert.deepEqual([steps[0], steps[steps.length - 1]], [1, 96]);
-            assert.deepEqual(steps, [...new Set(steps)].sort((a, b) => a - b));
+            assert.deepEqual(
+                steps,
+                [...new Set(steps)].sort((a, b) => a - b),
+            );
             const among = (/** @type {any[]} */ items, /** @type {string} */ q) =>
                 items.map(({ quantiles }) => quantiles[q]);
             assert.equal(Math.min(...among(kept, "5")), Math.min(...among(whole, "5")));
@@ -330,15 +333,38 @@ describe("what was measured", () => {
         );
         assert.deepEqual([batch.measured, batch.kept, batch.rose], [whole.measured, whole.kept, whole.rose]);
 
-        // Neighbouring steps merged, in one answer.
-        const windows = await api(daemon.base, `${path}/summary?column=scale&pooled=true&window=40`);
-        assert.equal(windows.items.length, 3 * all.size);
-        for (const item of windows.items) {
-            const range = `step_from=${item.steps[0]}&step_to=${item.steps[item.steps.length - 1]}`;
-            const one = await api(daemon.base, `${path}/summary?column=scale&pooled=true&${range}&site=${item.site}`);
-            assert.deepEqual([item], one.items);
+        // Neighbouring steps merged, in one answer; their stretches are of one size, or of one length on a log axis.
+        for (const [query, stretches] of /** @type {[string, (step: number) => number][]} */ ([
+            ["windows=4", (step) => Math.floor((step - 1) / 24)],
+            ["windows=4&log_steps=true", (step) => Math.min(3, Math.floor((4 * Math.log(step)) / Math.log(96)))],
+        ])) {
+            const windows = await api(daemon.base, `${path}/summary?column=scale&pooled=true&${query}`);
+            assert.equal(windows.items.length, 4 * all.size, query);
+            const counted = groupBy(windows.items, (item) => item.site);
+            for (const [site, items] of counted) {
+                const among = items.flatMap((item) => item.steps);
+                assert.deepEqual(
+                    among,
+                    Array.from({ length: 96 }, (_, i) => i + 1),
+                );
+                for (const [i, item] of items.entries()) {
+                    assert.deepEqual([...new Set(item.steps.map(stretches))], [i], `${query} ${item.steps}`);
+                    const range = `step_from=${item.steps[0]}&step_to=${item.steps[item.steps.length - 1]}`;
+                    const one = await api(
+                        daemon.base,
+                        `${path}/summary?column=scale&pooled=true&${range}&site=${site}`,
+                    );
+                    assert.deepEqual([item], one.items);
+                }
+            }
         }
-        for (const query of ["max_points=6&pooled=true", "window=4", "max_points=5", "max_points=8&page_token=x"])
+        const early = await api(daemon.base, `${path}/summary?column=scale&max_points=48&log_steps=true&site=1.dense`);
+        assert.deepEqual(
+            early.items.slice(0, 3).map((/** @type {any} */ item) => item.step),
+            [1, 2, 3],
+            "every early step is a stretch of its own",
+        );
+        for (const query of ["max_points=6&pooled=true", "windows=4", "max_points=5", "max_points=8&page_token=x"])
             assert.equal((await ask(daemon.base, `${path}/summary?${query}`)).status, 400, query);
     });
 });
