@@ -89,6 +89,9 @@ enum status run_file_migrate(const char *path, struct error *err);
 /* Seals a run whose worker is gone (it crashed, or was told to stop): writes the final state and leaves the rows. */
 enum status run_file_seal(const char *path, const char *state, const char *reason, struct error *err);
 
+/* A record of sample_steps.likeliest: a 32-bit class and a 32-bit float, little-endian. */
+enum { LIKELIEST_BYTES = 8 };
+
 struct run_reader; /* opaque */
 
 /* Opens read-only; a file newer than the program is refused with both version numbers. STATUS_NOT_FOUND when there is
@@ -159,7 +162,7 @@ enum status run_reader_density(struct run_reader *reader, const struct divergenc
 enum status run_reader_batch(struct run_reader *reader, const struct divergence_query *query, json_t **ret_json,
                              struct error *err);
 
-/* {"sample", "steps": [{"step", "loss", "label", "predicted", "in_batch"}], "rows": [{"step", "site", <columns>}]}: all
+/* {"sample", "steps": [{"step", "loss", "label", "predicted", "in_batch", "likeliest": [[class, probability], …]}], "rows": [{"step", "site", <columns>}]}: all
  * that was measured of one sample, by step, then site. */
 enum status run_reader_sample(struct run_reader *reader, int64_t sample, json_t **ret_json, struct error *err);
 

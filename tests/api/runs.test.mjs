@@ -216,6 +216,24 @@ describe("what was measured", () => {
             const step = sample.steps.find((/** @type {any} */ one) => one.step === row.step);
             assert.deepEqual([step.loss, step.label, step.predicted], [loss, label, predicted]);
         });
+        for (const { loss, label, predicted, likeliest } of sample.steps) {
+            /** @type {number[]} */
+            const shares = likeliest.map((/** @type {any} */ [, share]) => share);
+            assert.equal(likeliest.length, 4, "all classes, as there are fewer than five");
+            assert.equal(likeliest[0][0], predicted);
+            assert.deepEqual(
+                shares,
+                [...shares].sort((a, b) => b - a),
+            );
+            near(
+                shares.reduce((sum, share) => sum + share, 0),
+                1,
+                "the shares of all classes",
+                1e-6,
+            );
+            const own = likeliest.find((/** @type {any} */ [one]) => one === label)[1];
+            near(-Math.log(own), loss, "the loss of the label's share", 1e-5);
+        }
         const inBatch = (await pages(`/jobs/${vectors.id}/divergence?step=9&site=1.dense`)).find(
             (row) => row.sample !== WATCHED,
         );

@@ -91,7 +91,7 @@ function caption(series, runs) {
         ? `, ${int(Math.max(...shown))} drawn: of each stretch those of the lowest and highest quantiles`
         : "";
     const seeds = series.some((s) => s.seeds.length)
-        ? " The thick line is the middle one of the seeds’ medians, faint: those of each seed."
+        ? " The thick line is the middle one of the seeds’ medians, thin without a name: those of each seed."
         : "";
     return `Scale by step at one site. Thick: median of the batch; ${bands}. Signed log axis, linear from −0.1 to 0.1: below 0 a sample is moved away from its ideal. ${plural(Math.max(...all), "probed step")}${thin}, ${pooling}, ${countText(
         steps.map((step) => step.n),
