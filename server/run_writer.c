@@ -172,15 +172,16 @@ static void put_little_endian(uint8_t *bytes, uint32_t value)
 static void bind_likeliest(sqlite3_stmt *statement, int index, const struct step_samples *samples, size_t sample)
 {
     uint8_t bytes[LIKELIEST * LIKELIEST_BYTES];
-    for (size_t i = 0; i < samples->likeliest; i++) {
+    const size_t count = samples->likeliest < LIKELIEST ? samples->likeliest : LIKELIEST;
+    for (size_t i = 0; i < count; i++) {
         size_t at = sample * samples->likeliest + i;
         uint32_t probability;
         memcpy(&probability, &samples->probabilities[at], sizeof probability);
         put_little_endian(bytes + i * LIKELIEST_BYTES, samples->classes[at]);
         put_little_endian(bytes + i * LIKELIEST_BYTES + 4, probability);
     }
-    if (samples->likeliest > 0)
-        sqlite3_bind_blob(statement, index, bytes, (int)samples->likeliest * LIKELIEST_BYTES, SQLITE_TRANSIENT);
+    if (count > 0)
+        sqlite3_bind_blob(statement, index, bytes, (int)count * LIKELIEST_BYTES, SQLITE_TRANSIENT);
     else
         sqlite3_bind_null(statement, index);
 }

@@ -283,7 +283,7 @@ describe("what was measured", () => {
     });
 
     test("is thinned over its steps to what a plot shows of it, and says of how many", async () => {
-        const spec = vectorSpec({ epochs: 12, probe: { schedule: "every", every: 1 } });
+        const spec = vectorSpec({ name: "every step", epochs: 12, probe: { schedule: "every", every: 1 } });
         const { id } = await finishedJob(daemon.base, spec);
         const path = `/jobs/${id}/divergence`;
         const all = groupBy(await pages(`${path}/summary?column=scale`), (item) => item.site);
