@@ -1,6 +1,6 @@
 // The daemon under test, as its users have it: a process of its own, real HTTP on loopback, a data directory of its own.
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
@@ -181,4 +181,21 @@ export async function finishedJob(base, spec) {
     const job = await ended(base, id);
     assert.equal(job.state, "finished", `job ${id}: ${job.reason}`);
     return job;
+}
+
+/**
+ * Makes the first job of a data directory, whose daemon is not running, that many: each a second younger than the one
+ * before it, and named by its number.
+ * @param {string} data
+ * @param {number} count
+ */
+export function manyJobs(data, count) {
+    const same =
+        "tags, note, state, reason, attempt, priority, spec, spec_hash, started_at, ended_at, progress, results";
+    execFileSync("sqlite3", [
+        join(data, "catalog.db"),
+        `WITH RECURSIVE n (i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < ${count}) ` +
+            `INSERT INTO job (name, created_at, ${same}) SELECT name || ' ' || i, ` +
+            `strftime('%Y-%m-%dT%H:%M:%fZ', created_at, '+' || i || ' seconds'), ${same} FROM n, job WHERE job.id = 1`,
+    ]);
 }

@@ -21,6 +21,7 @@ need_command curl curl
 need_command gzip gzip
 need_command sqlite3 sqlite3
 need_command chromium chromium
+need_command rsvg-convert librsvg2-bin
 need_command python3 python3
 need_file /usr/lib/python3/dist-packages/numpy python3-numpy
 need_library libmicrohttpd libmicrohttpd-dev

@@ -5,12 +5,12 @@
 // the server made an event it was read by each, and whether an id was missed. Lists: pages of 100 of a catalog of so
 // many jobs, while two jobs train. With wrk installed, its figures as well.
 import assert from "node:assert/strict";
-import { execFileSync, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { Agent, get } from "node:http";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { api, ask, finishedJob, longSpec, smallSpec, startDaemon, until } from "../daemon.mjs";
+import { api, ask, finishedJob, longSpec, manyJobs, smallSpec, startDaemon, until } from "../daemon.mjs";
 
 const { values: options } = parseArgs({
     options: {
@@ -135,13 +135,7 @@ async function lists() {
     let daemon = await startDaemon({ flags: ["--workers", "2"] });
     await finishedJob(daemon.base, smallSpec("one of many", "affine", 0.05));
     await daemon.stop();
-    const columns =
-        "name, tags, note, state, reason, attempt, priority, spec, spec_hash, created_at, started_at, ended_at, progress, results";
-    execFileSync("sqlite3", [
-        join(daemon.data, "catalog.db"),
-        `WITH RECURSIVE n (i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < ${jobs}) ` +
-            `INSERT INTO job (${columns}) SELECT ${columns.replace("created_at", "strftime('%Y-%m-%dT%H:%M:%fZ', created_at, '+' || i || ' seconds')")} FROM n, job WHERE job.id = 1`,
-    ]);
+    manyJobs(daemon.data, jobs);
     daemon = await startDaemon({ data: daemon.data, flags: ["--workers", "2"] });
     const running = [];
     for (const name of ["one", "two"]) running.push((await api(daemon.base, "/jobs", longSpec(name))).id);
