@@ -47,7 +47,7 @@ help:
 	@echo 'make               build build/plumbline'
 	@echo 'make run           install what is missing, build, start the server, measure Fashion-MNIST, print the table'
 	@echo 'make test          install what is missing, lint, run all tests'
-	@echo 'make bench         time training steps beside the peer of ../shared, where it is, and print the ratios'
+	@echo 'make bench         time training steps beside the peer of ../shared, where it is; weigh and time the pages'
 	@echo 'make test-faults   interruptions, crashes, power cuts, full disks; FAULTS=long for the full figures'
 	@echo 'make lint          formatter, clang-tidy, cppcheck, types of the dashboard, rules of the house'
 	@echo 'make format        let clang-format and prettier write'
@@ -147,8 +147,9 @@ test-faults: dependencies
 	@SUITES=faults FAULTS=$(FAULTS) bash tests/run.sh $(FAULT_PROGRAMS)
 
 bench: dependencies
-	@$(MAKE) -j$(JOBS) --no-print-directory $(BUILD)/bench_plumbline
+	@$(MAKE) -j$(JOBS) --no-print-directory $(BUILD)/bench_plumbline $(BUILD)/plumbline
 	@$(NODE) tests/bench/bench.mjs $(BUILD)/bench_plumbline
+	@PLUMBLINE=$(BUILD)/plumbline $(NODE) tests/bench/pages.mjs
 
 lint: $(GENERATED)
 	@bash tests/lint.sh $(BUILD) $(HEADERS) $(SOURCES) -- $(CFLAGS_ALL)

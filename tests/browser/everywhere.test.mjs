@@ -115,6 +115,7 @@ describe("readers who see it otherwise", () => {
             await page.locator("h1").first().waitFor();
             if (/run|jobs=/.test(path)) await page.locator("figure.fig, .empty").first().waitFor();
             await page.waitForFunction(() => !document.querySelector("[aria-busy=true]"));
+            if (/run\/\d+$|jobs=/.test(path)) await seeAll(page);
             assert.equal(await sidewaysScroll(page), 0, path);
         }
         const rate = page.getByLabel("Learning rate");

@@ -50,6 +50,8 @@ export const CLOUD_STEPS = 24;
 const EXACT_LIMIT = 4000;
 /** A figure has about so many marks at most. */
 const MARKS = 2000;
+/** A heat map has no more columns than can be told apart. */
+const COLUMNS = 240;
 /** Steps of a run's quantiles over the steps, alone and beside other runs. */
 const DRIFT_STEPS = 400;
 const COMPARED_STEPS = 100;
@@ -166,7 +168,7 @@ async function heat(ask) {
         return low == null || high == null ? null : high - low;
     };
     // A map of more cells has its neighbouring steps merged.
-    const most = Math.max(1, Math.floor(MARKS / Math.max(1, known.sites.length)));
+    const most = Math.min(COLUMNS, Math.max(1, Math.floor(MARKS / Math.max(1, known.sites.length))));
     const merge = known.steps.length > most;
     const found = merge
         ? await pooled(ask, { column: asked, windows: most, log_steps: view.logSteps })

@@ -17,7 +17,7 @@ import { colourOf, isHollow } from "../variant.js";
 
 /** @typedef {import("../api.js").Job} Job @typedef {import("../api.js").State} State */
 
-const PAGE_SIZE = 200;
+const PAGE_SIZE = 100;
 /** @type {State[]} */
 const STATES = ["queued", "running", "paused", "finished", "failed", "diverged", "cancelled"];
 /** @type {{ key: string, name: string, states: State[] }[]} */
