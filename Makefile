@@ -16,10 +16,12 @@ say = $(if $(V),@:,@echo '  $(1)  '$@)
 LIBRARIES := libmicrohttpd jansson sqlite3 openblas libsodium zlib libpng libcurl
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wwrite-strings \
     -Wformat=2 -Wundef -Wvla -Wno-overlength-strings
+# Before `make dependencies` has run there may be no pkg-config, and nothing to say about it.
+LIBRARY_FLAGS := $(shell pkg-config --cflags $(LIBRARIES) 2>/dev/null)
+LIBS := $(shell pkg-config --libs $(LIBRARIES) 2>/dev/null) -lm -pthread
 # -fno-trapping-math and -fno-math-errno keep every value; they only let loops of compares and square roots vectorise.
 CFLAGS_ALL = -std=gnu17 $(WARNINGS) -I. -D_GNU_SOURCE -DPLUMBLINE_VERSION='"$(VERSION)"' -fno-trapping-math \
-    -fno-math-errno -fopenmp-simd -pthread $(shell pkg-config --cflags $(LIBRARIES)) -MMD -MP
-LIBS = $(shell pkg-config --libs $(LIBRARIES)) -lm -pthread
+    -fno-math-errno -fopenmp-simd -pthread $(LIBRARY_FLAGS) -MMD -MP
 RELEASE := -O3 -g -DNDEBUG -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
 SANITIZE := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
 THREAD_SANITIZE := -O1 -g -fsanitize=thread -DPLUMBLINE_TSAN
@@ -40,15 +42,16 @@ THREADED := test_events test_store_read test_scheduler test_scheduler_faults tes
 TEST_PROGRAMS := $(addprefix $(BUILD)/tests/,$(filter-out $(DOUBLE_ONLY),$(TESTS)) \
     $(addsuffix -double,$(filter $(DOUBLE),$(TESTS))) $(addsuffix -tsan,$(filter $(THREADED),$(TESTS))))
 
-.PHONY: all help clean run test bench lint format install uninstall dependencies test-programs
+.PHONY: all help clean run test test-faults test-deploy bench lint format install uninstall dependencies test-programs
 all: $(BUILD)/plumbline
 
 help:
 	@echo 'make               build build/plumbline'
 	@echo 'make run           install what is missing, build, start the server, measure Fashion-MNIST, print the table'
 	@echo 'make test          install what is missing, lint, run all tests'
-	@echo 'make bench         time training steps beside the peer of ../shared, where it is; weigh and time the pages'
+	@echo 'make bench         time training steps beside the peer of ../shared, where it is; the API under load; the pages'
 	@echo 'make test-faults   interruptions, crashes, power cuts, full disks; FAULTS=long for the full figures'
+	@echo 'make test-deploy   image, compose file, service: deployed in an engine of its own; DEPLOY=long on both releases'
 	@echo 'make lint          formatter, clang-tidy, cppcheck, types of the dashboard, rules of the house'
 	@echo 'make format        let clang-format and prettier write'
 	@echo 'make install       to PREFIX ($(PREFIX)), below DESTDIR; make uninstall takes it away'
@@ -146,9 +149,16 @@ test-faults: dependencies
 	@$(MAKE) -j$(JOBS) --no-print-directory $(FAULT_PROGRAMS) $(BUILD)/tests/failing_calls.so $(BUILD)/plumbline $(BUILD)/plumbline-asan
 	@SUITES=faults FAULTS=$(FAULTS) bash tests/run.sh $(FAULT_PROGRAMS)
 
-bench: dependencies
+# Containers: as a lab would deploy it. Takes root, and Debian's container engine.
+test-deploy: dependencies
+	@$(MAKE) -j$(JOBS) --no-print-directory $(BUILD)/plumbline
+	@DEPLOY=$(DEPLOY) bash tests/deploy/run.sh
+
+bench:
+	@sh tests/dependencies.sh bench
 	@$(MAKE) -j$(JOBS) --no-print-directory $(BUILD)/bench_plumbline $(BUILD)/plumbline
 	@$(NODE) tests/bench/bench.mjs $(BUILD)/bench_plumbline
+	@PLUMBLINE=$(BUILD)/plumbline $(NODE) tests/bench/api.mjs
 	@PLUMBLINE=$(BUILD)/plumbline $(NODE) tests/bench/pages.mjs
 
 lint: $(GENERATED)
@@ -162,6 +172,7 @@ format:
 MAN := $(DESTDIR)$(PREFIX)/share/man/man1/plumbline.1
 BASH_COMPLETION := $(DESTDIR)$(PREFIX)/share/bash-completion/completions/plumbline
 ZSH_COMPLETION := $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_plumbline
+UNIT := $(DESTDIR)$(PREFIX)/lib/systemd/system/plumbline.service
 install: $(BUILD)/plumbline
 	install -D -m 755 $(BUILD)/plumbline $(DESTDIR)$(PREFIX)/bin/plumbline
 	$(BUILD)/plumbline man > $(BUILD)/plumbline.1
@@ -170,8 +181,10 @@ install: $(BUILD)/plumbline
 	install -D -m 644 $(BUILD)/plumbline.1 $(MAN)
 	install -D -m 644 $(BUILD)/plumbline.bash $(BASH_COMPLETION)
 	install -D -m 644 $(BUILD)/plumbline.zsh $(ZSH_COMPLETION)
+	sed 's|@PREFIX@|$(PREFIX)|' server/plumbline.service.in > $(BUILD)/plumbline.service
+	install -D -m 644 $(BUILD)/plumbline.service $(UNIT)
 uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/bin/plumbline $(MAN) $(BASH_COMPLETION) $(ZSH_COMPLETION)
+	rm -f $(DESTDIR)$(PREFIX)/bin/plumbline $(MAN) $(BASH_COMPLETION) $(ZSH_COMPLETION) $(UNIT)
 
 clean:
 	rm -rf $(BUILD)

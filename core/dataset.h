@@ -96,7 +96,8 @@ void dataset_gather(const struct dataset *dataset, enum split split, const uint3
  * Every data set with whether it was found, for GET /datasets: [{"name", "found", "folder", "path", "shape", "classes",
  * "train", "test", "detail", "options"}]. For npy there is one item for each folder with a train_x.npy, `path` being
  * what a spec would give, or one that was not found; synthetic is described with its defaults. `detail` says what is
- * wrong where `found` is false, and else is the remark of dataset_info, or null. `options` is options_describe of its keys. NULL when memory runs out.
+ * wrong where `found` is false, and else is the remark of dataset_info, or null. `options` is options_describe of its
+ * keys. NULL when memory runs out.
  */
 json_t *datasets_describe(const struct dataset_folders *folders);
 

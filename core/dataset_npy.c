@@ -83,13 +83,21 @@ static enum status open_test(const char *folder, struct npy_split *split, struct
     return check_split(&split->x, &split->y, err);
 }
 
+static struct shape sample_shape(const struct npy_file *x)
+{
+    struct shape shape = {.rank = x->rank - 1};
+    for (int i = 1; i < x->rank; i++)
+        shape.dims[i - 1] = x->dims[i];
+    return shape;
+}
+
 static enum status check_same_samples(const struct npy_file *train, const struct npy_file *test, struct error *err)
 {
-    bool same = train->rank == test->rank;
-    for (int i = 1; same && i < train->rank; i++)
-        same = train->dims[i] == test->dims[i];
-    if (!same)
-        return error_set(err, STATUS_CORRUPT, "%s has samples of another shape than %s", test->path, train->path);
+    struct shape expected = sample_shape(train), found = sample_shape(test);
+    char want[SHAPE_TEXT_SIZE], got[SHAPE_TEXT_SIZE];
+    if (!shape_equal(&expected, &found))
+        return error_set(err, STATUS_CORRUPT, "%s has samples of %s, those of %s are %s", test->path,
+                         shape_format(&found, got), train->path, shape_format(&expected, want));
     if (train->type != test->type)
         return error_set(err, STATUS_CORRUPT, "%s is of type %s, %s is %s: let both be the same", test->path,
                          npy_type_name(test->type), train->path, npy_type_name(train->type));
@@ -207,14 +215,6 @@ static enum status load_split(const struct npy_split *files, size_t count, size_
 }
 
 /* ------------------------------------------------------------------ the loader */
-
-static struct shape sample_shape(const struct npy_file *x)
-{
-    struct shape shape = {.rank = x->rank - 1};
-    for (int i = 1; i < x->rank; i++)
-        shape.dims[i - 1] = x->dims[i];
-    return shape;
-}
 
 static enum status npy_inspect(const struct dataset_spec *spec, const char *folder, struct dataset_info *ret_info,
                                struct error *err)

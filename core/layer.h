@@ -11,6 +11,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "core/arena.h"
 #include "core/feature_map.h"
@@ -24,6 +25,12 @@
 #define LAYER_MAX_TENSORS 16
 #define LAYER_MAX_SITES 8
 #define LAYER_PATH_SIZE 32
+#define LAYER_POINTER_SIZE 256 /* "/model/layers/4/layers/1" of any path that fits */
+
+/* A product counts its rows and columns in an int. With no more values in a sample, or in a layer's part of a pass, no
+ * count overflows, and with no more parameters all are exact where JSON's numbers are doubles. */
+#define LAYER_MOST_VALUES ((size_t)INT32_MAX)
+#define LAYER_MOST_PARAMETERS 0x1p53
 
 /* A named array of a layer, shaped as PyTorch has it: a trained parameter, or a buffer such as a running mean. */
 struct layer_tensor {
@@ -73,6 +80,7 @@ struct layer {
     double init_gain;       /* set by the network from the activation that follows: He or Glorot */
     struct layer *children; /* a residual's own layers; owned */
     size_t child_count;
+    bool first;   /* nothing before it has parameters: no gradient of its input is wanted */
     size_t id;    /* place in the network's list of all layers, inner ones included */
     void *detail; /* the type's own struct of ops->detail_size bytes; the network's */
 };
@@ -104,7 +112,7 @@ struct layer_pass {
     real *z;                                /* rows × out; set by forward */
     const real *dz;                         /* ∂L/∂z, rows × out; for backward */
     real *dx;                               /* ∂L/∂x, rows × in; set by backward unless `skip_dx` */
-    bool skip_dx;                           /* nothing before this layer has parameters */
+    bool skip_dx;                           /* no gradient of the input is wanted: layer->first */
     struct layer_pass **all;                /* the passes of all layers of the network, by layer->id */
     const real *gradients[LAYER_MAX_SITES]; /* at each site, where a layer has several; set by backward */
     bool record;                            /* `difference` enters the sites' changes */
@@ -141,7 +149,7 @@ struct layer_ops {
     /*
      * The change of the output when the input changes by dx (rows × in; NULL for none) and the parameters by `delta`
      * (NULL for none): rows × out, exact and never by subtracting two forwards (theory.md §5 "Precision"). Batch
-     * statistics are taken anew. After a forward pass. A layer with several sites sets pass->changes if pass->record.
+     * statistics are taken anew. After a forward pass, with pass->parameters as they were in it. A layer with several sites sets pass->changes if pass->record.
      */
     enum status (*difference)(const struct layer *layer, struct layer_pass *pass, const real *dx, const real *delta,
                               real *ret_dz, struct error *err);
@@ -154,6 +162,15 @@ struct layer_ops {
     /* He's gain √(2/(1+slope²)) of an activation; NULL for other layers, which take Glorot's rule. */
     double (*he_gain)(const struct layer *layer);
 };
+
+/*
+ * Floating-point operations of a linear map in a step, which takes `multiplications` for one sample forward: as many for
+ * the gradient of its parameters and, unless the layer is first, of its input.
+ */
+static inline double layer_map_flops(const struct layer *layer, double multiplications)
+{
+    return (layer->first ? 4 : 6) * multiplications;
+}
 
 /* The gradient at a site. */
 static inline const real *layer_pass_gradient(const struct layer_pass *pass, size_t site)

@@ -277,7 +277,7 @@ static double flops(const struct layer *layer)
 {
     const struct attention *at = layer->detail;
     double tokens = (double)at->shape.tokens, n = (double)layer->input.dims[1];
-    return 24 * tokens * n * n + 12 * tokens * tokens * n;
+    return layer_map_flops(layer, 3 * tokens * n * n) + 6 * tokens * n * n + 12 * tokens * tokens * n;
 }
 
 const struct layer_ops layer_attention = {

@@ -561,7 +561,7 @@ static struct layer_memory memory(const struct layer *layer)
 static double flops(const struct layer *layer)
 {
     const struct conv *conv = layer->detail;
-    return 6.0 * (double)conv->positions * (double)conv->patch * (double)conv->channels;
+    return layer_map_flops(layer, (double)conv->positions * (double)conv->patch * (double)conv->channels);
 }
 
 static json_t *describe_variants(void)

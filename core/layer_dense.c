@@ -91,7 +91,7 @@ static struct layer_memory memory(const struct layer *layer)
 
 static double flops(const struct layer *layer)
 {
-    return 6.0 * (double)layer->in * (double)detail(layer)->units;
+    return layer_map_flops(layer, (double)layer->in * (double)detail(layer)->units);
 }
 
 const struct layer_ops layer_dense = {

@@ -27,7 +27,8 @@ static const struct option options[] = {
     {"dim", OPTION_INTEGER, NULL, 1, 65536, .help = "length of a token"},
     {"variant", OPTION_CHOICE, "\"affine\"", .choices = feature_map_names, .help = "feature map of a patch"},
     {"bias", OPTION_BOOLEAN, "true", .help = "whether a bias is learned"},
-    {"positions", OPTION_BOOLEAN, "false", .help = "whether a vector is learned for each token"},
+    {"positions", OPTION_BOOLEAN, "false",
+     .help = "whether a vector is learned for each token, which adds 1 to the self factor"},
     OPTION_END,
 };
 
@@ -216,7 +217,7 @@ static struct layer_memory memory(const struct layer *layer)
 static double flops(const struct layer *layer)
 {
     const struct embed *e = layer->detail;
-    return 6.0 * (double)layer->in * (double)e->projection.units;
+    return layer_map_flops(layer, (double)layer->in * (double)e->projection.units);
 }
 
 const struct layer_ops layer_patch_embed = {

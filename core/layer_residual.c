@@ -16,7 +16,7 @@ static enum status plan(struct layer *layer, const json_t *spec, const char *poi
                         struct error *err)
 {
     struct layer_stack stack;
-    char place[160], path[LAYER_PATH_SIZE + 2], got[SHAPE_TEXT_SIZE], want[SHAPE_TEXT_SIZE];
+    char place[LAYER_POINTER_SIZE], path[LAYER_PATH_SIZE + 2], got[SHAPE_TEXT_SIZE], want[SHAPE_TEXT_SIZE];
     snprintf(place, sizeof place, "%s/layers", pointer);
     snprintf(path, sizeof path, "%s.", layer->path);
     enum status status =
@@ -72,13 +72,17 @@ static enum status difference(const struct layer *layer, struct layer_pass *pass
                               real *ret_dz, struct error *err)
 {
     struct layer_pass inner = *pass;
-    enum status status = layer_stack_difference(layer->children, layer->child_count, &inner, dx, delta, ret_dz, err);
-    for (size_t i = 0; status == STATUS_OK && dx && i < pass->rows * layer->out; i++)
-        ret_dz[i] += dx[i];
+    size_t count = pass->rows * layer->out;
+    real *change = dx ? arena_reals(pass->arena, count) : ret_dz; /* apart: it is that of the last layer's own site */
+    if (!change)
+        return error_no_memory(err);
+    enum status status = layer_stack_difference(layer->children, layer->child_count, &inner, dx, delta, change, err);
+    for (size_t i = 0; status == STATUS_OK && dx && i < count; i++)
+        ret_dz[i] = dx[i] + change[i];
     return status;
 }
 
-/* The layers of F besides, and what they hand on. */
+/* The layers of F besides, and what each gives. */
 static struct layer_memory memory(const struct layer *layer)
 {
     struct layer_memory m = {.forward = layer->out, .backward = layer->in};
@@ -86,7 +90,7 @@ static struct layer_memory memory(const struct layer *layer)
         struct layer_memory one = layer_memory_of(&layer->children[i]);
         m.forward += one.forward;
         m.backward += one.backward;
-        m.change += one.change + (i + 1 < layer->child_count ? layer->children[i].out : 0);
+        m.change += one.change + layer->children[i].out;
         m.forward_fixed += one.forward_fixed + sizeof(struct layer_pass) / sizeof(real);
         m.backward_fixed += one.backward_fixed;
         m.change_fixed += one.change_fixed;

@@ -31,6 +31,35 @@ struct layer_memory layer_memory_of(const struct layer *layer)
     return (struct layer_memory){.forward = layer->out, .backward = layer->in};
 }
 
+static double product(int rank, const size_t *dims)
+{
+    double size = 1;
+    for (int i = 0; i < rank; i++)
+        size *= (double)dims[i];
+    return size;
+}
+
+/* Refuses what could not be counted: in double, for the counts themselves may have overflowed. */
+static enum status check_size(const struct layer_stack *stack, const struct layer *layer, const char *pointer,
+                              struct problem_list *problems, struct error *err)
+{
+    double values = product(layer->output.rank, layer->output.dims), parameters = (double)stack->parameter_count;
+    char shape[SHAPE_TEXT_SIZE];
+    for (size_t i = 0; i < layer->tensor_count; i++)
+        parameters += product(layer->tensors[i].rank, layer->tensors[i].dims);
+    for (size_t i = 0; i < layer->child_count; i++)
+        parameters += (double)layer->children[i].parameter_count;
+    if (values > (double)LAYER_MOST_VALUES)
+        problem_add(problems, pointer, "Gives %s, %.3g values a sample: at most %zu are possible.",
+                    shape_format(&layer->output, shape), values, LAYER_MOST_VALUES);
+    else if (parameters > LAYER_MOST_PARAMETERS)
+        problem_add(problems, pointer, "Makes %.3g parameters with those before it: at most %.0f are possible.",
+                    parameters, LAYER_MOST_PARAMETERS);
+    else
+        return STATUS_OK;
+    return error_set(err, STATUS_INVALID, "the layers are too large");
+}
+
 static enum status plan_layer(struct layer_stack *stack, size_t index, const json_t *spec, const char *pointer,
                               const char *path, struct problem_list *problems, struct error *err)
 {
@@ -39,9 +68,14 @@ static enum status plan_layer(struct layer_stack *stack, size_t index, const jso
     layer->ops = layer_find(type);
     if (!layer->ops)
         return error_set(err, STATUS_INVALID, "layer %zu has the unknown type \"%s\"", index, type);
-    char place[128];
+    char place[LAYER_POINTER_SIZE];
     snprintf(place, sizeof place, "%s/%zu", pointer, index);
-    snprintf(layer->path, sizeof layer->path, "%s%zu", path, index);
+    if (snprintf(layer->path, sizeof layer->path, "%s%zu", path, index) >= LAYER_PATH_SIZE) {
+        problem_add(problems, pointer,
+                    "Is nested too deep: the path of a layer has at most %d characters, as \"%s\" has.",
+                    LAYER_PATH_SIZE - 1, layer->path);
+        return error_set(err, STATUS_INVALID, "the layers are nested too deep");
+    }
     layer->input = stack->output;
     layer->files_order = layer->ops->takes_files && strcmp(layer->path, "0") == 0;
     layer->in = shape_size(&layer->input);
@@ -53,6 +87,8 @@ static enum status plan_layer(struct layer_stack *stack, size_t index, const jso
             return error_no_memory(err);
     }
     enum status status = layer->ops->plan(layer, spec, place, problems, err);
+    if (status == STATUS_OK)
+        status = check_size(stack, layer, place, problems, err);
     if (status != STATUS_OK)
         return status;
     layer->out = shape_size(&layer->output);
@@ -115,6 +151,7 @@ static struct layer_pass *enter(const struct layer *layer, const struct layer_pa
         .gradient = whole->gradient + layer->parameter_offset,
         .buffers = whole->buffers + layer->buffer_offset,
         .all = whole->all,
+        .skip_dx = layer->first,
     };
     whole->all[layer->id] = pass;
     return pass;
@@ -123,15 +160,12 @@ static struct layer_pass *enter(const struct layer *layer, const struct layer_pa
 enum status layer_stack_forward(const struct layer *layers, size_t count, struct layer_pass *whole, struct error *err)
 {
     const real *x = whole->x;
-    bool skip_dx = whole->skip_dx; /* as long as nothing before has parameters */
     for (size_t i = 0; i < count; i++) {
         const struct layer *layer = &layers[i];
         struct layer_pass *pass = enter(layer, whole);
         if (!pass)
             return error_no_memory(err);
         pass->x = x;
-        pass->skip_dx = skip_dx;
-        skip_dx = skip_dx && layer->parameter_count == 0;
         enum status status = layer->ops->forward(layer, pass, err);
         if (status != STATUS_OK)
             return status;

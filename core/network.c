@@ -64,6 +64,9 @@ enum status network_forward(const struct network *network, struct arena *arena, 
 {
     struct network_pass pass = {.rows = rows, .batch = batch};
     const real *x = samples;
+    if (rows > network->most_rows)
+        return error_set(err, STATUS_INVALID, "a pass over %zu samples is too large for this model, which takes %zu",
+                         rows, network->most_rows);
     pass.all = arena_take(arena, network->all_count * sizeof(struct layer_pass *));
     if (!pass.all)
         return error_no_memory(err);
@@ -84,7 +87,6 @@ enum status network_forward(const struct network *network, struct arena *arena, 
         .buffers = network->buffers,
         .all = pass.all,
         .x = x,
-        .skip_dx = true,
     };
     enum status status = layer_stack_forward(network->stack.layers, network->stack.count, &pass.whole, err);
     if (status != STATUS_OK)
@@ -119,17 +121,66 @@ static bool all_finite(const real *values, size_t count)
     return true;
 }
 
-const char *network_first_nonfinite(const struct network *network, const struct network_pass *pass,
-                                    char text[LAYER_PATH_SIZE + 48])
+/* The first layer whose output is not finite for the batch, or NULL. */
+static const struct layer *find_output(const struct network *network, const struct network_pass *pass)
 {
-    for (size_t i = 0; i < network->all_count; i++) {
-        const struct layer *layer = network->all[i];
-        const struct layer_pass *part = pass->all[i];
-        if (!all_finite(part->z, part->rows * layer->out) ||
-            (part->dz && !all_finite(part->dz, part->rows * layer->out))) {
-            snprintf(text, LAYER_PATH_SIZE + 48, "%s.%s", layer->path, layer->ops->type);
-            return text;
-        }
+    for (size_t i = 0; i < network->all_count; i++)
+        if (!all_finite(pass->all[i]->z, pass->batch * network->all[i]->out))
+            return network->all[i];
+    return NULL;
+}
+
+/* The last site of a layer at which the gradient, where it was computed, is not finite for the batch; false if none. */
+static bool find_site(const struct layer *layer, const struct layer_pass *pass, size_t *ret_site)
+{
+    for (size_t k = layer->site_count > 0 ? layer->site_count : 1; k-- > 0;) {
+        const real *gradient = layer_pass_gradient(pass, k);
+        size_t size = k < layer->site_count ? layer->sites[k].size : layer->out;
+        if (!gradient || all_finite(gradient, pass->batch * size))
+            continue;
+        *ret_site = k;
+        return true;
+    }
+    return false;
+}
+
+static const struct layer *find_gradient(const struct network *network, const struct network_pass *pass,
+                                         size_t *ret_site)
+{
+    for (size_t i = network->all_count; i-- > 0;)
+        if (find_site(network->all[i], pass->all[i], ret_site))
+            return network->all[i];
+    return NULL;
+}
+
+/* The first layer of which a tensor's gradient, step, or where that leads is not finite, or NULL. */
+static const struct layer *find_step(const struct network *network, const real *delta)
+{
+    for (size_t t = 0; t < network->tensor_count; t++) {
+        const struct network_tensor *item = &network->tensors[t];
+        const real *theta = network->parameters + item->offset, *step = delta + item->offset;
+        if (!item->tensor->trained)
+            continue;
+        bool finite = all_finite(network->gradient + item->offset, item->tensor->size);
+        for (size_t i = 0; finite && i < item->tensor->size; i++)
+            finite = isfinite(theta[i] + step[i]);
+        if (!finite)
+            return item->layer;
     }
     return NULL;
+}
+
+const char *network_first_nonfinite(const struct network *network, const struct network_pass *pass, const real *delta,
+                                    char text[NETWORK_NAME_SIZE])
+{
+    const struct layer *layer = find_output(network, pass);
+    size_t site = layer && layer->site_count > 0 ? layer->site_count - 1 : 0; /* the last of several is the output */
+    if (!layer)
+        layer = find_gradient(network, pass, &site);
+    if (!layer)
+        layer = find_step(network, delta);
+    if (!layer)
+        return NULL;
+    network_site_name(layer, site, text);
+    return text;
 }

@@ -15,9 +15,11 @@
 #include "core/shape.h"
 #include "core/status.h"
 
+#define NETWORK_NAME_SIZE (LAYER_PATH_SIZE + 48)
+
 /* An activation that can be measured: a part of a layer. */
 struct network_site {
-    char name[LAYER_PATH_SIZE + 48]; /* "1.dense", "2.attention.q" (product.md "Names") */
+    char name[NETWORK_NAME_SIZE]; /* "1.dense", "2.attention.q" (product.md "Names") */
     const struct layer *layer;
     size_t index;            /* among the layer's sites */
     size_t size;             /* values of one sample */
@@ -27,7 +29,7 @@ struct network_site {
 
 /* A parameter or buffer of any layer. */
 struct network_tensor {
-    char name[2 * LAYER_PATH_SIZE + 48]; /* "layers.4.layers.1.weight" */
+    char name[4 * LAYER_PATH_SIZE + 48]; /* "layers.4.layers.1.weight" */
     const struct layer *layer;
     const struct layer_tensor *tensor;
     size_t offset; /* into the network's parameters, or its buffers */
@@ -44,6 +46,8 @@ struct network {
     struct shape input;
     size_t classes; /* values of a sample's output */
     size_t parameter_count, buffer_count;
+    size_t
+        most_rows; /* of a pass, of which all counts are possible: LAYER_MOST_VALUES over the widest layer's values */
     real *parameters, *gradient; /* parameter_count each: one block for all layers */
     real *buffers;               /* running statistics */
 };
@@ -71,7 +75,8 @@ bool network_reorders(const struct network *network);
 
 /*
  * Runs `rows` samples forward, the first `batch` of which make batch statistics. `samples` (rows × input, in the order
- * of files) and all of the pass live until the arena is reset; inside, rank 3 is kept as in layout.h.
+ * of files) and all of the pass live until the arena is reset; inside, rank 3 is kept as in layout.h. STATUS_INVALID
+ * where `rows` is above network->most_rows.
  */
 enum status network_forward(const struct network *network, struct arena *arena, enum pass_mode mode,
                             const real *samples, size_t rows, size_t batch, struct network_pass *ret_pass,
@@ -82,14 +87,17 @@ enum status network_backward(const struct network *network, struct network_pass 
                              struct error *err);
 
 /* The network view (theory.md §1): what the step `delta` of all parameters changes at every site, on the same samples,
- * entered in the passes' `changes`. */
+ * entered in the passes' `changes`. The parameters are still those before the step. */
 enum status network_difference(const struct network *network, struct network_pass *pass, const real *delta,
                                struct error *err);
 
-/* Where a pass first is not finite: the name of the layer ("1.dense", "3.tanh"), in depth order; NULL if nowhere.
- * `text` holds the name. */
-const char *network_first_nonfinite(const struct network *network, const struct network_pass *pass,
-                                    char text[LAYER_PATH_SIZE + 48]);
+/*
+ * Where a step first was not finite, in the order in which it is computed: the outputs of the batch's rows layer by layer,
+ * then the gradients at the sites from the last layer to the first, then a layer's gradient or step of its parameters
+ * (`delta`, of all of them). The site's name ("1.dense", "2.attention.logits"), which `text` holds; NULL if nowhere.
+ */
+const char *network_first_nonfinite(const struct network *network, const struct network_pass *pass, const real *delta,
+                                    char text[NETWORK_NAME_SIZE]);
 
 /* Copies of all tensors, named "layers.<i>.weight" and shaped as in PyTorch. The caller clears the list. */
 enum status network_export(const struct network *network, struct tensor_list *ret_list, struct error *err);

@@ -27,11 +27,16 @@ static void name_tensor(struct network_tensor *item)
     snprintf(item->name + used, sizeof item->name - used, "%s", item->tensor->name);
 }
 
+void network_site_name(const struct layer *layer, size_t index, char text[NETWORK_NAME_SIZE])
+{
+    const char *part = index < layer->site_count ? layer->sites[index].part : "";
+    snprintf(text, NETWORK_NAME_SIZE, "%s.%s%s%s", layer->path, layer->ops->type, *part ? "." : "", part);
+}
+
 static void list_site(struct network *network, const struct layer *layer, size_t index, size_t parameter_offset)
 {
     struct network_site *site = &network->sites[network->site_count++];
     bool moves = layer->site_count > 0;
-    const char *part = moves ? layer->sites[index].part : "";
     *site = (struct network_site){
         .layer = layer,
         .index = index,
@@ -39,7 +44,7 @@ static void list_site(struct network *network, const struct layer *layer, size_t
         .parameter_offset = parameter_offset,
         .moves = moves,
     };
-    snprintf(site->name, sizeof site->name, "%s.%s%s%s", layer->path, layer->ops->type, *part ? "." : "", part);
+    network_site_name(layer, index, site->name);
 }
 
 /*
@@ -52,6 +57,7 @@ static void list_all(struct network *network, struct layer *layers, size_t count
     for (size_t i = 0; i < count; i++) {
         struct layer *layer = &layers[i];
         size_t parameter_offset = parameters + layer->parameter_offset, buffer_offset = buffers + layer->buffer_offset;
+        layer->first = !moved;
         list_all(network, layer->children, layer->child_count, parameter_offset, buffer_offset, moved);
         layer->id = network->all_count;
         network->all[network->all_count++] = layer;
@@ -69,6 +75,22 @@ static void list_all(struct network *network, struct layer *layers, size_t count
             name_tensor(item);
         }
     }
+}
+
+static size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+/* The most values of one sample that any layer takes, gives or has as a site. */
+static size_t widest(const struct network *network)
+{
+    size_t most = shape_size(&network->input);
+    for (size_t i = 0; i < network->all_count; i++)
+        most = larger(most, network->all[i]->out);
+    for (size_t i = 0; i < network->site_count; i++)
+        most = larger(most, network->sites[i].size);
+    return most;
 }
 
 static enum status make_lists(struct network *network, struct error *err)
@@ -122,6 +144,7 @@ enum status network_plan(const json_t *layers, const struct shape *input, size_t
         status = make_lists(network, err);
     if (status != STATUS_OK)
         return status;
+    network->most_rows = LAYER_MOST_VALUES / widest(network);
     *ret_network = network;
     network = NULL;
     return STATUS_OK;

@@ -12,4 +12,7 @@
 enum status network_plan(const json_t *layers, const struct shape *input, size_t classes, struct network **ret_network,
                          struct problem_list *problems, struct error *err);
 
+/* The name of a layer's site, or of the layer where it has none (product.md "Names"). */
+void network_site_name(const struct layer *layer, size_t index, char text[NETWORK_NAME_SIZE]);
+
 #endif

@@ -20,6 +20,7 @@ struct normaliser {
 /* The choices of the key "axes". */
 extern const char *const normaliser_axes[];
 
+/* The normaliser by `map` of samples of `shape`; `by_position`: the axes are "channel". */
 struct normaliser normaliser_make(const struct feature_map *map, const struct shape *shape, bool by_position);
 
 /* Declares running_mean and running_var where the map needs them; in `plan`. Returns where they begin. */

@@ -154,7 +154,8 @@ static enum status read_header(struct npy_file *file, size_t file_size, char **r
     if (status != STATUS_OK)
         return status;
     if (memcmp(start, "\x93NUMPY", 6) != 0)
-        return error_set(err, STATUS_CORRUPT, "%s does not begin as an npy file does", file->path);
+        return error_set(err, STATUS_CORRUPT, "%s begins with %02x%02x%02x%02x%02x%02x, an npy file with 934e554d5059",
+                         file->path, start[0], start[1], start[2], start[3], start[4], start[5]);
     if (start[6] < 1 || start[6] > 3)
         return error_set(err, STATUS_CORRUPT, "%s is of npy version %d, versions 1 to 3 are known", file->path,
                          start[6]);

@@ -5,7 +5,7 @@
 
 #include "core/vector.h"
 
-static size_t memory_size(const struct optimiser_spec *spec, size_t count)
+size_t optimiser_memory_size(const struct optimiser_spec *spec, size_t count)
 {
     if (spec->name == OPTIMISER_SGD)
         return spec->momentum > 0 ? count : 0;
@@ -15,7 +15,7 @@ static size_t memory_size(const struct optimiser_spec *spec, size_t count)
 enum status optimiser_init(struct optimiser *optimiser, const struct optimiser_spec *spec, size_t count,
                            struct error *err)
 {
-    *optimiser = (struct optimiser){.spec = *spec, .count = count, .memory_count = memory_size(spec, count)};
+    *optimiser = (struct optimiser){.spec = *spec, .count = count, .memory_count = optimiser_memory_size(spec, count)};
     optimiser->delta = calloc(count + 1, sizeof *optimiser->delta);
     optimiser->memory = calloc(optimiser->memory_count + 1, sizeof *optimiser->memory);
     if (optimiser->delta && optimiser->memory)
@@ -60,25 +60,37 @@ struct step_rule optimiser_rule(const struct optimiser *optimiser, size_t step, 
     };
 }
 
+/* 0 where a parameter is finite after its step, or not a number: 0 · ∞ is none. Summed over all of them. */
+static inline real trace_of(real theta, real delta)
+{
+    return (theta + delta) * 0;
+}
+
 /*
  * PyTorch's SGD: d = g + λθ; with momentum v = μv + d and d = v, or d + μv with Nesterov; Δθ = −η d.
  */
 MULTIVERSION
-static void sgd_step(const struct optimiser *o, real rate, const real *restrict theta, const real *restrict gradient)
+static bool sgd_step(const struct optimiser *o, real rate, const real *restrict theta, const real *restrict gradient)
 {
-    real decay = (real)o->spec.weight_decay, momentum = (real)o->spec.momentum;
+    real decay = (real)o->spec.weight_decay, momentum = (real)o->spec.momentum, trace = 0;
     real *restrict delta = o->delta, *restrict velocity = o->memory;
     if (o->memory_count == 0) {
-        for (size_t i = 0; i < o->count; i++)
+#pragma omp simd reduction(+ : trace)
+        for (size_t i = 0; i < o->count; i++) {
             delta[i] = -rate * (gradient[i] + decay * theta[i]);
-        return;
+            trace += trace_of(theta[i], delta[i]);
+        }
+        return trace == 0;
     }
     real ahead = o->spec.nesterov ? 1 : 0, along = o->spec.nesterov ? momentum : 1;
+#pragma omp simd reduction(+ : trace)
     for (size_t i = 0; i < o->count; i++) {
         real direction = gradient[i] + decay * theta[i];
         velocity[i] = momentum * velocity[i] + direction;
         delta[i] = -rate * (ahead * direction + along * velocity[i]);
+        trace += trace_of(theta[i], delta[i]);
     }
+    return trace == 0;
 }
 
 /*
@@ -86,7 +98,7 @@ static void sgd_step(const struct optimiser *o, real rate, const real *restrict 
  * Δθ = −η (m/(1 − β₁ᵗ)) / (√(v/(1 − β₂ᵗ)) + ε). AdamW has d = g and Δθ = −ηλθ besides.
  */
 MULTIVERSION
-static void adam_step(const struct optimiser *o, const struct step_rule *rule, const real *restrict theta,
+static bool adam_step(const struct optimiser *o, const struct step_rule *rule, const real *restrict theta,
                       const real *restrict gradient)
 {
     const struct optimiser_spec *spec = &o->spec;
@@ -97,33 +109,30 @@ static void adam_step(const struct optimiser *o, const struct step_rule *rule, c
     real keep2 = (real)spec->beta2, new2 = (real)(1 - spec->beta2), epsilon = (real)spec->epsilon;
     real size = (real)(rule->learning_rate / (1 - pow(spec->beta1, t)));
     real root = (real)(1 / sqrt(1 - pow(spec->beta2, t)));
-    real *restrict delta = o->delta, *restrict mean = o->memory, *restrict square = o->memory + o->count;
+    real *restrict delta = o->delta, *restrict mean = o->memory, *restrict square = o->memory + o->count, trace = 0;
+#pragma omp simd reduction(+ : trace)
     for (size_t i = 0; i < o->count; i++) {
         real direction = gradient[i] + added * theta[i];
         mean[i] = keep1 * mean[i] + new1 * direction;
         square[i] = keep2 * square[i] + new2 * direction * direction;
         delta[i] = -taken * theta[i] - size * mean[i] / (real_sqrt(square[i]) * root + epsilon);
+        trace += trace_of(theta[i], delta[i]);
     }
+    return trace == 0;
 }
 
-void optimiser_step(struct optimiser *optimiser, const struct step_rule *rule, const real *parameters,
+bool optimiser_step(struct optimiser *optimiser, const struct step_rule *rule, const real *parameters,
                     const real *gradient)
 {
     if (optimiser->spec.name == OPTIMISER_SGD)
-        sgd_step(optimiser, (real)rule->learning_rate, parameters, gradient);
-    else
-        adam_step(optimiser, rule, parameters, gradient);
+        return sgd_step(optimiser, (real)rule->learning_rate, parameters, gradient);
+    return adam_step(optimiser, rule, parameters, gradient);
 }
 
 MULTIVERSION
-bool optimiser_apply(const struct optimiser *optimiser, real *parameters)
+void optimiser_apply(const struct optimiser *optimiser, real *parameters)
 {
-    const real *delta = optimiser->delta;
-    real trace = 0; /* 0 · θ is 0, or not a number where θ is not finite */
-#pragma omp simd reduction(+ : trace)
-    for (size_t i = 0; i < optimiser->count; i++) {
+    const real *restrict delta = optimiser->delta;
+    for (size_t i = 0; i < optimiser->count; i++)
         parameters[i] += delta[i];
-        trace += parameters[i] * 0;
-    }
-    return trace == 0;
 }

@@ -22,6 +22,9 @@ struct optimiser {
     size_t memory_count; /* reals: 0, count or 2 · count */
 };
 
+/* Reals that are remembered from step to step, of `count` parameters. */
+size_t optimiser_memory_size(const struct optimiser_spec *spec, size_t count);
+
 /* The caller frees by optimiser_free. */
 enum status optimiser_init(struct optimiser *optimiser, const struct optimiser_spec *spec, size_t count,
                            struct error *err);
@@ -33,11 +36,11 @@ void optimiser_free(struct optimiser *optimiser);
  */
 struct step_rule optimiser_rule(const struct optimiser *optimiser, size_t step, size_t steps);
 
-/* Sets optimiser->delta from the gradient; θ is read for weight decay and not changed. */
-void optimiser_step(struct optimiser *optimiser, const struct step_rule *rule, const real *parameters,
+/* Sets optimiser->delta from the gradient; θ is read and not changed. Returns whether all of θ + Δθ is finite. */
+bool optimiser_step(struct optimiser *optimiser, const struct step_rule *rule, const real *parameters,
                     const real *gradient);
 
-/* θ += Δθ. Returns whether all parameters are finite afterwards. */
-bool optimiser_apply(const struct optimiser *optimiser, real *parameters);
+/* θ += Δθ. What measures the step does so before: it starts from θ (theory.md §1). */
+void optimiser_apply(const struct optimiser *optimiser, real *parameters);
 
 #endif

@@ -311,6 +311,17 @@ const char *option_string(const json_t *object, const char *key)
     return json_string_value(value);
 }
 
+const char **option_strings(const json_t *object, const char *key)
+{
+    const json_t *array = json_object_get(object, key);
+    assert(json_is_array(array));
+    size_t count = json_array_size(array);
+    const char **list = (const char **)calloc(count + 1, sizeof *list);
+    for (size_t i = 0; list && i < count; i++)
+        list[i] = json_string_value(json_array_get(array, i));
+    return list;
+}
+
 /* ------------------------------------------------------------------ description */
 
 static json_t *describe_choices(const char *const *choices)

@@ -73,6 +73,10 @@ double option_number(const json_t *object, const char *key);
 bool option_boolean(const json_t *object, const char *key);
 const char *option_string(const json_t *object, const char *key); /* NULL for null */
 
+/* The texts of OPTION_STRINGS, NULL behind the last; the caller frees the list, the texts are the object's. NULL when
+ * memory runs out. */
+const char **option_strings(const json_t *object, const char *key);
+
 /*
  * A description of the table for the API: [{"name", "kind", "required", "default", "nullable", "minimum",
  * "above_minimum", "maximum", "below_maximum", "choices", "help"}], and {"when": {"key", "values"}} of a key that is taken

@@ -66,7 +66,10 @@ enum status probe_init(struct probe *probe, const struct probe_spec *spec, const
                        struct error *err);
 void probe_free(struct probe *probe);
 
-/* Measures all sites after the backward pass and tells the observer: samples first, then site by site. */
+/*
+ * Measures all sites after the backward pass, with the parameters still those that the step starts from, and tells the
+ * observer: samples first, then site by site.
+ */
 enum status probe_measure(struct probe *probe, const struct network *network, struct network_pass *pass,
                           const struct probed_step *step, const struct training_observer *observer, struct error *err);
 

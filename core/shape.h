@@ -17,6 +17,7 @@ struct shape {
 /* The number of elements of one sample. */
 size_t shape_size(const struct shape *shape);
 
+/* Whether rank and all sizes are the same. */
 bool shape_equal(const struct shape *a, const struct shape *b);
 
 /* Writes "1×28×28" (UTF-8) into `text`, always terminated. */

@@ -152,7 +152,7 @@ static bool put(json_t *whole, const char *key, json_t *part)
 }
 
 /* Expands everything; NULL after faults, or without memory. */
-static json_t *expand(const json_t *json, struct problem_list *problems)
+static json_t *expand(const json_t *json, const struct dataset_folders *folders, struct problem_list *problems)
 {
     size_t before = problem_list_count(problems);
     json_t *whole = options_expand(spec_options, json, "", problems);
@@ -169,7 +169,7 @@ static json_t *expand(const json_t *json, struct problem_list *problems)
         dataset_spec_read(dataset, &dataset_spec);
         check_path(dataset_spec.path, "/dataset/path", problems);
     }
-    model = model ? spec_expand_model(model, dataset ? &dataset_spec : NULL, problems) : NULL;
+    model = model ? spec_expand_model(model, dataset ? &dataset_spec : NULL, folders, problems) : NULL;
     json_t *optimiser = expand_part(json, "optimiser", "/optimiser", spec_optimiser_options, check_optimiser, problems);
     json_t *probe = expand_part(json, "probe", "/probe", spec_probe_options, check_probe, problems);
     if (probe && optimiser)
@@ -283,11 +283,17 @@ enum status spec_problems_error(const struct problem_list *problems, size_t befo
 
 enum status spec_parse(const json_t *json, struct spec **ret_spec, struct problem_list *problems, struct error *err)
 {
+    return spec_parse_given(json, NULL, ret_spec, problems, err);
+}
+
+enum status spec_parse_given(const json_t *json, const struct dataset_folders *folders, struct spec **ret_spec,
+                             struct problem_list *problems, struct error *err)
+{
     attribute_cleanup(cleanup_spec) struct spec *spec = calloc(1, sizeof *spec);
     size_t before = problem_list_count(problems);
     if (!spec)
         return error_no_memory(err);
-    spec->expanded = expand(json, problems);
+    spec->expanded = expand(json, folders, problems);
     if (!spec->expanded)
         return problem_list_count(problems) > before ? spec_problems_error(problems, before, err)
                                                      : error_no_memory(err);

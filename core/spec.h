@@ -73,8 +73,16 @@ struct spec {
  */
 enum status spec_parse(const json_t *json, struct spec **ret_spec, struct problem_list *problems, struct error *err);
 
-/* Reads a spec from a file (its text first: malformed JSON is STATUS_INVALID with line and column). */
-enum status spec_read(const char *path, struct spec **ret_spec, struct problem_list *problems, struct error *err);
+/*
+ * The same as a person gives it, with the data sets at hand (`folders`; NULL: not): where a preset's data set does not
+ * name its classes (npy), those that its files have make the width of the last layer.
+ */
+enum status spec_parse_given(const json_t *json, const struct dataset_folders *folders, struct spec **ret_spec,
+                             struct problem_list *problems, struct error *err);
+
+/* Reads a spec that a person gives from a file (its text first: malformed JSON is STATUS_INVALID with line and column). */
+enum status spec_read(const char *path, const struct dataset_folders *folders, struct spec **ret_spec,
+                      struct problem_list *problems, struct error *err);
 
 void spec_free(struct spec *spec);
 void cleanup_spec(struct spec **spec);
@@ -94,6 +102,12 @@ void cleanup_spec(struct spec **spec);
  */
 enum status spec_check(const struct spec *spec, const struct dataset_folders *folders, json_t **ret_cost,
                        struct problem_list *problems, struct error *err);
+
+/* A checkpoint (trainer_save) is one row of a run's file, and SQLite's rows have at most a billion bytes. */
+#define CHECKPOINT_MOST_BYTES 999e6
+
+/* Samples of the test set that are evaluated at once. */
+enum { EVALUATION_ROWS = 256 };
 
 /* The number of steps of an epoch (an incomplete last mini-batch is dropped) with `train_count` samples. */
 size_t spec_steps_per_epoch(const struct spec *spec, size_t train_count);

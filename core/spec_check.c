@@ -6,6 +6,7 @@
 
 #include "core/file_util.h"
 #include "core/network_plan.h"
+#include "core/optimiser.h"
 #include "core/spec_internal.h"
 
 /* ------------------------------------------------------------------ steps */
@@ -93,6 +94,36 @@ static void check_counts(const struct spec *spec, const struct dataset_info *inf
     }
 }
 
+/* A pass is over the batch and the watched samples, or over an evaluation batch. */
+static void check_rows(const struct spec *spec, const struct dataset_info *info, const struct network *network,
+                       struct problem_list *problems)
+{
+    size_t most = network->most_rows, values = LAYER_MOST_VALUES / (most > 0 ? most : 1);
+    size_t rows = spec->batch_size + spec->probe.watch_count;
+    if (rows > most)
+        problem_add(
+            problems, "/batch_size",
+            "Must be at most %zu with the watched samples, for %zu values of each sample in a layer; found %zu.", most,
+            values, rows);
+    if (info->test_count > 0 && EVALUATION_ROWS > most)
+        problem_add(problems, "/model/layers",
+                    "Must have at most %zu values of a sample in a layer, for evaluation takes %d samples at once.",
+                    LAYER_MOST_VALUES / EVALUATION_ROWS, EVALUATION_ROWS);
+}
+
+/* A run's file holds a checkpoint in one row. */
+static void check_checkpoint(const struct spec *spec, const struct network *network, struct problem_list *problems)
+{
+    double remembered = (double)optimiser_memory_size(&spec->optimiser, network->parameter_count);
+    double bytes = sizeof(real) * ((double)network->parameter_count + (double)network->buffer_count + remembered);
+    if (bytes > CHECKPOINT_MOST_BYTES)
+        problem_add(
+            problems, "/model/layers",
+            "Has %zu parameters, which with what the optimiser remembers are %.0f bytes in a checkpoint: at most "
+            "%.0f are possible.",
+            network->parameter_count, bytes, CHECKPOINT_MOST_BYTES);
+}
+
 static const struct network_site *find_site(const struct network *network, const char *name)
 {
     for (size_t i = 0; i < network->site_count; i++)
@@ -123,14 +154,14 @@ static void check_site_names(const struct spec *spec, const struct network *netw
     }
 }
 
-static enum status inspect(const struct spec *spec, const struct dataset_folders *folders,
-                           struct dataset_info *ret_info, struct problem_list *problems, struct error *err)
+enum status spec_inspect_dataset(const struct dataset_spec *dataset, const struct dataset_folders *folders,
+                                 struct dataset_info *ret_info, struct problem_list *problems, struct error *err)
 {
     struct error reason = {""};
-    enum status status = dataset_inspect(&spec->dataset, folders, ret_info, &reason);
+    enum status status = dataset_inspect(dataset, folders, ret_info, &reason);
     if (status == STATUS_OK)
         return status;
-    bool by_path = status != STATUS_NOT_FOUND && spec->dataset.path;
+    bool by_path = status != STATUS_NOT_FOUND && dataset->path;
     problem_add(problems, by_path ? "/dataset/path" : "/dataset/name", "%s", reason.text);
     return error_set(err, status, "%s", reason.text);
 }
@@ -141,13 +172,16 @@ enum status spec_check(const struct spec *spec, const struct dataset_folders *fo
     struct dataset_info info = {0};
     attribute_cleanup(cleanup_network) struct network *network = NULL;
     size_t before = problem_list_count(problems);
-    enum status status = inspect(spec, folders, &info, problems, err);
+    enum status status = spec_inspect_dataset(&spec->dataset, folders, &info, problems, err);
     if (status != STATUS_OK)
         return status;
     check_counts(spec, &info, problems);
     status = network_plan(spec->layers, &info.shape, info.classes, &network, problems, err);
-    if (status == STATUS_OK)
+    if (status == STATUS_OK) {
         check_site_names(spec, network, problems);
+        check_rows(spec, &info, network, problems);
+        check_checkpoint(spec, network, problems);
+    }
     if ((status == STATUS_OK || status == STATUS_INVALID) && problem_list_count(problems) > before)
         status = spec_problems_error(problems, before, err);
     return status == STATUS_OK && ret_cost ? spec_cost(spec, &info, network, ret_cost, err) : status;

@@ -10,11 +10,9 @@
 #include "core/contributors.h"
 #include "core/divergence_stats.h"
 #include "core/network.h"
+#include "core/optimiser.h"
 #include "core/probe.h"
 #include "core/spec_internal.h"
-
-/* Rows of an evaluation batch (product.md). */
-enum { EVALUATION_ROWS = 256 };
 
 /* Everything is computed in double: a spec may ask for more than any machine has. */
 static double reals(double count)
@@ -116,26 +114,37 @@ static double probe_bytes(const struct spec *spec, const struct network *network
 /* θ, its gradient, Δθ and what the optimiser remembers. */
 static double parameter_bytes(const struct spec *spec, const struct network *network)
 {
-    double remembered = spec->optimiser.name == OPTIMISER_SGD ? (spec->optimiser.momentum > 0 ? 1 : 0) : 2;
-    return reals((3 + remembered) * (double)network->parameter_count + (double)network->buffer_count);
+    size_t count = network->parameter_count, remembered = optimiser_memory_size(&spec->optimiser, count);
+    return reals(3 * (double)count + (double)remembered + (double)network->buffer_count);
 }
 
-/* {"samples", "parameters", "step", "probe", "evaluation", "total"} in bytes. */
+/* A copy of all that a checkpoint holds; at the end one of the weights, and their file. */
+static double saving_bytes(const struct spec *spec, const struct network *network)
+{
+    double weights = (double)network->parameter_count + (double)network->buffer_count;
+    double checkpoint = weights + (double)optimiser_memory_size(&spec->optimiser, network->parameter_count);
+    return fmax(reals(checkpoint), reals(weights) + sizeof(float) * weights);
+}
+
+/* {"samples", "parameters", "step", "probe", "evaluation", "saving", "total"} in bytes. */
 static json_t *make_memory(const struct spec *spec, const struct dataset_info *info, const struct network *network,
                            size_t probed)
 {
     double input = (double)shape_size(&network->input), rows = pass_rows(spec);
+    double gathered = info->test_count > 0 ? fmax(rows, EVALUATION_ROWS) : rows;
+    /* with the labels, the order of an epoch, and the mini-batch as it is gathered */
     double samples = ((double)info->train_count + (double)info->test_count) * ((double)info->sample_bytes + 4) +
-                     4 * (double)info->train_count; /* the labels, and the order of an epoch */
+                     4 * (double)info->train_count + reals(gathered * input);
     double parameters = parameter_bytes(spec, network);
-    /* samples as they are gathered and as the layers have them, the loss's gradient, and the layers */
-    double step = reals(rows * (2 * input + (double)network->classes)) + all_layers(network, rows, step_bytes);
+    /* the mini-batch as the layers have it, the loss's gradient, and the layers */
+    double step = reals(rows * (input + (double)network->classes)) + all_layers(network, rows, step_bytes);
     double probe = probed > 0 ? probe_bytes(spec, network) : 0;
     double evaluation =
         info->test_count > 0 ? reals(EVALUATION_ROWS * input) + all_layers(network, EVALUATION_ROWS, forward_bytes) : 0;
-    return json_pack("{s:f, s:f, s:f, s:f, s:f, s:f}", "samples", samples, "parameters", parameters, "step", step,
-                     "probe", probe, "evaluation", evaluation, "total",
-                     samples + parameters + step + probe + evaluation);
+    double saving = saving_bytes(spec, network);
+    return json_pack("{s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "samples", samples, "parameters", parameters, "step", step,
+                     "probe", probe, "evaluation", evaluation, "saving", saving, "total",
+                     samples + parameters + step + probe + evaluation + saving);
 }
 
 /* ------------------------------------------------------------------ the whole */

@@ -16,10 +16,15 @@ extern const char *const probe_schedule_names[];
 
 /*
  * Expands `model` (as given) into {"layers": […]} with every layer's defaults written out. `dataset` is the typed view
- * of a checked data set, or NULL where that had faults; a preset's last layer needs its classes. Returns NULL after a
- * fault.
+ * of a checked data set, or NULL where that had faults; a preset's last layer needs its classes, which may have to be
+ * read from its files in `folders` (NULL: they cannot). Returns NULL after a fault.
  */
-json_t *spec_expand_model(const json_t *model, const struct dataset_spec *dataset, struct problem_list *problems);
+json_t *spec_expand_model(const json_t *model, const struct dataset_spec *dataset,
+                          const struct dataset_folders *folders, struct problem_list *problems);
+
+/* dataset_inspect; what is wrong is a fault of the spec, too. */
+enum status spec_inspect_dataset(const struct dataset_spec *dataset, const struct dataset_folders *folders,
+                                 struct dataset_info *ret_info, struct problem_list *problems, struct error *err);
 
 /* A preset's layers as a person would write them, from its expanded keys. NULL when memory runs out. */
 struct preset {

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/file_util.h"
 #include "core/layer.h"
 #include "core/layer_registry.h"
 #include "core/option_problem.h"
@@ -121,16 +122,22 @@ static json_t *expand_layers(const json_t *layers, const char *pointer, struct p
 }
 
 /* The classes that a preset's last layer gives; 0 after saying that they are not known. */
-static size_t preset_classes(const struct dataset_spec *dataset, struct problem_list *problems)
+static size_t preset_classes(const struct dataset_spec *dataset, const struct dataset_folders *folders,
+                             struct problem_list *problems)
 {
     size_t classes = dataset_known_classes(dataset);
-    if (classes == 0)
-        problem_add(problems, "/dataset/classes",
-                    "Is needed with a preset, whose last layer gives one value a class: give the number of classes.");
-    return classes;
+    struct dataset_info info = {0};
+    if (classes > 0 || (dataset->path && path_fault(dataset->path))) /* which is told already */
+        return classes;
+    if (folders)
+        return spec_inspect_dataset(dataset, folders, &info, problems, NULL) == STATUS_OK ? info.classes : 0;
+    problem_add(problems, "/dataset/classes",
+                "Is needed with a preset, whose last layer gives one value a class: give the number of classes.");
+    return 0;
 }
 
-static json_t *expand_preset(const json_t *model, const struct dataset_spec *dataset, struct problem_list *problems)
+static json_t *expand_preset(const json_t *model, const struct dataset_spec *dataset,
+                             const struct dataset_folders *folders, struct problem_list *problems)
 {
     const char *name = choosing_word(model, "/model", "preset", problems);
     if (!name)
@@ -142,7 +149,7 @@ static json_t *expand_preset(const json_t *model, const struct dataset_spec *dat
     }
     json_t *given = without(model, "preset"), *layers = NULL, *expanded = NULL;
     json_t *keys = options_expand(preset->options, given, "/model", problems);
-    size_t classes = keys && dataset ? preset_classes(dataset, problems) : 0;
+    size_t classes = keys && dataset ? preset_classes(dataset, folders, problems) : 0;
     if (classes > 0) {
         layers = preset->expand(keys, classes);
         if (layers)
@@ -156,7 +163,8 @@ static json_t *expand_preset(const json_t *model, const struct dataset_spec *dat
     return expanded;
 }
 
-json_t *spec_expand_model(const json_t *model, const struct dataset_spec *dataset, struct problem_list *problems)
+json_t *spec_expand_model(const json_t *model, const struct dataset_spec *dataset,
+                          const struct dataset_folders *folders, struct problem_list *problems)
 {
     static const struct option layers_only[] = {
         {"layers", OPTION_ANY, NULL, .help = "the layers in order, or else a preset"}, OPTION_END};
@@ -164,7 +172,7 @@ json_t *spec_expand_model(const json_t *model, const struct dataset_spec *datase
     if (json_object_get(model, "preset") && json_object_get(model, "layers")) {
         problem_add(problems, "/model", "Must have either layers or a preset, not both.");
     } else if (json_object_get(model, "preset")) {
-        layers = expand_preset(model, dataset, problems);
+        layers = expand_preset(model, dataset, folders, problems);
     } else {
         json_t *checked = options_expand(layers_only, model, "/model", problems);
         if (checked)

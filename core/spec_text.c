@@ -42,7 +42,8 @@ static enum status read_text(const char *path, char **ret_text, size_t *ret_size
     return STATUS_OK;
 }
 
-enum status spec_read(const char *path, struct spec **ret_spec, struct problem_list *problems, struct error *err)
+enum status spec_read(const char *path, const struct dataset_folders *folders, struct spec **ret_spec,
+                      struct problem_list *problems, struct error *err)
 {
     attribute_cleanup(cleanup_free) char *text = NULL;
     size_t size = 0;
@@ -56,7 +57,7 @@ enum status spec_read(const char *path, struct spec **ret_spec, struct problem_l
     if (!json)
         return error_set(err, STATUS_INVALID, "%s is not JSON: line %d, column %d: %s", path, where.line, where.column,
                          where.text);
-    status = spec_parse(json, ret_spec, problems, err);
+    status = spec_parse_given(json, folders, ret_spec, problems, err);
     json_decref(json);
     return status;
 }

@@ -11,7 +11,7 @@
 #include "core/trainer_internal.h"
 #include "core/vector.h"
 
-enum { EVALUATION_ROWS = 256, MAX_SCALARS = 16 };
+enum { MAX_SCALARS = 16 };
 
 /* Streams of the seed above the layers' own, one for each epoch's order. */
 #define ORDER_STREAM (UINT64_C(1) << 32)
@@ -54,7 +54,7 @@ static enum status warm_up(struct trainer *t, struct error *err)
         status = probe_measure(&t->probe, t->network, &pass, &probed, &nobody, err);
     if (status == STATUS_OK && measures)
         status = network_forward(t->network, &t->arena, PASS_MEASURE, t->x, t->batch, t->batch, &pass, err);
-    if (status == STATUS_OK) /* the samples' place is large enough for an evaluation batch */
+    if (status == STATUS_OK && dataset_info(t->dataset)->test_count > 0)
         status = network_forward(t->network, &t->evaluation_arena, PASS_EVALUATE, t->x, EVALUATION_ROWS,
                                  EVALUATION_ROWS, &pass, err);
     arena_reset(&t->arena);
@@ -65,7 +65,7 @@ static enum status warm_up(struct trainer *t, struct error *err)
 static enum status allocate_rows(struct trainer *t, struct error *err)
 {
     size_t rows = t->batch + t->spec->probe.watch_count;
-    size_t most = rows > EVALUATION_ROWS ? rows : EVALUATION_ROWS;
+    size_t most = dataset_info(t->dataset)->test_count > 0 && rows < EVALUATION_ROWS ? EVALUATION_ROWS : rows;
     t->x = calloc(most * shape_size(&t->network->input), sizeof *t->x);
     t->indices = calloc(most, sizeof *t->indices);
     t->labels = calloc(most, sizeof *t->labels);
@@ -268,8 +268,8 @@ static void tell(struct told *told, const char *key, double value)
 static enum status diverged(const struct trainer *t, const struct network_pass *pass, size_t step, const char *what,
                             struct error *err)
 {
-    char name[LAYER_PATH_SIZE + 48];
-    const char *site = network_first_nonfinite(t->network, pass, name);
+    char name[NETWORK_NAME_SIZE];
+    const char *site = network_first_nonfinite(t->network, pass, t->optimiser.delta, name);
     return error_set(err, STATUS_NOT_FINITE, "The %s was not finite at step %zu, first at %s. Logged until step %zu.",
                      what, step, site ? site : "the parameters", step - 1);
 }
@@ -290,12 +290,12 @@ static enum status compute(struct trainer *t, size_t rows, struct network_pass *
     return network_backward(t->network, ret_pass, gradient, err);
 }
 
-/* The probe's share of a step: all sites, then the loss on the same mini-batch with the parameters after the step. */
-static enum status measure(struct trainer *t, struct network_pass *pass, size_t step, const struct step_rule *rule,
-                           double loss, struct told *told, const struct training_observer *observer, struct error *err)
+/* What the step Δθ does at all sites, from θ, which is not stepped yet. */
+static enum status measure_sites(struct trainer *t, struct network_pass *pass, const struct step_rule *rule,
+                                 const struct training_observer *observer, struct error *err)
 {
     struct probed_step probed = {
-        .step = step,
+        .step = rule->step,
         .rows = pass->rows,
         .batch = t->batch,
         .samples = t->indices,
@@ -305,18 +305,44 @@ static enum status measure(struct trainer *t, struct network_pass *pass, size_t 
         .rule = *rule,
         .delta = t->optimiser.delta,
     };
-    enum status status = probe_measure(&t->probe, t->network, pass, &probed, observer, err);
+    return probe_measure(&t->probe, t->network, pass, &probed, observer, err);
+}
+
+/* The loss on the same mini-batch with the parameters after the step. */
+static enum status measure_loss_after(struct trainer *t, double loss, struct told *told, struct error *err)
+{
     struct network_pass after;
-    if (status != STATUS_OK || !t->probe.loss_after)
-        return status;
-    status = network_forward(t->network, &t->arena, PASS_MEASURE, t->x, t->batch, t->batch, &after, err);
+    size_t correct;
+    if (!t->probe.loss_after)
+        return STATUS_OK;
+    enum status status = network_forward(t->network, &t->arena, PASS_MEASURE, t->x, t->batch, t->batch, &after, err);
     if (status != STATUS_OK)
         return status;
-    size_t correct;
     loss_cross_entropy(after.logits, t->labels, t->batch, t->batch, t->network->classes, t->losses, t->predicted, NULL);
     tell(told, "loss_before", loss);
     tell(told, "loss_after", mean_loss(t, t->batch, &correct));
     return STATUS_OK;
+}
+
+/* Takes the step Δθ; a probed one is measured from where it starts. */
+static enum status take_step(struct trainer *t, struct network_pass *pass, const struct step_rule *rule, bool probed,
+                             double loss, struct told *told, const struct training_observer *observer,
+                             struct error *err)
+{
+    if (!probed) {
+        optimiser_apply(&t->optimiser, t->network->parameters);
+        return STATUS_OK;
+    }
+    double began = now();
+    enum status status = measure_sites(t, pass, rule, observer, err);
+    t->clock_probe += now() - began;
+    if (status != STATUS_OK)
+        return status;
+    optimiser_apply(&t->optimiser, t->network->parameters);
+    began = now();
+    status = measure_loss_after(t, loss, told, err);
+    t->clock_probe += now() - began;
+    return status;
 }
 
 /* The test set in evaluation mode. */
@@ -391,8 +417,7 @@ static enum status run_step(struct trainer *t, const struct training_observer *o
     if (!isfinite(loss) || !isfinite(norm))
         return diverged(t, &pass, step, isfinite(loss) ? "gradient" : "loss", err);
     struct step_rule rule = optimiser_rule(&t->optimiser, step, t->plan.steps);
-    optimiser_step(&t->optimiser, &rule, t->network->parameters, t->network->gradient);
-    if (!optimiser_apply(&t->optimiser, t->network->parameters))
+    if (!optimiser_step(&t->optimiser, &rule, t->network->parameters, t->network->gradient))
         return diverged(t, &pass, step, "step", err);
     tell(&told, "train/loss", loss);
     tell(&told, "train/accuracy", (double)correct / (double)t->batch);
@@ -400,11 +425,7 @@ static enum status run_step(struct trainer *t, const struct training_observer *o
     tell(&told, "gradient_norm", norm);
     t->epoch_loss += loss;
     t->epoch_correct += correct;
-    if (probed) {
-        double before = now();
-        status = measure(t, &pass, step, &rule, loss, &told, observer, err);
-        t->clock_probe += now() - before;
-    }
+    status = take_step(t, &pass, &rule, probed, loss, &told, observer, err);
     if (status == STATUS_OK && step % t->plan.steps_per_epoch == 0)
         status = end_epoch(t, &told, err);
     if (status != STATUS_OK)

@@ -2,6 +2,7 @@
 
 #include <curl/curl.h>
 #include <errno.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -211,7 +212,7 @@ struct exchange {
     size_t size;
     enum status status; /* of keeping it */
     struct error *err;
-    bool upload;
+    bool upload, lost;          /* lost: the connection went before the answer had come */
     struct curl_slist *headers; /* of this request */
 };
 
@@ -344,6 +345,8 @@ static enum status perform(struct exchange *exchange)
     curl_easy_reset(client->curl); /* the connection stays */
     if (exchange->status != STATUS_OK)
         return exchange->status;
+    exchange->lost =
+        code == CURLE_GOT_NOTHING || code == CURLE_RECV_ERROR || code == CURLE_SEND_ERROR || code == CURLE_PARTIAL_FILE;
     if (code != CURLE_OK)
         return no_answer(client, code, exchange->err);
     return http >= 200 && http < 300 ? STATUS_OK : refused(exchange, http);
@@ -374,8 +377,9 @@ static void exchange_clear(struct exchange *exchange)
     free(exchange->text);
 }
 
-enum status client_send(struct client *client, const char *method, const char *path, const json_t *body,
-                        json_t **ret_answer, struct error *err)
+/* `header`: one more, or NULL; *ret_lost: the connection went before the answer came. */
+static enum status send_once(struct client *client, const char *method, const char *path, const json_t *body,
+                             const char *header, json_t **ret_answer, bool *ret_lost, struct error *err)
 {
     attribute_cleanup(exchange_clear) struct exchange exchange = {.client = client, .err = err};
     attribute_cleanup(cleanup_free) char *text = body ? json_text(body, JSON_COMPACT) : NULL;
@@ -383,6 +387,8 @@ enum status client_send(struct client *client, const char *method, const char *p
     if (body && !text)
         return error_no_memory(err);
     enum status status = set_headers(&exchange, body ? "Content-Type: application/json" : "Content-Type:", err);
+    if (status == STATUS_OK && header)
+        status = add_header(&exchange.headers, header, err);
     if (status == STATUS_OK)
         status = prepare(&exchange, path, err);
     if (status != STATUS_OK)
@@ -396,7 +402,32 @@ enum status client_send(struct client *client, const char *method, const char *p
     if (!good)
         return error_set(err, STATUS_IO, "libcurl does not take the request");
     status = perform(&exchange);
+    *ret_lost = exchange.lost;
     return status == STATUS_OK ? read_json(&exchange, ret_answer) : status;
+}
+
+enum status client_send(struct client *client, const char *method, const char *path, const json_t *body,
+                        json_t **ret_answer, struct error *err)
+{
+    bool lost = false;
+    return send_once(client, method, path, body, NULL, ret_answer, &lost, err);
+}
+
+enum status client_submit(struct client *client, const char *path, const json_t *body, json_t **ret_answer,
+                          struct error *err)
+{
+    enum { BYTES = 16 };
+    unsigned char chance[BYTES];
+    char key[2 * BYTES + 1], header[sizeof key + sizeof "Idempotency-Key: "];
+    bool lost = false;
+    if (sodium_init() < 0)
+        return error_set(err, STATUS_IO, "libsodium cannot be initialised");
+    randombytes_buf(chance, sizeof chance);
+    snprintf(header, sizeof header, "Idempotency-Key: %s", sodium_bin2hex(key, sizeof key, chance, sizeof chance));
+    enum status status = send_once(client, "POST", path, body, header, ret_answer, &lost, err);
+    if (status == STATUS_OK || !lost)
+        return status;
+    return send_once(client, "POST", path, body, header, ret_answer, &lost, err);
 }
 
 enum status client_get(struct client *client, const char *path, json_t **ret_answer, struct error *err)

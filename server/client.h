@@ -65,6 +65,11 @@ enum status client_get(struct client *client, const char *path, json_t **ret_ans
 enum status client_send(struct client *client, const char *method, const char *path, const json_t *body,
                         json_t **ret_answer, struct error *err);
 
+/* POST of something that must be made once: sent with an Idempotency-Key of its own, and a second time where the
+ * connection was lost before the answer. */
+enum status client_submit(struct client *client, const char *path, const json_t *body, json_t **ret_answer,
+                          struct error *err);
+
 /* Called now and then while much is moved: how many bytes of how many (0: not known). Returns false to break off. */
 typedef bool client_watcher(void *context, double done, double of);
 

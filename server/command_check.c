@@ -50,7 +50,7 @@ static int print_layers(const json_t *cost)
 {
     size_t i;
     const json_t *layer;
-    int written = printf("\n%-8s %-12s %-18s %-20s %12s %14s %12s\n", "layer", "type", "variant", "output",
+    int written = printf("\n\n%-8s %-12s %-18s %-20s %12s %14s %12s\n", "layer", "type", "variant", "output",
                          "parameters", "flops a step", "memory, MB");
     json_array_foreach(json_object_get(cost, "layers"), i, layer)
     {
@@ -64,8 +64,9 @@ static int print_layers(const json_t *cost)
     return written;
 }
 
-static int print_cost(const json_t *cost)
+static int print_cost(const struct spec *spec, const json_t *cost)
 {
+    size_t all = json_array_size(json_object_get(cost, "sites"));
     int written = print_layers(cost);
     if (written >= 0)
         written =
@@ -73,15 +74,16 @@ static int print_cost(const json_t *cost)
                    number_of(cost, "steps"), number_of(cost, "steps_per_epoch"), number_of(cost, "flops_per_step"));
     if (written >= 0)
         written = printf("%.0f probed steps at %zu sites: up to %.0f rows, about %.1f MB\n",
-                         number_of(cost, "probed_steps"), json_array_size(json_object_get(cost, "sites")),
+                         number_of(cost, "probed_steps"), spec->probe.sites ? spec->probe.site_count : all,
                          number_of(cost, "probe_rows"), number_of(cost, "probe_rows") * 146 / 1e6);
     const json_t *memory = json_object_get(cost, "memory");
     if (written >= 0)
         written = printf("about %.0f MB of memory: samples %.1f, parameters %.1f, a step %.1f, measuring %.1f, "
-                         "evaluation %.1f\n",
+                         "evaluation %.1f, saving %.1f\n",
                          number_of(memory, "total") / 1e6, number_of(memory, "samples") / 1e6,
                          number_of(memory, "parameters") / 1e6, number_of(memory, "step") / 1e6,
-                         number_of(memory, "probe") / 1e6, number_of(memory, "evaluation") / 1e6);
+                         number_of(memory, "probe") / 1e6, number_of(memory, "evaluation") / 1e6,
+                         number_of(memory, "saving") / 1e6);
     size_t i;
     const json_t *warning;
     json_array_foreach(json_object_get(cost, "warnings"), i, warning)
@@ -102,7 +104,7 @@ static int print_checked(const struct check_options *o, const struct spec *spec,
             return 1;
         written = json_dumpf(all, stdout, JSON_COMPACT) == 0 ? putchar('\n') : -1;
     } else {
-        written = json_dumpf(spec->expanded, stdout, JSON_INDENT(2)) == 0 ? print_cost(cost) : -1;
+        written = json_dumpf(spec->expanded, stdout, JSON_INDENT(2)) == 0 ? print_cost(spec, cost) : -1;
     }
     return written < 0 || fflush(stdout) != 0;
 }

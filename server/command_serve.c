@@ -17,6 +17,7 @@
 #include "server/data_lock.h"
 #include "server/data_paths.h"
 #include "server/events.h"
+#include "server/guesses.h"
 #include "server/http.h"
 #include "server/http_metrics.h"
 #include "server/picture.h"
@@ -33,6 +34,7 @@ struct daemon {
     char *socket; /* DATA/socket: commands of this machine come in there */
     struct picture_cache *pictures;
     struct http_metrics *metrics;
+    struct guesses *guesses;
     struct service service;
 };
 
@@ -125,10 +127,13 @@ static enum status start(struct daemon *daemon, const struct settings *settings,
         status = picture_cache_create(&daemon->pictures, err);
     if (status == STATUS_OK)
         status = http_metrics_create(&daemon->metrics, err);
+    if (status == STATUS_OK)
+        status = guesses_create(&daemon->guesses, err);
     daemon->service = (struct service){.scheduler = daemon->scheduler,
                                        .folders = {(const char *const *)daemon->folders},
                                        .pictures = daemon->pictures,
                                        .metrics = daemon->metrics,
+                                       .guesses = daemon->guesses,
                                        .started = clock_seconds(),
                                        .data = settings->data};
     if (status == STATUS_OK)
@@ -144,6 +149,7 @@ static void stop(struct daemon *daemon)
     scheduler_stop(daemon->scheduler);
     picture_cache_free(daemon->pictures);
     http_metrics_free(daemon->metrics);
+    guesses_free(daemon->guesses);
     string_list_free(daemon->folders);
     free(daemon->socket);
     if (daemon->lock >= 0)
@@ -155,6 +161,7 @@ static int serve(const struct settings *settings)
     struct daemon daemon = {.lock = -1};
     struct error err = {""};
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGCHLD, SIG_DFL); /* who started it may ignore it: then nobody could tell how a worker has ended */
     stop_signals_install();
     enum status status = start(&daemon, settings, &err);
     if (status == STATUS_OK) {

@@ -94,7 +94,8 @@ static int submit(const struct submit_options *o, const char *path, struct clien
     if (status == STATUS_OK && !place)
         status = error_no_memory(&err);
     if (status == STATUS_OK)
-        status = client_send(client, "POST", place, document, &answer, &err);
+        status = is_study || o->check ? client_send(client, "POST", place, document, &answer, &err)
+                                      : client_submit(client, place, document, &answer, &err);
     if (status != STATUS_OK)
         return client_complain(client, "submit", document_name(path), &err);
     if (!o->watch || o->check)

@@ -4,14 +4,13 @@
 #include <ctype.h>
 #include <string.h>
 
-#include "core/json_text.h"
 #include "server/export_internal.h"
 
 /* How a format writes what is not a number. */
 struct text_format {
     void (*row_start)(struct sink_buffer *out);
     void (*before)(struct sink_buffer *out, const char *name, bool first); /* each value */
-    enum status (*text)(struct sink_buffer *out, const char *text, struct error *err);
+    void (*text)(struct sink_buffer *out, const char *text);
     const char *null;
     const char *row_end;
 };
@@ -30,12 +29,11 @@ static void csv_before(struct sink_buffer *out, const char *name, bool first)
         sink_put(out, ",", 1);
 }
 
-static enum status csv_text(struct sink_buffer *out, const char *text, struct error *err)
+static void csv_text(struct sink_buffer *out, const char *text)
 {
-    (void)err;
     if (!strpbrk(text, ",\"\r\n")) {
         sink_text(out, text);
-        return STATUS_OK;
+        return;
     }
     sink_put(out, "\"", 1);
     for (; *text; text++) {
@@ -44,7 +42,6 @@ static enum status csv_text(struct sink_buffer *out, const char *text, struct er
             sink_put(out, text, 1);
     }
     sink_put(out, "\"", 1);
-    return STATUS_OK;
 }
 
 static const struct text_format csv = {csv_start, csv_before, csv_text, "", "\n"};
@@ -63,18 +60,7 @@ static void ndjson_before(struct sink_buffer *out, const char *name, bool first)
     sink_text(out, "\":");
 }
 
-static enum status ndjson_text(struct sink_buffer *out, const char *text, struct error *err)
-{
-    json_t *json = json_string(text);
-    attribute_cleanup(cleanup_free) char *quoted = json ? json_text(json, JSON_ENCODE_ANY) : NULL;
-    json_decref(json);
-    if (!quoted)
-        return error_set(err, STATUS_CORRUPT, "the run file holds text that is not UTF-8");
-    sink_text(out, quoted);
-    return STATUS_OK;
-}
-
-static const struct text_format ndjson = {ndjson_start, ndjson_before, ndjson_text, "null", "}\n"};
+static const struct text_format ndjson = {ndjson_start, ndjson_before, sink_json_string, "null", "}\n"};
 
 /* ------------------------------------------------------------------ rows */
 
@@ -89,13 +75,17 @@ static enum status write_value(const struct text_format *format, sqlite3_stmt *s
         double value = sqlite3_column_double(statement, column);
         const char *word = nonfinite_word(value);
         if (word)
-            return format->text(out, word, err);
-        sink_number(out, value);
+            format->text(out, word);
+        else
+            sink_number(out, value);
         return STATUS_OK;
     }
     case SQLITE_TEXT: {
         const char *text = (const char *)sqlite3_column_text(statement, column);
-        return text ? format->text(out, text, err) : error_no_memory(err);
+        if (!text)
+            return error_no_memory(err);
+        format->text(out, text);
+        return STATUS_OK;
     }
     default:
         sink_text(out, format->null);

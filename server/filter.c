@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "server/job.h"
+#include "server/text_stream.h"
 
 struct filter {
     char *sql;
@@ -403,14 +404,13 @@ enum status filter_parse(const char *text, const struct list_field *fields, stru
     enum status status = lexer_begin(&parser.lexer, "filter", text ? text : "", err);
     if (status != STATUS_OK)
         return status;
-    size_t size;
-    parser.sql = open_memstream(&filter->sql, &size);
-    if (!parser.sql)
+    struct text_stream stream;
+    if (!text_stream_open(&stream))
         return error_no_memory(err);
+    parser.sql = stream.out;
     status = whole(&parser, err);
-    bool written = !ferror(parser.sql);
-    written = fclose(parser.sql) == 0 && written;
-    if (status == STATUS_OK && !written)
+    filter->sql = text_stream_close(&stream, NULL);
+    if (status == STATUS_OK && !filter->sql)
         status = error_no_memory(err);
     if (status != STATUS_OK)
         return status;

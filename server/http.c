@@ -2,8 +2,10 @@
  * The server, and a request from its first byte to its answer.
  *
  * libmicrohttpd calls `handle_access` on the connection's own thread: once when the headers are here, then for each
- * piece of the body, and once more at its end. All that can be refused by the headers is refused at the first call,
- * which also spares reading the body; a chunked body that grows too large is thrown away and refused at its end.
+ * piece of the body, and once more at its end. What can be refused by the headers is checked at the first call, but
+ * answered at the end of the body, which is thrown away: a client that still writes when the connection is closed sees
+ * a broken pipe in place of the answer. Only a body that is far too large, or that waits for leave (Expect), is refused
+ * before it has come.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -14,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -30,6 +33,8 @@ enum {
     IDLE_SECONDS = 60,
     BACKLOG = 511,
     DISCARD_FACTOR = 16, /* so many times the allowed body is read and thrown away before the connection is closed */
+    SURPLUS = 16,        /* connections beyond those that are taken, to say so on */
+    SLOWEST = 1 << 16,   /* bytes a second of a file that is sent: what comes slower is cut off */
 };
 
 /* One request and its answer. */
@@ -38,6 +43,8 @@ struct exchange {
     struct answer answer;
     struct error err;
     enum status status; /* of the checks; not STATUS_OK: refused at the end of the body */
+    bool last;          /* the connection is closed behind the answer */
+    bool abrupt;        /* and what still comes is not waited for */
     char *body;
     size_t size, capacity, discarded;
     int upload; /* a descriptor + 1 of the file that the body goes to, 0 for none */
@@ -153,6 +160,11 @@ static enum status check_body(const struct http_server *server, struct exchange 
                   type ? type : "none");
         return answer_refuse(&exchange->answer, 415, upload ? "not_a_run_file" : "not_json", STATUS_INVALID);
     }
+    const char *coding = header(connection, "Content-Encoding");
+    if (coding && strcasecmp(coding, "identity") != 0) {
+        error_set(err, STATUS_INVALID, "the body must be sent as it is; found Content-Encoding: %.60s", coding);
+        return answer_refuse(&exchange->answer, 415, "body_encoded", STATUS_INVALID);
+    }
     return upload ? upload_open(server, exchange, err) : STATUS_OK;
 }
 
@@ -165,8 +177,15 @@ static enum status check_request(const struct http_server *server, struct exchan
     enum status status = problem_list_init(&request->problems, err);
     if (status == STATUS_OK)
         status = check_headers(server, connection, trusted, &exchange->answer, err);
+    exchange->abrupt = exchange->last = status != STATUS_OK; /* where a body of two lengths ends, nobody knows */
+    if (status == STATUS_OK && exchange->watched && exchange->watched->surplus) {
+        exchange->last = true;
+        error_set(err, STATUS_BUSY, "the server has as many connections as it takes (%u): try again later",
+                  server->settings.max_connections);
+        status = answer_refuse(&exchange->answer, 503, "too_many_connections", STATUS_BUSY);
+    }
     if (status == STATUS_OK) {
-        status = decode_path(url, &request->path, err);
+        status = decode_path(origin_form(url, header(connection, "Host")), &request->path, err);
         if (status == STATUS_INVALID)
             answer_refuse(&exchange->answer, 400, "malformed_path", status);
     }
@@ -181,6 +200,17 @@ static enum status check_request(const struct http_server *server, struct exchan
     return status;
 }
 
+static void read_address(const struct sockaddr *from, struct in6_addr *ret_address)
+{
+    struct in6_addr mapped = {.s6_addr = {[10] = 0xff, [11] = 0xff}};
+    if (from->sa_family == AF_INET6)
+        *ret_address = ((const struct sockaddr_in6 *)(const void *)from)->sin6_addr;
+    if (from->sa_family != AF_INET)
+        return;
+    memcpy(mapped.s6_addr + 12, &((const struct sockaddr_in *)(const void *)from)->sin_addr, 4);
+    *ret_address = mapped;
+}
+
 static struct exchange *exchange_begin(const struct http_server *server, struct MHD_Connection *connection)
 {
     struct exchange *exchange = calloc(1, sizeof *exchange);
@@ -190,6 +220,9 @@ static struct exchange *exchange_begin(const struct http_server *server, struct 
     exchange->request.socket = info ? info->connect_fd : -1;
     info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     exchange->watched = info ? info->socket_context : NULL;
+    info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    if (info)
+        read_address(info->client_addr, &exchange->request.address);
     exchange->began = clock_seconds();
     exchange->request.service = server->service;
     exchange->request.last_event_id = header(connection, "Last-Event-ID");
@@ -200,8 +233,17 @@ static struct exchange *exchange_begin(const struct http_server *server, struct 
     return exchange;
 }
 
+/* Whether a refusal goes out before the body has come. */
+static bool must_break_off(const struct http_server *server, const struct exchange *exchange,
+                           struct MHD_Connection *connection)
+{
+    const char *length = header(connection, "Content-Length");
+    return exchange->abrupt || header(connection, "Expect") ||
+           (length && strtoull(length, NULL, 10) > DISCARD_FACTOR * (uint64_t)server->settings.max_body);
+}
+
 /* Keeps a piece of the body, or throws it away where the request is refused already. False: close the connection. */
-static bool take_piece(const struct http_server *server, struct exchange *exchange, const char *piece, size_t size)
+static bool take_piece(struct http_server *server, struct exchange *exchange, const char *piece, size_t size)
 {
     uint64_t limit = body_limit(server, exchange);
     if (exchange->status == STATUS_OK && size > limit - exchange->size) {
@@ -216,6 +258,9 @@ static bool take_piece(const struct http_server *server, struct exchange *exchan
     if (exchange->upload > 0) {
         exchange->status = upload_write(exchange, piece, size);
         exchange->size += size;
+        watch_goes_on(&server->watch, exchange->watched,
+                      exchange->began + server->settings.request_seconds + (double)exchange->size / SLOWEST -
+                          clock_seconds());
         return true;
     }
     if (exchange->size + size > exchange->capacity) {
@@ -252,15 +297,15 @@ static enum status run_handler(struct exchange *exchange)
     return status == STATUS_OK ? request->route->handle(request, &exchange->answer, err) : status;
 }
 
-static enum MHD_Result finish(struct http_server *server, struct exchange *exchange, struct MHD_Connection *connection,
-                              bool last)
+static enum MHD_Result finish(struct http_server *server, struct exchange *exchange, struct MHD_Connection *connection)
 {
-    enum status status = last ? exchange->status : run_handler(exchange);
+    watch_received(&server->watch, exchange->watched);
+    enum status status = run_handler(exchange);
     if (status != STATUS_OK)
         answer_problem(&exchange->answer, status, &exchange->request, &exchange->err);
     bool stopping = __atomic_load_n(&server->stopping, __ATOMIC_RELAXED);
     unsigned seconds = server->settings.request_seconds;
-    unsigned keep = last || stopping ? 0 : seconds < IDLE_SECONDS ? seconds : IDLE_SECONDS;
+    unsigned keep = exchange->last || stopping ? 0 : seconds < IDLE_SECONDS ? seconds : IDLE_SECONDS;
     exchange->endless = exchange->answer.endless;
     return answer_send(connection, &exchange->request, &exchange->answer, keep, &exchange->http);
 }
@@ -276,18 +321,19 @@ static enum MHD_Result access_by(struct http_server *server, bool trusted, struc
         if (!exchange)
             return MHD_NO;
         exchange->status = check_request(server, exchange, connection, url, method, trusted);
-        if (exchange->status == STATUS_OK)
+        if (exchange->status == STATUS_OK || !must_break_off(server, exchange, connection)) {
+            watch_goes_on(&server->watch, exchange->watched, server->settings.request_seconds);
             return MHD_YES;
-        watch_received(&server->watch, exchange->watched);
-        return finish(server, exchange, connection, true);
+        }
+        exchange->last = true;
+        return finish(server, exchange, connection);
     }
     if (*upload_data_size > 0) {
         bool go_on = take_piece(server, exchange, upload_data, *upload_data_size);
         *upload_data_size = 0;
         return go_on ? MHD_YES : MHD_NO;
     }
-    watch_received(&server->watch, exchange->watched);
-    return finish(server, exchange, connection, false);
+    return finish(server, exchange, connection);
 }
 
 static enum MHD_Result handle_access(void *context, struct MHD_Connection *connection, const char *url,
@@ -324,8 +370,8 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
     *connection_context = NULL;
 }
 
-static void on_connection(void *context, struct MHD_Connection *connection, void **socket_context,
-                          enum MHD_ConnectionNotificationCode what)
+static void on_local_connection(void *context, struct MHD_Connection *connection, void **socket_context,
+                                enum MHD_ConnectionNotificationCode what)
 {
     struct http_server *server = context;
     if (what == MHD_CONNECTION_NOTIFY_CLOSED) {
@@ -335,6 +381,21 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
     }
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
     *socket_context = info ? watch_open(&server->watch, info->connect_fd) : NULL;
+}
+
+static void on_connection(void *context, struct MHD_Connection *connection, void **socket_context,
+                          enum MHD_ConnectionNotificationCode what)
+{
+    struct http_server *server = context;
+    on_local_connection(context, connection, socket_context, what);
+    if (what == MHD_CONNECTION_NOTIFY_CLOSED) {
+        __atomic_sub_fetch(&server->connections, 1, __ATOMIC_RELAXED);
+        return;
+    }
+    struct watched *watched = *socket_context;
+    unsigned count = __atomic_add_fetch(&server->connections, 1, __ATOMIC_RELAXED);
+    if (watched)
+        watched->surplus = count > server->settings.max_connections;
 }
 
 /* Paths and parameters are decoded once, in http_check.c, where a NUL can be seen. */
@@ -456,14 +517,15 @@ const char *http_address(const struct http_server *server)
     return server->address;
 }
 
-static struct MHD_Daemon *start_daemon(struct http_server *server, int listener, MHD_AccessHandlerCallback handle)
+static struct MHD_Daemon *start_daemon(struct http_server *server, int listener, MHD_AccessHandlerCallback handle,
+                                       MHD_NotifyConnectionCallback on_connect)
 {
     return MHD_start_daemon(
         MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL | MHD_USE_ITC, 0, NULL, NULL,
         handle, server, MHD_OPTION_LISTEN_SOCKET, listener, MHD_OPTION_CONNECTION_LIMIT,
-        server->settings.max_connections, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS,
+        server->settings.max_connections + SURPLUS, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS,
         MHD_OPTION_THREAD_STACK_SIZE, (size_t)STACK_BYTES, MHD_OPTION_NOTIFY_COMPLETED, on_completed, server,
-        MHD_OPTION_NOTIFY_CONNECTION, on_connection, server, MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL,
+        MHD_OPTION_NOTIFY_CONNECTION, on_connect, server, MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL,
         MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
 }
 
@@ -493,9 +555,9 @@ enum status http_start(struct http_server *server, const struct service *service
     watch_init(&server->watch, server->settings.request_seconds);
     enum status status = watch_start(&server->watch, err);
     if (status == STATUS_OK) {
-        server->daemon = start_daemon(server, server->listener, handle_access);
+        server->daemon = start_daemon(server, server->listener, handle_access, on_connection);
         if (server->local_listener >= 0)
-            server->local = start_daemon(server, server->local_listener, handle_local);
+            server->local = start_daemon(server, server->local_listener, handle_local, on_local_connection);
         if (!server->daemon || (server->local_listener >= 0 && !server->local))
             status = error_set(err, STATUS_IO, "the HTTP server cannot be started: %s", strerror(errno));
     }

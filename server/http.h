@@ -10,6 +10,7 @@
 #define PLUMBLINE_SERVER_HTTP_H
 
 #include <jansson.h>
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -21,6 +22,7 @@
 #include "server/token.h"
 
 struct asset;
+struct guesses;
 struct http_metrics;
 struct picture_cache;
 struct route;
@@ -34,6 +36,7 @@ struct service {
     struct dataset_folders folders;
     struct picture_cache *pictures;
     struct http_metrics *metrics;
+    struct guesses *guesses;
     double started;     /* clock_seconds of the start */
     const char *data;   /* the data directory */
     bool tokens_wanted; /* who comes over the network must show a token */
@@ -52,6 +55,7 @@ struct request {
     char *upload; /* where the route takes a file: the path that the body was written to; the handler's to remove */
     struct problem_list problems; /* faults of the parameters or the body, place by place */
     int socket;                   /* of the connection, to see whether the client is there */
+    struct in6_addr address;      /* of the client, mapped where it is IPv4; zeros on the Unix socket */
     const char *last_event_id;    /* the header Last-Event-ID, or NULL */
     const char *if_none_match;    /* the header If-None-Match, or NULL */
     const char *if_match;         /* the header If-Match, or NULL */
@@ -105,6 +109,9 @@ enum status answer_refuse(struct answer *answer, int http, const char *code, enu
 /* The id and role of a token that someone shows; notes its use. STATUS_NOT_FOUND for one that is none. */
 enum status token_of_service(const struct service *service, const char *text, int64_t *ret_id,
                              enum token_role *ret_role, struct error *err);
+
+/* Refuses a token that is none: 401, or 429 where its address has shown too many (guesses.h). */
+enum status token_refuse(const struct request *request, struct answer *answer, struct error *err);
 
 /* --- the server ---------------------------------------------------------------------------------------------- */
 

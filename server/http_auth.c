@@ -2,10 +2,13 @@
  * Who asks, and whether that one may. On the loopback nobody is asked unless that is wanted; over the Unix socket comes
  * who may read the data directory, which is an administrator.
  */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
+#include "server/clock.h"
+#include "server/guesses.h"
 #include "server/http_internal.h"
 #include "server/scheduler.h"
 
@@ -59,6 +62,16 @@ static enum status refuse(struct answer *answer, int http, const char *code, con
     return answer_refuse(answer, http, code, STATUS_INVALID);
 }
 
+enum status token_refuse(const struct request *request, struct answer *answer, struct error *err)
+{
+    double wait = guesses_note(request->service->guesses, &request->address, clock_seconds());
+    if (wait == 0)
+        return refuse(answer, 401, "unknown_token", "the token is not one of this server, or was revoked", err);
+    answer_header(answer, "Retry-After", "%.0f", ceil(wait));
+    return refuse(answer, 429, "too_many_tokens",
+                  "too many tokens that are not of this server, or were revoked, came from this address", err);
+}
+
 enum status check_role(struct request *request, struct MHD_Connection *connection, bool trusted, struct answer *answer,
                        struct error *err)
 {
@@ -70,7 +83,7 @@ enum status check_role(struct request *request, struct MHD_Connection *connectio
     if (shown_token(connection, token)) {
         enum status status = token_of_service(request->service, token, &request->token, &request->role, err);
         if (status == STATUS_NOT_FOUND && !route->open)
-            return refuse(answer, 401, "unknown_token", "the token is not one of this server, or was revoked", err);
+            return token_refuse(request, answer, err);
         if (status != STATUS_OK && status != STATUS_NOT_FOUND)
             return status;
     }

@@ -17,17 +17,18 @@
 
 struct header_scan {
     int hosts, lengths, encodings;
-    bool bad_name;
+    bool bad_name, unknown_coding;
 };
 
+/* The other codings of a transfer are not undone here, and without "chunked" the body would have no end. */
 static enum MHD_Result scan_header(void *context, enum MHD_ValueKind kind, const char *name, const char *value)
 {
     struct header_scan *scan = context;
     (void)kind;
-    (void)value;
     scan->hosts += strcasecmp(name, "Host") == 0;
     scan->lengths += strcasecmp(name, "Content-Length") == 0;
     scan->encodings += strcasecmp(name, "Transfer-Encoding") == 0;
+    scan->unknown_coding |= strcasecmp(name, "Transfer-Encoding") == 0 && (!value || strcasecmp(value, "chunked") != 0);
     for (; *name; name++)
         scan->bad_name = scan->bad_name || isspace((unsigned char)*name) || iscntrl((unsigned char)*name);
     return MHD_YES;
@@ -42,6 +43,8 @@ static enum status check_framing(struct MHD_Connection *connection, struct error
     if (scan.lengths + scan.encodings > 1)
         return error_set(err, STATUS_INVALID,
                          "the body's length is given twice: send one Content-Length or Transfer-Encoding: chunked");
+    if (scan.unknown_coding)
+        return error_set(err, STATUS_INVALID, "a body comes with a Content-Length or as Transfer-Encoding: chunked");
     if (scan.hosts != 1)
         return error_set(err, STATUS_INVALID, "exactly one Host header must be sent; found %d", scan.hosts);
     return STATUS_OK;
@@ -148,6 +151,13 @@ static bool has_bad_segment(const char *path)
         path += length;
     }
     return *path != '\0';
+}
+
+const char *origin_form(const char *target, const char *host)
+{
+    size_t length = strlen(host);
+    bool absolute = strncasecmp(target, "http://", 7) == 0 && strncasecmp(target + 7, host, length) == 0;
+    return absolute && target[7 + length] == '/' ? target + 7 + length : target;
 }
 
 enum status decode_path(const char *raw, char **ret_path, struct error *err)

@@ -17,6 +17,7 @@
 struct watched {
     struct watched *next, **link;
     int socket;
+    bool surplus;    /* there were as many connections as are taken when it was opened */
     double deadline; /* clock_seconds by which a request must be here whole; 0 while one is answered */
 };
 
@@ -37,6 +38,9 @@ void watch_stop(struct watch *watch); /* also where it was not started */
 struct watched *watch_open(struct watch *watch, int socket);
 void watch_close(struct watch *watch, struct watched *watched);
 
+/* More of a request has come, all of which must be here in `seconds` from now. Nothing for NULL. */
+void watch_goes_on(struct watch *watch, struct watched *watched, double seconds);
+
 /* A request is here whole; its answer is done, and the next one may come. Nothing for NULL. */
 void watch_received(struct watch *watch, struct watched *watched);
 void watch_answered(struct watch *watch, struct watched *watched);
@@ -52,12 +56,16 @@ struct http_server {
     int listener, local_listener;
     char address[80]; /* "127.0.0.1:8420" */
     struct watch watch;
-    bool stopping; /* atomic */
+    unsigned connections; /* that are open, those on the Unix socket left out; atomic */
+    bool stopping;        /* atomic */
 };
 
 /* Framing, Host and Origin: STATUS_OK, or how it is refused. A connection that is trusted may name any host. */
 enum status check_headers(const struct http_server *server, struct MHD_Connection *connection, bool trusted,
                           struct answer *answer, struct error *err);
+
+/* The path of a request's target: behind "http://HOST" where it begins so (RFC 9112, section 3.2.2). */
+const char *origin_form(const char *target, const char *host);
 
 /* Decodes %XX once; refuses NUL, backslash, dot segments and empty ones. The caller frees. */
 enum status decode_path(const char *raw, char **ret_path, struct error *err);

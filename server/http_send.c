@@ -43,11 +43,12 @@ void answer_problem(struct answer *answer, enum status status, const struct requ
     int http = answer->http >= 400 ? answer->http : kind.http;
     const char *code = answer->code ? answer->code : kind.code;
     json_t *errors = request && problem_list_count(&request->problems) > 0 ? request->problems.items : NULL;
-    size_t kept = answer->header_count;
     struct answer problem = {.http = http, .code = code, .content_type = "application/problem+json"};
-    if (http == 405 || http == 401) /* which tell the methods there are, and how to say who one is */
+    if (http == 401 || http == 405 ||
+        http == 429) { /* how to say who one is, which methods there are, when to come again */
         memcpy(problem.headers, answer->headers, sizeof problem.headers);
-    problem.header_count = http == 405 || http == 401 ? kept : 0;
+        problem.header_count = answer->header_count;
+    }
     problem.json = problem_json(http, code, err->text, errors);
     if (http == 503)
         answer_header(&problem, "Retry-After", "1");

@@ -105,6 +105,11 @@ static void set_deadline(struct watch *watch, struct watched *watched, double de
     pthread_mutex_unlock(&watch->mutex);
 }
 
+void watch_goes_on(struct watch *watch, struct watched *watched, double seconds)
+{
+    set_deadline(watch, watched, clock_seconds() + seconds);
+}
+
 void watch_received(struct watch *watch, struct watched *watched)
 {
     set_deadline(watch, watched, 0);

@@ -33,7 +33,7 @@ enum job_state {
     JOB_STATE_COUNT
 };
 
-/* A worker that dies so often in a row fails its job. */
+/* A worker that ends unasked so often in a row fails its job (scheduler_worker.c). */
 enum { JOB_MAX_CRASHES = 3 };
 
 /* "queued", … as in the API and the databases. */

@@ -1,6 +1,7 @@
 #include "server/job_tag.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "server/json_util.h"
 
@@ -14,4 +15,22 @@ enum status job_tag(const json_t *job, char ret_tag[JOB_TAG_SIZE], struct error 
     if (status == STATUS_OK)
         snprintf(ret_tag, JOB_TAG_SIZE, "\"%s\"", digest);
     return status;
+}
+
+bool job_tag_is_wanted(const char *if_match, const char *tag)
+{
+    const char *at = if_match + strspn(if_match, " \t");
+    if (*at == '*')
+        return at[1 + strspn(at + 1, " \t")] == '\0';
+    size_t length = strlen(tag);
+    for (at += strspn(at, " \t,"); *at; at += strspn(at, " \t,")) {
+        bool weak = strncmp(at, "W/", 2) == 0;
+        const char *open = weak ? at + 2 : at, *close = *open == '"' ? strchr(open + 1, '"') : NULL;
+        if (!close || !strchr(" \t,", close[1]))
+            return false;
+        if (!weak && (size_t)(close + 1 - open) == length && memcmp(open, tag, length) == 0)
+            return true;
+        at = close + 1;
+    }
+    return false;
 }

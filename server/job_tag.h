@@ -6,6 +6,7 @@
 #define PLUMBLINE_SERVER_JOB_TAG_H
 
 #include <jansson.h>
+#include <stdbool.h>
 
 #include "core/status.h"
 
@@ -13,5 +14,11 @@
 
 /* Of a job as the API shows it: 32 hexadecimal digits in quotes. */
 enum status job_tag(const json_t *job, char ret_tag[JOB_TAG_SIZE], struct error *err);
+
+/*
+ * Whether If-Match wants this tag (RFC 9110, section 13.1.1): the header is "*" or a list of tags, of which one is the
+ * same. Weak ones (W/"…") never are. A list that is broken wants none behind the break.
+ */
+bool job_tag_is_wanted(const char *if_match, const char *tag);
 
 #endif

@@ -53,6 +53,18 @@ double json_to_number(const json_t *json)
     return json_is_number(json) ? json_number_value(json) : nonfinite_value(json_string_value(json));
 }
 
+enum status json_of_text(const char *text, size_t size, json_t **ret_json, struct error *err)
+{
+    json_error_t fault;
+    json_t *json = json_loadb(text, size, JSON_DECODE_ANY, &fault);
+    if (!json && fault.line < 0)
+        return error_no_memory(err);
+    if (!json)
+        return error_set(err, STATUS_CORRUPT, "what is stored is no JSON: %s", fault.text);
+    *ret_json = json;
+    return STATUS_OK;
+}
+
 enum status json_digest(const json_t *json, char ret_text[JSON_DIGEST_SIZE], struct error *err)
 {
     unsigned char digest[crypto_generichash_BYTES_MIN];

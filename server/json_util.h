@@ -33,6 +33,9 @@ json_t *json_number_or_null(double value);
 /* Back from a number or a word; NaN for everything else. */
 double json_to_number(const json_t *json);
 
+/* The value that a stored text holds; STATUS_CORRUPT where it is no JSON. */
+enum status json_of_text(const char *text, size_t size, json_t **ret_json, struct error *err);
+
 /* A digest of the value's compact text, in hexadecimal: two are the same where the values are. */
 #define JSON_DIGEST_SIZE 33
 enum status json_digest(const json_t *json, char ret_text[JSON_DIGEST_SIZE], struct error *err);

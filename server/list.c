@@ -56,48 +56,76 @@ static enum status prepare_page(sqlite3 *db, const struct list *list, const stru
     return status;
 }
 
-/* Adds the items; *ret_token is that of the next page, or NULL. */
-static enum status read_items(const struct list *list, const struct page *page, size_t max_results, json_t *items,
-                              char **ret_token, struct error *err)
+/* Writes the items; *ret_token is that of the next page, or NULL. */
+static enum status write_items(const struct list *list, const struct page *page, size_t max_results,
+                               struct sink_buffer *out, char **ret_token, struct error *err)
 {
     attribute_cleanup(cleanup_free) char *token = NULL;
-    for (;;) {
+    for (size_t count = 0;;) {
         bool row = false;
-        json_t *item = NULL;
         enum status status = db_row(page->statement, &row, err);
         if (status != STATUS_OK)
             return status;
-        if (!row || json_array_size(items) == max_results) {
+        if (!row || count == max_results) {
             *ret_token = row ? token : NULL;
             token = row ? NULL : token;
             return STATUS_OK;
         }
-        status = list->item(page->statement, &item, err);
-        if (status == STATUS_OK)
-            status = json_add(items, item, err);
-        if (status == STATUS_OK && json_array_size(items) == max_results)
+        sink_text(out, count > 0 ? "," : "");
+        status = row_write(page->statement, &list->shape, out, err);
+        if (status != STATUS_OK)
+            return error_prefix(err, status, "%s, %s: ", list->name, sqlite3_column_text(page->statement, 0));
+        if (++count == max_results)
             status = order_token(page->order, page->statement, page->context, &token, err);
         if (status != STATUS_OK)
             return status;
     }
 }
 
+static enum status write_page(sqlite3 *db, const struct list *list, const struct list_query *query,
+                              struct sink_buffer *out, struct error *err)
+{
+    attribute_cleanup(page_clear) struct page page = {0};
+    attribute_cleanup(cleanup_free) char *token = NULL;
+    enum status status = prepare_page(db, list, query, &page, err);
+    if (status != STATUS_OK)
+        return status;
+    sink_text(out, "{\"items\":[");
+    status = write_items(list, &page, query->max_results, out, &token, err);
+    sink_text(out, "],\"next_page_token\":");
+    if (token)
+        sink_json_string(out, token);
+    else
+        sink_text(out, "null");
+    sink_text(out, "}\n");
+    return status == STATUS_OK ? sink_flush(out, err) : status;
+}
+
+enum status list_page_text(sqlite3 *db, const struct list *list, const struct list_query *query, char **ret_text,
+                           size_t *ret_size, struct error *err)
+{
+    struct sink_memory memory = {0};
+    const struct sink sink = sink_to_memory(&memory);
+    attribute_cleanup(cleanup_free) struct sink_buffer *out = NULL;
+    enum status status = sink_buffer_create(&sink, &out, err);
+    if (status == STATUS_OK)
+        status = write_page(db, list, query, out, err);
+    if (status != STATUS_OK) {
+        free(memory.bytes);
+        return status;
+    }
+    *ret_text = memory.bytes;
+    *ret_size = memory.size;
+    return STATUS_OK;
+}
+
 enum status list_page(sqlite3 *db, const struct list *list, const struct list_query *query, json_t **ret_page,
                       struct error *err)
 {
-    attribute_cleanup(page_clear) struct page page = {0};
-    attribute_cleanup(cleanup_json) json_t *items = json_array();
-    attribute_cleanup(cleanup_free) char *token = NULL;
-    enum status status = items ? prepare_page(db, list, query, &page, err) : error_no_memory(err);
-    if (status == STATUS_OK)
-        status = read_items(list, &page, query->max_results, items, &token, err);
-    if (status != STATUS_OK)
-        return status;
-    json_t *json = json_pack("{s:O, s:s?}", "items", items, "next_page_token", token);
-    if (!json)
-        return error_no_memory(err);
-    *ret_page = json;
-    return STATUS_OK;
+    attribute_cleanup(cleanup_free) char *text = NULL;
+    size_t size = 0;
+    enum status status = list_page_text(db, list, query, &text, &size, err);
+    return status == STATUS_OK ? json_of_text(text, size, ret_page, err) : status;
 }
 
 enum status list_ids(sqlite3 *db, const struct list *list, const char *filter, int64_t **ret_ids, size_t *ret_count,

@@ -13,6 +13,7 @@
 
 #include "core/status.h"
 #include "server/list_field.h"
+#include "server/row_json.h"
 
 struct list {
     const char *name;                /* "jobs": a page token of one list is refused by the others */
@@ -21,8 +22,7 @@ struct list {
     const char *condition;           /* what always holds; "1" is nothing */
     const struct list_field *fields; /* the first is the integer key */
     const char *order_by;            /* where none is asked for: "id DESC" */
-    /* The row as the API shows it, a new reference; `columns` are first in the statement. */
-    enum status (*item)(sqlite3_stmt *statement, json_t **ret_item, struct error *err);
+    struct row_shape shape;          /* of `columns`: an item is the object of these */
 };
 
 struct list_query {
@@ -32,7 +32,12 @@ struct list_query {
     size_t max_results;     /* at least 1 */
 };
 
-/* {"items": […], "next_page_token": text or null}. STATUS_INVALID for a filter, order or token that is none. */
+/* {"items": […], "next_page_token": text or null}, as JSON text: the caller frees *ret_text, which has no terminator.
+ * STATUS_INVALID for a filter, order or token that is none. */
+enum status list_page_text(sqlite3 *db, const struct list *list, const struct list_query *query, char **ret_text,
+                           size_t *ret_size, struct error *err);
+
+/* The same, parsed. */
 enum status list_page(sqlite3 *db, const struct list *list, const struct list_query *query, json_t **ret_page,
                       struct error *err);
 

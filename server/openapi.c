@@ -145,7 +145,8 @@ static enum status add_path(json_t *parameters, const char *pattern, struct erro
 
 /*
  * The refusals that the table implies. Of any request: one that is malformed or has a wrong parameter (400), that comes
- * from another site's page (403), that comes while the server stops (503). Others are left to "default".
+ * from another site's page (403), that comes while the server stops or has all its connections (503). Others are left to
+ * "default".
  */
 static bool refuses(const struct route *route, int http)
 {
@@ -159,6 +160,7 @@ static bool refuses(const struct route *route, int http)
     case 503:
         return true;
     case 401:
+    case 429:
         return !route->open;
     case 404:
         return strchr(route->pattern, '{') != NULL;
@@ -176,7 +178,7 @@ static bool refuses(const struct route *route, int http)
 
 static enum status add_refusals(json_t *responses, const struct route *route, struct error *err)
 {
-    static const int all[] = {400, 401, 403, 404, 409, 412, 413, 415, 422, 503, 507};
+    static const int all[] = {400, 401, 403, 404, 409, 412, 413, 415, 422, 429, 503, 507};
     enum status status = STATUS_OK;
     for (size_t i = 0; i < sizeof all / sizeof *all && status == STATUS_OK; i++) {
         char code[16];

@@ -16,6 +16,7 @@
 #include "core/json_text.h"
 #include "server/json_util.h"
 #include "server/sqlite_util.h"
+#include "server/text_stream.h"
 
 /* Of text that is ordered by; a token stays short enough for a URL. */
 #define ORDERED_CHARACTERS "100"
@@ -116,10 +117,10 @@ static enum status parse_terms(struct order *order, const char *text, const stru
 /* Writes the columns and the ORDER BY. */
 static enum status write_sql(struct order *order, struct error *err)
 {
-    size_t size;
-    FILE *columns = open_memstream(&order->columns, &size);
-    FILE *terms = open_memstream(&order->order_by, &size);
-    for (int i = 0; columns && terms && i < order->count; i++) {
+    struct text_stream columns_stream, terms_stream;
+    bool open = text_stream_open(&columns_stream), both = text_stream_open(&terms_stream) && open;
+    FILE *columns = columns_stream.out, *terms = terms_stream.out;
+    for (int i = 0; both && i < order->count; i++) {
         const struct term *term = &order->terms[i];
         const char *comma = i ? ", " : "";
         fprintf(columns, "%s%s AS o%d", comma, term->sql, i + 1);
@@ -128,11 +129,10 @@ static enum status write_sql(struct order *order, struct error *err)
         else /* by its name SQLite sees that no sorting is needed where there is an index */
             fprintf(terms, "%s%s%s", comma, term->sql, term->descending ? " DESC" : "");
     }
-    bool written = columns && terms && !ferror(columns) && !ferror(terms);
-    written = (!columns || fclose(columns) == 0) && written;
-    written = (!terms || fclose(terms) == 0) && written;
+    order->columns = text_stream_close(&columns_stream, NULL);
+    order->order_by = text_stream_close(&terms_stream, NULL);
     order->condition = strdup("1");
-    return written && order->condition ? STATUS_OK : error_no_memory(err);
+    return order->columns && order->order_by && order->condition ? STATUS_OK : error_no_memory(err);
 }
 
 enum status order_parse(const char *text, const char *fallback, const struct list_field *fields,
@@ -285,15 +285,12 @@ enum status order_after(struct order *order, const char *token, const char *cont
         return error_set(err, STATUS_INVALID,
                          "page_token is not one that this list gave: pass next_page_token as it came, with the same "
                          "filter and order_by");
-    char *text = NULL;
-    size_t size;
-    FILE *sql = open_memstream(&text, &size);
-    if (!sql)
+    struct text_stream stream;
+    if (!text_stream_open(&stream))
         return error_no_memory(err);
-    enum status status = write_condition(order, values, sql, err);
-    bool written = !ferror(sql);
-    written = fclose(sql) == 0 && written;
-    if (status == STATUS_OK && !written)
+    enum status status = write_condition(order, values, stream.out, err);
+    char *text = text_stream_close(&stream, NULL);
+    if (status == STATUS_OK && !text)
         status = error_no_memory(err);
     if (status != STATUS_OK) {
         free(text);

@@ -16,7 +16,9 @@ static const struct option patch_headers[] = {
     {.name = "If-Match",
      .kind = OPTION_STRING,
      .fallback = "null",
-     .help = "the ETag that the job had when it was read; where it has another now, nothing is changed"},
+     .help =
+         "the ETag that the job had when it was read, or a list of them, or *; where it has another now, nothing is "
+         "changed"},
     OPTION_END,
 };
 static const struct option events_headers[] = {
@@ -129,7 +131,7 @@ const struct route routes[] = {
     {"GET", API "/session", handle_session, .answer = "Session",
      .summary = "Whether a token is wanted, and what the one shown lets do", .open = true},
     {"POST", API "/login", handle_login, .body = "Login", .answer = "Session", .summary = "Keep a token in a cookie",
-     .open = true, .refusals = {401}},
+     .open = true, .refusals = {401, 429}},
     {"POST", API "/logout", handle_logout, .answer = "Session", .summary = "Take the cookie away", .open = true},
     {"GET", API "/events", handle_events, .parameters = events_parameters, .media = "text/event-stream",
      .summary = "What happens, live", .headers = events_headers},

@@ -61,9 +61,15 @@ const struct route *route_find(const char *method, const char *path, char captur
         .help = "next_page_token of the page before"                                                                   \
     }
 
-/* A page of one of the catalog's lists, by the parameters catalog_list_parameters (route_study.c). */
+/* A page of one of the catalog's lists, by the parameters of LIST_PARAMETERS; `filter`, where it is not NULL, stands for
+ * that of the request (route_list.c). */
 struct list;
-enum status answer_list(struct request *request, const struct list *list, struct answer *answer, struct error *err);
+enum status answer_list(struct request *request, const struct list *list, const char *filter, struct answer *answer,
+                        struct error *err);
+extern const struct option catalog_list_parameters[];
+
+/* The job as it is, with its ETag (route_job.c). */
+enum status answer_job(struct request *request, int64_t id, struct answer *answer, struct error *err);
 
 /* The handlers and their parameters, by file. */
 route_handler handle_jobs_submit, handle_jobs_list, handle_job; /* route_job.c */
@@ -95,7 +101,7 @@ extern const struct option export_parameters[], export_many_parameters[];
 /* route_study.c */
 route_handler handle_studies, handle_studies_submit, handle_study, handle_study_jobs, handle_study_results,
     handle_study_cancel, handle_study_delete;
-extern const struct option catalog_list_parameters[], results_parameters[];
+extern const struct option results_parameters[];
 
 route_handler handle_views, handle_views_save, handle_view, handle_view_delete; /* route_view.c */
 

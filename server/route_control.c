@@ -5,6 +5,7 @@
 
 #include "server/json_util.h"
 #include "server/problem.h"
+#include "server/retention.h"
 #include "server/route.h"
 #include "server/scheduler.h"
 #include "server/store.h"
@@ -18,13 +19,6 @@ const struct option delete_parameters[] = {
      .help = "for good, instead of into the trash: the run file is unlinked"},
     OPTION_END,
 };
-
-static enum status answer_job(struct request *request, int64_t id, struct answer *answer, struct error *err)
-{
-    json_t *job = NULL;
-    enum status status = scheduler_job(request->service->scheduler, id, &job, err);
-    return status == STATUS_OK ? answer_json(answer, job, err) : status;
-}
 
 /* "…/jobs/7/pause", "…/jobs:pause": the word at the end. */
 static enum job_action action_of(const struct request *request)
@@ -192,28 +186,9 @@ enum status handle_job_patch(struct request *request, struct answer *answer, str
 /* --- retention ------------------------------------------------------------------------------------------------ */
 
 static const struct option retention_body[] = {
-    {.name = "max_age_days",
-     .kind = OPTION_NUMBER,
-     .fallback = "null",
-     .nullable = true,
-     .minimum = 0,
-     .maximum = 36500,
-     .above_minimum = true,
-     .help = "since a job's end"},
-    {.name = "max_count",
-     .kind = OPTION_INTEGER,
-     .fallback = "null",
-     .nullable = true,
-     .minimum = 1,
-     .maximum = 1e15,
-     .help = "jobs that have ended"},
-    {.name = "max_bytes",
-     .kind = OPTION_INTEGER,
-     .fallback = "null",
-     .nullable = true,
-     .minimum = 1,
-     .maximum = 1e15,
-     .help = "of their run files"},
+    {.name = "max_age_days", RETENTION_DAYS, .help = "since a job's end"},
+    {.name = "max_count", RETENTION_COUNT, .help = "jobs that have ended"},
+    {.name = "max_bytes", RETENTION_COUNT, .help = "of their run files"},
     {.name = "dry_run",
      .kind = OPTION_BOOLEAN,
      .fallback = "true",

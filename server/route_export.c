@@ -14,7 +14,6 @@
 #include "server/run_copy.h"
 #include "server/run_file.h"
 #include "server/scheduler.h"
-#include "server/store_import.h"
 
 #define EXPORT_PARAMETERS                                                                                              \
     {.name = "what",                                                                                                   \
@@ -180,42 +179,27 @@ enum status handle_run_sqlite(struct request *request, struct answer *answer, st
 
 /* --- from elsewhere ------------------------------------------------------------------------------------------ */
 
-struct import_use {
-    const struct run_import *import;
-    const char *data, *from; /* the data directory; the file that came */
-    int64_t id;
-};
-
-static enum status insert_import(sqlite3 *db, void *context, struct error *err)
-{
-    struct import_use *use = context;
-    return store_run_take_in(db, use->data, use->import, use->from, &use->id, err);
-}
-
 static enum status take_in(struct request *request, const char *path, struct answer *answer, struct error *err)
 {
     struct run_import import = {0};
     attribute_cleanup(cleanup_free) char *place = NULL;
-    json_t *job = NULL;
     struct scheduler *scheduler = request->service->scheduler;
-    struct import_use use = {.import = &import, .data = request->service->data, .from = path};
+    int64_t id = 0;
     enum status status = run_import_check(path, &import, err);
     if (status == STATUS_CORRUPT || status == STATUS_INVALID || status == STATUS_CONFLICT)
         answer_refuse(answer, 422, status == STATUS_CONFLICT ? "newer_file" : "invalid_file", status);
     if (status == STATUS_OK)
-        status = scheduler_write(scheduler, insert_import, &use, err);
+        status = scheduler_import(scheduler, &import, path, &id, err);
     if (status == STATUS_OK)
-        status = scheduler_run_path(scheduler, use.id, &place, err);
+        status = scheduler_run_path(scheduler, id, &place, err);
     if (status == STATUS_OK)
         status = run_file_migrate(place, err);
-    if (status == STATUS_OK)
-        status = scheduler_job(scheduler, use.id, &job, err);
     run_import_clear(&import);
     if (status != STATUS_OK)
         return status;
     answer->http = 201;
-    answer_header(answer, "Location", "/api/v1/jobs/%" PRId64, use.id);
-    return answer_json(answer, job, err);
+    answer_header(answer, "Location", "/api/v1/jobs/%" PRId64, id);
+    return answer_job(request, id, answer, err);
 }
 
 enum status handle_import(struct request *request, struct answer *answer, struct error *err)

@@ -10,6 +10,7 @@
 #include "server/json_util.h"
 #include "server/route.h"
 #include "server/scheduler.h"
+#include "server/store.h"
 
 enum { KEY_MOST = 128 };
 #define KEY_LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:~"
@@ -45,7 +46,7 @@ static enum status read_spec(struct request *request, struct answer *answer, str
                              struct error *err)
 {
     attribute_cleanup(cleanup_spec) struct spec *spec = NULL;
-    enum status status = spec_parse(request->body, &spec, &request->problems, err);
+    enum status status = spec_parse_given(request->body, &request->service->folders, &spec, &request->problems, err);
     if (status == STATUS_OK)
         status = spec_check(spec, &request->service->folders, ret_cost, &request->problems, err);
     if (status == STATUS_NOT_FOUND)
@@ -97,14 +98,11 @@ enum status handle_jobs_submit(struct request *request, struct answer *answer, s
                                      spec->hash, "cost", cost),
                            err);
     int64_t id = 0;
-    json_t *job = NULL;
     status = submit(request, answer, spec, &id, err);
-    if (status == STATUS_OK)
-        status = scheduler_job(request->service->scheduler, id, &job, err);
     if (status != STATUS_OK)
         return status;
     answer_header(answer, "Location", "/api/v1/jobs/%" PRId64, id);
-    return answer_json(answer, job, err);
+    return answer_job(request, id, answer, err);
 }
 
 /*
@@ -124,26 +122,18 @@ static enum status with_state(const char *filter, const char *state, char **ret_
 
 enum status handle_jobs_list(struct request *request, struct answer *answer, struct error *err)
 {
-    const json_t *given = request->parameters;
-    const char *state = option_string(given, "state");
+    const char *state = option_string(request->parameters, "state");
+    bool trashed = option_boolean(request->parameters, "trashed");
     attribute_cleanup(cleanup_free) char *filter = NULL;
-    struct job_query query = {.filter = option_string(given, "filter"),
-                              .order_by = option_string(given, "order_by"),
-                              .max_results = (size_t)option_integer(given, "max_results"),
-                              .page_token = option_string(given, "page_token"),
-                              .trashed = option_boolean(given, "trashed")};
-    json_t *page = NULL;
-    enum status status = state ? with_state(query.filter, state, &filter, err) : STATUS_OK;
-    if (state)
-        query.filter = filter;
-    if (status == STATUS_OK)
-        status = scheduler_jobs(request->service->scheduler, &query, &page, err);
-    if (status == STATUS_INVALID)
-        return answer_refuse(answer, 400, "invalid_parameter", status);
-    return status == STATUS_OK ? answer_json(answer, page, err) : status;
+    if (state) {
+        enum status status = with_state(option_string(request->parameters, "filter"), state, &filter, err);
+        if (status != STATUS_OK)
+            return status == STATUS_INVALID ? answer_refuse(answer, 400, "invalid_parameter", status) : status;
+    }
+    return answer_list(request, trashed ? &trash_list : &job_list, filter, answer, err);
 }
 
-static enum status answer_job(struct request *request, int64_t id, struct answer *answer, struct error *err)
+enum status answer_job(struct request *request, int64_t id, struct answer *answer, struct error *err)
 {
     json_t *job = NULL;
     char tag[JOB_TAG_SIZE];

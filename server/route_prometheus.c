@@ -6,6 +6,7 @@
 #include "server/json_util.h"
 #include "server/route.h"
 #include "server/scheduler.h"
+#include "server/text_stream.h"
 
 static void print(FILE *out, const char *type, const char *name, const char *help, double value)
 {
@@ -45,19 +46,16 @@ enum status handle_prometheus(struct request *request, struct answer *answer, st
 {
     const struct service *service = request->service;
     attribute_cleanup(cleanup_json) json_t *queue = NULL;
-    char *text = NULL;
+    struct text_stream stream;
     enum status status = scheduler_queue(service->scheduler, &queue, err);
     if (status != STATUS_OK)
         return status;
-    FILE *out = open_memstream(&text, &answer->size);
-    if (!out)
+    if (!text_stream_open(&stream))
         return error_no_memory(err);
-    print_all(service, queue, out);
-    if (fclose(out) != 0) {
-        free(text);
+    print_all(service, queue, stream.out);
+    answer->bytes = text_stream_close(&stream, &answer->size);
+    if (!answer->bytes)
         return error_no_memory(err);
-    }
-    answer->bytes = text;
     answer->content_type = "text/plain; version=0.0.4; charset=utf-8";
     return STATUS_OK;
 }

@@ -31,20 +31,16 @@ const struct option log_parameters[] = {
 enum status handle_metrics(struct request *request, struct answer *answer, struct error *err)
 {
     attribute_cleanup(cleanup_run_reader) struct run_reader *reader = NULL;
-    const json_t *given = json_object_get(request->parameters, "keys"),
-                 *limit = json_object_get(request->parameters, "max_points");
-    size_t count = json_array_size(given);
-    attribute_cleanup(cleanup_free) const char **keys = (const char **)calloc(count + 1, sizeof *keys);
+    const json_t *limit = json_object_get(request->parameters, "max_points");
+    attribute_cleanup(cleanup_free) const char **keys = option_strings(request->parameters, "keys");
     if (!keys)
         return error_no_memory(err);
-    for (size_t i = 0; i < count; i++)
-        keys[i] = json_string_value(json_array_get(given, i));
     json_t *json = NULL;
     enum status status = run_access(request, &reader, err);
     if (status == STATUS_OK && !reader)
         return answer_json(answer, json_pack("{s:[]}", "series"), err);
     if (status == STATUS_OK)
-        status = run_reader_metrics(reader, count ? keys : NULL, (size_t)json_integer_value(limit), &json, err);
+        status = run_reader_metrics(reader, *keys ? keys : NULL, (size_t)json_integer_value(limit), &json, err);
     return status == STATUS_OK ? answer_json(answer, json, err) : status;
 }
 

@@ -8,8 +8,6 @@
 #include "server/store_study.h"
 #include "server/study_statistics.h"
 
-const struct option catalog_list_parameters[] = {LIST_PARAMETERS("null"), OPTION_END};
-
 const struct option results_parameters[] = {
     {.name = "keys",
      .kind = OPTION_STRINGS,
@@ -23,37 +21,9 @@ const struct option results_parameters[] = {
     OPTION_END,
 };
 
-/* --- lists of the catalog ------------------------------------------------------------------------------------ */
-
-struct page_read {
-    const struct list *list;
-    struct list_query query;
-    json_t *page;
-};
-
-static enum status read_page(sqlite3 *db, void *context, struct error *err)
-{
-    struct page_read *read = context;
-    return list_page(db, read->list, &read->query, &read->page, err);
-}
-
-enum status answer_list(struct request *request, const struct list *list, struct answer *answer, struct error *err)
-{
-    const json_t *given = request->parameters;
-    struct page_read read = {.list = list,
-                             .query = {.filter = option_string(given, "filter"),
-                                       .order_by = option_string(given, "order_by"),
-                                       .page_token = option_string(given, "page_token"),
-                                       .max_results = (size_t)option_integer(given, "max_results")}};
-    enum status status = scheduler_read(request->service->scheduler, read_page, &read, err);
-    if (status == STATUS_INVALID)
-        return answer_refuse(answer, 400, "invalid_parameter", status);
-    return status == STATUS_OK ? answer_json(answer, read.page, err) : status;
-}
-
 enum status handle_studies(struct request *request, struct answer *answer, struct error *err)
 {
-    return answer_list(request, &study_list, answer, err);
+    return answer_list(request, &study_list, NULL, answer, err);
 }
 
 /* --- one study ----------------------------------------------------------------------------------------------- */
@@ -100,13 +70,9 @@ enum status handle_study_jobs(struct request *request, struct answer *answer, st
 
 enum status handle_study_results(struct request *request, struct answer *answer, struct error *err)
 {
-    const json_t *given = json_object_get(request->parameters, "keys");
-    size_t count = json_array_size(given);
-    attribute_cleanup(cleanup_free) const char **keys = (const char **)calloc(count + 1, sizeof *keys);
+    attribute_cleanup(cleanup_free) const char **keys = option_strings(request->parameters, "keys");
     if (!keys)
         return error_no_memory(err);
-    for (size_t i = 0; i < count; i++)
-        keys[i] = json_string_value(json_array_get(given, i));
     struct study_read read;
     json_t *results = NULL;
     enum status status = study_of(request, read_rows, &read, err);
@@ -159,13 +125,13 @@ static void free_specs(struct spec **specs, size_t count)
 }
 
 /* The specs of all points, which study_check has found right. */
-static enum status make_specs(const struct study *study, struct problem_list *problems, struct spec ***ret_specs,
-                              struct error *err)
+static enum status make_specs(const struct study *study, const struct dataset_folders *folders,
+                              struct problem_list *problems, struct spec ***ret_specs, struct error *err)
 {
     struct spec **specs = (struct spec **)calloc(study->job_count + 1, sizeof *specs);
     enum status status = specs ? STATUS_OK : error_no_memory(err);
     for (size_t i = 0; i < study->job_count && status == STATUS_OK; i++)
-        status = study_spec(study, i, &specs[i], problems, err);
+        status = study_spec(study, i, folders, &specs[i], problems, err);
     if (status == STATUS_OK)
         *ret_specs = specs;
     else
@@ -213,7 +179,7 @@ static enum status submit_study(struct request *request, const struct study *stu
     struct spec **specs = NULL;
     struct study_read read = {0};
     struct scheduler *scheduler = request->service->scheduler;
-    enum status status = make_specs(study, &request->problems, &specs, err);
+    enum status status = make_specs(study, &request->service->folders, &request->problems, &specs, err);
     if (status == STATUS_OK)
         status = scheduler_submit_study(scheduler, study, specs, &read.id, err);
     free_specs(specs, study->job_count);

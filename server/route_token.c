@@ -44,7 +44,7 @@ static enum status revoke(sqlite3 *db, void *context, struct error *err)
 
 enum status handle_tokens(struct request *request, struct answer *answer, struct error *err)
 {
-    return answer_list(request, &token_list, answer, err);
+    return answer_list(request, &token_list, NULL, answer, err);
 }
 
 enum status handle_token_create(struct request *request, struct answer *answer, struct error *err)
@@ -55,7 +55,7 @@ enum status handle_token_create(struct request *request, struct answer *answer, 
         return answer_refuse(answer, 422, "invalid_token", STATUS_INVALID);
     }
     struct token_use use = {.name = option_string(body, "name"), .role = token_role_parse(option_string(body, "role"))};
-    enum status status = scheduler_write(request->service->scheduler, create, &use, err);
+    enum status status = scheduler_add(request->service->scheduler, create, &use, err);
     if (status == STATUS_INVALID)
         return answer_refuse(answer, 422, "invalid_token", status);
     if (status != STATUS_OK)
@@ -101,7 +101,7 @@ enum status handle_login(struct request *request, struct answer *answer, struct 
     const char *token = option_string(body, "token");
     enum status status = token_of_service(request->service, token, &id, &role, err);
     if (status == STATUS_NOT_FOUND)
-        return answer_refuse(answer, 401, "unknown_token", status);
+        return token_refuse(request, answer, err);
     if (status != STATUS_OK)
         return status;
     answer_header(answer, "Set-Cookie", "plumbline=%s; Path=/; HttpOnly; SameSite=Strict; Max-Age=2592000", token);

@@ -34,34 +34,15 @@ static enum status read_view(sqlite3 *db, void *context, struct error *err)
     return store_view_json(db, use->id, &use->json, err);
 }
 
-/* As the API shows it: {"id", "name", "path", "created_at"}. */
-static enum status show(json_t *view, struct error *err)
-{
-    const json_t *state = json_object_get(view, "state");
-    enum status status = json_put(view, "path", json_incref(json_object_get(state, "path")), err);
-    json_object_del(view, "state");
-    return status;
-}
-
 static enum status answer_view(struct request *request, struct view_use *use, struct answer *answer, struct error *err)
 {
     enum status status = scheduler_read(request->service->scheduler, read_view, use, err);
-    if (status == STATUS_OK)
-        status = answer_json(answer, use->json, err);
-    return status == STATUS_OK ? show(use->json, err) : status;
+    return status == STATUS_OK ? answer_json(answer, use->json, err) : status;
 }
 
 enum status handle_views(struct request *request, struct answer *answer, struct error *err)
 {
-    enum status status = answer_list(request, &view_list, answer, err);
-    size_t i;
-    json_t *view;
-    json_array_foreach(json_object_get(answer->json, "items"), i, view)
-    {
-        if (status == STATUS_OK)
-            status = show(view, err);
-    }
-    return status;
+    return answer_list(request, &view_list, NULL, answer, err);
 }
 
 enum status handle_view(struct request *request, struct answer *answer, struct error *err)
@@ -88,7 +69,7 @@ enum status handle_views_save(struct request *request, struct answer *answer, st
     if (!state)
         return error_no_memory(err);
     struct view_use use = {.name = option_string(body, "name"), .state = state};
-    enum status status = scheduler_write(request->service->scheduler, insert_view, &use, err);
+    enum status status = scheduler_add(request->service->scheduler, insert_view, &use, err);
     if (status == STATUS_INVALID)
         return answer_refuse(answer, 422, "invalid_view", status);
     if (status != STATUS_OK)

@@ -34,6 +34,8 @@ struct progress {
     size_t first_step;                       /* that this attempt went on from */
     size_t step, epoch;                      /* the last that was done */
     size_t checkpoint_step;                  /* of the newest checkpoint; 0: none */
+    size_t checkpoints;                      /* that this attempt has made, */
+    double checkpoint_seconds;               /* and what they took */
     double steps_per_second, probe_share;    /* NaN till they are known */
     bool due;                                /* lines are told at this step: it is long enough since the last ones */
 
@@ -181,12 +183,25 @@ static enum status store_checkpoint(struct progress *p, struct error *err)
     size_t size = 0;
     if (p->checkpoint_step == p->step)
         return STATUS_OK;
+    double start = clock_seconds();
     enum status status = trainer_save(p->trainer, &bytes, &size, err);
     if (status == STATUS_OK)
         status = run_writer_checkpoint(p->writer, p->step, bytes, size, err);
     if (status == STATUS_OK)
         p->checkpoint_step = p->step;
+    p->checkpoints++;
+    p->checkpoint_seconds += clock_seconds() - start;
     return status;
+}
+
+/* What the checkpoints cost, next to all else that the attempt did. */
+static enum status note_checkpoints(struct progress *p, struct error *err)
+{
+    double seconds = clock_seconds() - p->started;
+    char text[128];
+    snprintf(text, sizeof text, "%zu checkpoints took %.3g s of %.3g s (%.2f %%)", p->checkpoints,
+             p->checkpoint_seconds, seconds, 100 * p->checkpoint_seconds / seconds);
+    return p->checkpoints > 0 ? note(p, "info", text, err) : STATUS_OK;
 }
 
 /* Whether the job ends after this step, and how: asked to stop, with a checkpoint, or its time is over. */
@@ -350,6 +365,8 @@ static enum status train(struct progress *p, struct error *err)
     p->started = p->told = p->committed = clock_seconds();
     if (status == STATUS_OK)
         status = trainer_run(p->trainer, SIZE_MAX, &observer, err);
+    if (status == STATUS_OK)
+        status = note_checkpoints(p, err);
     struct error late;
     if (p->plan && status != STATUS_OK) /* after the last step it has been told; a failure changes no end but that */
         (void)tell_divergence(p, &late);

@@ -15,7 +15,7 @@
 #include "server/scheduler_internal.h"
 #include "server/sqlite_util.h"
 
-static const double HEARTBEAT_SECONDS = 6, HANG_SECONDS = 900;
+static const double HEARTBEAT_SECONDS = 6, HANG_SECONDS = 900, FIRST_START_WAIT = 1;
 
 /* --- starting and stopping --------------------------------------------------------------------------------------- */
 
@@ -25,6 +25,7 @@ static void scheduler_free(struct scheduler *s)
         next = r->next;
         running_free(r);
     }
+    seals_drop(s);
     events_free(s->events);
     store_pool_free(s->pool);
     cleanup_db(&s->db);
@@ -113,6 +114,7 @@ enum status scheduler_start(const struct scheduler_settings *settings, struct sc
     pthread_cond_init(&s->answered, NULL);
     s->last_command = &s->commands;
     s->queue_running = s->queue_queued = -1;
+    s->start_wait = FIRST_START_WAIT;
     s->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (s->wake < 0)
         return error_set(err, STATUS_IO, "cannot make an eventfd: %s", strerror(errno));

@@ -134,6 +134,9 @@ typedef enum status catalog_use(sqlite3 *db, void *context, struct error *err);
 /* Runs `change` in a transaction of its own on the scheduler's thread; whatever it returns but STATUS_OK undoes it. */
 enum status scheduler_write(struct scheduler *scheduler, catalog_use *change, void *context, struct error *err);
 
+/* The same for a change that adds something: STATUS_NO_SPACE while the disk is full. */
+enum status scheduler_add(struct scheduler *scheduler, catalog_use *change, void *context, struct error *err);
+
 /* Runs `read` on a read-only connection, on the caller's thread. */
 enum status scheduler_read(struct scheduler *scheduler, catalog_use *read, void *context, struct error *err);
 
@@ -141,6 +144,12 @@ enum status scheduler_read(struct scheduler *scheduler, catalog_use *read, void 
  * the caller frees *ret_ids. STATUS_INVALID for a filter that is none, and for one that wants more than `most`. */
 enum status scheduler_job_ids(struct scheduler *scheduler, const char *filter, size_t most, int64_t **ret_ids,
                               size_t *ret_count, struct error *err);
+
+/* Takes in a run that run_import_check has found good, from `file` below DATA/tmp (store_import.h), as a job that has
+ * ended. What else of it is the caller's stays so. */
+struct run_import;
+enum status scheduler_import(struct scheduler *scheduler, const struct run_import *import, const char *file,
+                             int64_t *ret_id, struct error *err);
 
 /*
  * Adds a study and its jobs, `specs` in the order of its points, in one transaction. *ret_id is the study's id; the
@@ -154,18 +163,6 @@ enum status scheduler_submit_study(struct scheduler *scheduler, const struct stu
 
 /* The job as the API shows it (product.md "A job"); STATUS_NOT_FOUND. */
 enum status scheduler_job(struct scheduler *scheduler, int64_t id, json_t **ret_job, struct error *err);
-
-struct job_query {
-    const char *filter;     /* filter.h, with job_fields; NULL is all */
-    const char *order_by;   /* order.h; NULL: newest first */
-    size_t max_results;     /* at least 1 */
-    const char *page_token; /* from the page before; NULL: the first */
-    bool trashed;           /* those in the trash, and no others; else no others than those */
-};
-
-/* {"items": [jobs], "next_page_token": text or null}. STATUS_INVALID for a filter, order or token that is none. */
-enum status scheduler_jobs(struct scheduler *scheduler, const struct job_query *query, json_t **ret_page,
-                           struct error *err);
 
 /* {"workers", "running", "queued", "states": {state: count}} */
 enum status scheduler_queue(struct scheduler *scheduler, json_t **ret_queue, struct error *err);

@@ -64,7 +64,7 @@ static void after_cancel(struct act *act)
         give(&running->cancel_reason, act->text);
         tell_to_stop(running, act->s->grace_seconds);
     } else { /* it was queued; an earlier attempt may have left a run */
-        seal_run(act->s, act->outcome->id, job_state_name(JOB_CANCELLED), act->all->reason);
+        seal_run(act->s, act->outcome->id, JOB_CANCELLED, act->all->reason);
     }
 }
 
@@ -178,14 +178,6 @@ enum status run_unlink(const struct scheduler *s, int64_t job, int64_t *ret_byte
     return STATUS_OK;
 }
 
-static bool is_being_sealed(const struct scheduler *s, int64_t job)
-{
-    for (const struct running *r = s->running; r; r = r->next)
-        if (r->sealing && r->job == job)
-            return true;
-    return false;
-}
-
 /* The file goes before the rows: where the server dies between, the job is still there to be purged once more. */
 static enum status change_purge(struct act *act, struct error *err)
 {
@@ -231,11 +223,6 @@ enum job_action job_action_parse(const char *name)
     return (enum job_action)action;
 }
 
-static enum status check_space(const struct scheduler *s, struct error *err)
-{
-    return s->space.full ? error_set(err, STATUS_NO_SPACE, "no space is left on the disk of %s", s->data) : STATUS_OK;
-}
-
 /* The jobs of a call, with their states of before. */
 struct act_all {
     struct acts *acts;
@@ -278,7 +265,7 @@ static enum status change_all(struct scheduler *s, void *context, struct error *
 enum status command_act(struct scheduler *s, void *argument, struct error *err)
 {
     struct acts *acts = argument;
-    enum status status = actions[acts->action].adds ? check_space(s, err) : STATUS_OK;
+    enum status status = actions[acts->action].adds ? space_check(s, err) : STATUS_OK;
     if (status != STATUS_OK)
         return status;
     struct act_all all = {acts, calloc(acts->count + 1, sizeof *all.rows)};
@@ -314,7 +301,7 @@ static enum status change_submit(struct scheduler *s, void *context, struct erro
 
 enum status command_submit(struct scheduler *s, void *submission, struct error *err)
 {
-    enum status status = check_space(s, err);
+    enum status status = space_check(s, err);
     return status == STATUS_OK ? hard_change(s, change_submit, submission, err) : status;
 }
 

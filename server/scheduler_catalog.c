@@ -6,6 +6,7 @@
 #include "server/json_util.h"
 #include "server/list.h"
 #include "server/scheduler_internal.h"
+#include "server/store_import.h"
 #include "server/store_study.h"
 #include "server/study.h"
 
@@ -31,6 +32,18 @@ enum status scheduler_write(struct scheduler *scheduler, catalog_use *change, vo
     return scheduler_call(scheduler, command_write, &call, err);
 }
 
+static enum status command_add(struct scheduler *s, void *argument, struct error *err)
+{
+    enum status status = space_check(s, err);
+    return status == STATUS_OK ? command_write(s, argument, err) : status;
+}
+
+enum status scheduler_add(struct scheduler *scheduler, catalog_use *change, void *context, struct error *err)
+{
+    struct catalog_call call = {change, context};
+    return scheduler_call(scheduler, command_add, &call, err);
+}
+
 enum status scheduler_read(struct scheduler *scheduler, catalog_use *read, void *context, struct error *err)
 {
     sqlite3 *db = NULL;
@@ -41,32 +54,7 @@ enum status scheduler_read(struct scheduler *scheduler, catalog_use *read, void 
     return status;
 }
 
-/* --- lists of jobs -------------------------------------------------------------------------------------------------- */
-
-struct jobs_read {
-    const struct job_query *query;
-    json_t *page;
-};
-
-static enum status read_jobs(sqlite3 *db, void *context, struct error *err)
-{
-    struct jobs_read *read = context;
-    const struct list_query query = {.filter = read->query->filter,
-                                     .order_by = read->query->order_by,
-                                     .page_token = read->query->page_token,
-                                     .max_results = read->query->max_results};
-    return list_page(db, read->query->trashed ? &trash_list : &job_list, &query, &read->page, err);
-}
-
-enum status scheduler_jobs(struct scheduler *scheduler, const struct job_query *query, json_t **ret_page,
-                           struct error *err)
-{
-    struct jobs_read read = {.query = query};
-    enum status status = scheduler_read(scheduler, read_jobs, &read, err);
-    if (status == STATUS_OK)
-        *ret_page = read.page;
-    return status;
-}
+/* --- jobs by a filter -------------------------------------------------------------------------------------------------- */
 
 struct ids_read {
     const char *filter;
@@ -95,6 +83,37 @@ enum status scheduler_job_ids(struct scheduler *scheduler, const char *filter, s
     *ret_ids = read.ids;
     *ret_count = read.count;
     return STATUS_OK;
+}
+
+/* --- a run that comes from elsewhere ----------------------------------------------------------------------------- */
+
+struct import_call {
+    const struct run_import *import;
+    const char *file;
+    int64_t id;
+};
+
+static enum status change_import(struct scheduler *s, void *argument, struct error *err)
+{
+    struct import_call *call = argument;
+    enum status status = store_run_take_in(s->db, s->data, call->import, call->file, &call->id, err);
+    return status == STATUS_OK ? append_state(s, call->id, err) : status;
+}
+
+static enum status command_import(struct scheduler *s, void *argument, struct error *err)
+{
+    enum status status = space_check(s, err);
+    return status == STATUS_OK ? hard_change(s, change_import, argument, err) : status;
+}
+
+enum status scheduler_import(struct scheduler *scheduler, const struct run_import *import, const char *file,
+                             int64_t *ret_id, struct error *err)
+{
+    struct import_call call = {.import = import, .file = file};
+    enum status status = scheduler_call(scheduler, command_import, &call, err);
+    if (status == STATUS_OK)
+        *ret_id = call.id;
+    return status;
 }
 
 /* --- studies ----------------------------------------------------------------------------------------------------- */
@@ -128,7 +147,8 @@ static enum status change_study(struct scheduler *s, void *argument, struct erro
 
 static enum status command_study(struct scheduler *s, void *argument, struct error *err)
 {
-    return hard_change(s, change_study, argument, err);
+    enum status status = space_check(s, err);
+    return status == STATUS_OK ? hard_change(s, change_study, argument, err) : status;
 }
 
 enum status scheduler_submit_study(struct scheduler *scheduler, const struct study *study, struct spec *const *specs,

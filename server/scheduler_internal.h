@@ -2,7 +2,7 @@
  * What the parts of the scheduler share: scheduler.c (starting, stopping, the calls of other threads),
  * scheduler_loop.c (the thread: waiting, transactions, commands), scheduler_actions.c (what people do to jobs),
  * scheduler_retention.c, scheduler_worker.c (a job from its worker's start to its end), scheduler_lines.c (what workers
- * tell) and scheduler_space.c (a full disk).
+ * tell), scheduler_seal.c (run files put in order) and scheduler_space.c (a full disk).
  *
  * Transactions on the catalog are of two kinds. Lines of progress are gathered in a soft one, committed a tenth of a
  * second after its first; if that fails they are lost, and the next ones make up for it. A change of a job's state is a
@@ -25,6 +25,7 @@ struct running {
     struct worker_process process;
     int64_t job;
     bool sealing;   /* not a worker, but `work --seal` of a run whose worker is gone */
+    bool unstarted; /* there is no process: `fault` says why */
     bool told;      /* SIGTERM was sent */
     double kill_at; /* when it was told: clock_seconds at which it is killed */
     bool ended;     /* reaped: `how` says how; its state is not recorded yet */
@@ -90,10 +91,12 @@ struct scheduler {
     bool open;        /* the soft transaction is */
     double opened_at; /* clock_seconds */
     struct running *running;
-    int busy; /* workers that have not ended, or whose end is not recorded */
+    struct seal *seals; /* runs that wait to be sealed */
+    int busy;           /* workers that have not ended, or whose end is not recorded */
     bool stopping;
-    double start_at;  /* after a failure: when to try to start a job again */
-    double retain_at; /* when to apply the retention again */
+    double start_at;   /* after a failure: when to try to start a job again */
+    double start_wait; /* that long after the next failure */
+    double retain_at;  /* when to apply the retention again */
     struct space space;
     int64_t queue_running, queue_queued; /* of the last queue event */
 
@@ -148,16 +151,35 @@ void tell_to_stop(struct running *running, double grace);
 void kill_late(struct scheduler *s);
 
 struct running *find_running(struct scheduler *s, int64_t job);
+
+/* A child that is not there yet; NULL where memory has run out. add_running takes it. */
+struct running *running_new(int64_t job);
+void add_running(struct scheduler *s, struct running *running);
 void running_free(struct running *running);
-
-/* Starts `work --seal` on the job's run file, if there is one. */
-void seal_run(struct scheduler *s, int64_t job, const char *state, const char *reason);
-
-/* Seals what an earlier daemon had no time to seal, and migrates what an older one left. */
-void tidy_runs(struct scheduler *s);
+void cleanup_running(struct running **running);
 
 /* Puts the jobs that an earlier daemon left running back into the queue, or where else it had been asked for. */
 enum status recover_jobs(struct scheduler *s, void *context, struct error *err);
+
+/* --- run files (scheduler_seal.c) --------------------------------------------------------------------------------- */
+
+/* Has `work --seal` done to the job's run file, if there is one, as soon as there is a child for it. */
+void seal_run(struct scheduler *s, int64_t job, enum job_state state, const char *reason);
+
+/* Whether it waits for that, or is at it. */
+bool is_being_sealed(const struct scheduler *s, int64_t job);
+
+/* Starts children for those that wait, a few at a time. */
+void start_seals(struct scheduler *s);
+
+/* Says how a child failed, where it has. */
+void seal_ended(struct running *running);
+
+/* Forgets those that wait. */
+void seals_drop(struct scheduler *s);
+
+/* Seals what could not be sealed before, and migrates what an older program left. */
+void tidy_runs(struct scheduler *s);
 
 /* --- lines (scheduler_lines.c) ----------------------------------------------------------------------------------- */
 
@@ -219,6 +241,9 @@ void space_reserve(struct scheduler *s);
 
 /* The disk is full: `what` could not be written. */
 void space_lost(struct scheduler *s, const char *what);
+
+/* STATUS_NO_SPACE while the disk is full: for what would add to the catalog. */
+enum status space_check(const struct scheduler *s, struct error *err);
 
 /* Gives the kept bytes to a change that has to be written. */
 void space_release(struct scheduler *s);

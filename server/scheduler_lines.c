@@ -168,9 +168,10 @@ static enum status on_end(struct listener *l, const json_t *line, struct error *
 static const struct {
     const char *event;
     enum status (*handle)(struct listener *listener, const json_t *line, struct error *err);
+    bool writes; /* events: it is lost where these cannot be written */
 } line_handlers[] = {
-    {"started", on_started},       {"progress", on_progress}, {"metric", on_metric},
-    {"divergence", on_divergence}, {"log", on_log},           {"end", on_end},
+    {"started", on_started, false},      {"progress", on_progress, true}, {"metric", on_metric, true},
+    {"divergence", on_divergence, true}, {"log", on_log, true},           {"end", on_end, false},
 };
 
 static void write_progress(struct listener *l, struct error *err)
@@ -210,13 +211,13 @@ static enum status handle_line(void *context, const json_t *line, struct error *
         i++;
     if (i == count || l->running->sealing)
         return error_set(err, STATUS_CORRUPT, "the worker sent a line of an unknown kind");
-    enum status status = soft_begin(l->s, &failure);
-    if (status == STATUS_OK)
+    enum status begun = soft_begin(l->s, &failure), status = begun;
+    if (begun == STATUS_OK || !line_handlers[i].writes)
         status = line_handlers[i].handle(l, line, &failure);
-    if (status == STATUS_OK)
-        write_progress(l, &failure);
-    else
+    if (status != STATUS_OK)
         soft_abandon(l->s, &failure);
+    else if (begun == STATUS_OK)
+        write_progress(l, &failure);
     return STATUS_OK;
 }
 

@@ -229,7 +229,7 @@ static bool is_over(const struct scheduler *s, double since)
     for (const struct running *r = s->running; r; r = r->next)
         if (!r->ended || clock_seconds() - since < STOP_SECONDS)
             return false;
-    return true;
+    return !s->seals || clock_seconds() - since >= STOP_SECONDS;
 }
 
 /* From here on no command is taken; those that wait are told. */
@@ -254,6 +254,7 @@ void *scheduler_thread(void *context)
     while (!is_over(s, stopping_since)) {
         retain_when_due(s);
         start_jobs(s);
+        start_seals(s);
         wait_and_serve(s);
         kill_silent(s); /* before what may take long: no worker is silent because it was not listened to */
         take_commands(s);

@@ -63,6 +63,11 @@ void space_lost(struct scheduler *s, const char *what)
     fprintf(stderr, "plumbline: no space is left on the disk of %s (%s)\n", s->data, what);
 }
 
+enum status space_check(const struct scheduler *s, struct error *err)
+{
+    return s->space.full ? error_set(err, STATUS_NO_SPACE, "no space is left on the disk of %s", s->data) : STATUS_OK;
+}
+
 void space_release(struct scheduler *s)
 {
     attribute_cleanup(cleanup_free) char *path = path_join(s->data, "reserve");
@@ -106,4 +111,5 @@ void space_look(struct scheduler *s)
     }
     s->space.unrecovered = false;
     fprintf(stderr, "plumbline: there is space on the disk of %s again\n", s->data);
+    tidy_runs(s); /* what ended meanwhile */
 }

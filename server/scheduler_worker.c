@@ -1,27 +1,31 @@
 /*
  * A job from its worker's start to its end, as the scheduler sees it.
+ *
+ * A worker that ends unasked is started again, but not for ever: the third time in a row its job fails. That it stopped
+ * in order, by a SIGTERM of someone else's, makes no difference to that: a job to which this happens each time would
+ * come and go without an end, taking its turn from the others. Only, such a stop leaves a checkpoint, so nothing is lost
+ * by it; where the attempt got on by as much as a checkpoint interval, it forgets those before it, as a stop of the
+ * server does. So a machine that is cleared once an hour is borne, and yet the attempts at a job have a bound: three for
+ * each interval of its steps.
  */
-#include <dirent.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "core/utf8.h"
 #include "server/clock.h"
-#include "server/data_paths.h"
 #include "server/json_util.h"
-#include "server/run_file.h"
-#include "server/run_migrate.h"
 #include "server/scheduler_internal.h"
 
 static const double LOAD_SECONDS =
     3; /* more than else till a worker's first sign of life: it is loaded from the disk */
 static const double RETRY_SECONDS = 1; /* after a change that could not be committed */
-static const double SEAL_SECONDS = 1;  /* how long a run may take to be sealed when the daemon stops */
+static const double LONGEST_START_WAIT = 60;
+static const double SEAL_SECONDS = 1; /* how long a run may take to be sealed when the daemon stops */
 
 void running_free(struct running *running)
 {
@@ -36,7 +40,7 @@ void running_free(struct running *running)
     free(running);
 }
 
-static void cleanup_running(struct running **running)
+void cleanup_running(struct running **running)
 {
     running_free(*running);
 }
@@ -49,7 +53,7 @@ struct running *find_running(struct scheduler *s, int64_t job)
     return running;
 }
 
-static struct running *running_new(int64_t job)
+struct running *running_new(int64_t job)
 {
     struct running *running = calloc(1, sizeof *running);
     if (!running)
@@ -68,7 +72,7 @@ static struct running *running_new(int64_t job)
     return running;
 }
 
-static void add_running(struct scheduler *s, struct running *running)
+void add_running(struct scheduler *s, struct running *running)
 {
     running->next = s->running;
     s->running = running;
@@ -96,11 +100,12 @@ static char **worker_arguments(const struct scheduler *s, const char *run, const
     return (char **)(void *)list; /* posix_spawn does not write to them */
 }
 
-static int spec_threads(const char *spec)
+/* A positive number of the expanded spec; 1 where it cannot be read. */
+static int spec_number(const char *spec, const char *key)
 {
     attribute_cleanup(cleanup_json) json_t *json = json_loads(spec, 0, NULL);
-    json_int_t threads = json_integer_value(json_object_get(json, "threads"));
-    return threads > 0 && threads < 4096 ? (int)threads : 1;
+    json_int_t number = json_integer_value(json_object_get(json, key));
+    return number > 0 && number < INT_MAX ? (int)number : 1;
 }
 
 static enum status spawn_worker(struct scheduler *s, struct running *running, const struct job_row *row,
@@ -117,7 +122,7 @@ static enum status spawn_worker(struct scheduler *s, struct running *running, co
     char **arguments = worker_arguments(s, run, job, attempt, seconds);
     if (!arguments)
         return error_no_memory(err);
-    status = worker_spawn(arguments, row->spec, spec_threads(row->spec), &running->process, err);
+    status = worker_spawn(arguments, row->spec, spec_number(row->spec, "threads"), &running->process, err);
     free((void *)arguments);
     return status;
 }
@@ -143,10 +148,14 @@ static enum status start_job(struct scheduler *s, int64_t id, struct error *err)
     }
     struct error reason;
     running->earlier = row.seconds;
-    if (spawn_worker(s, running, &row, &reason) != STATUS_OK) { /* like a worker that died at once */
-        snprintf(running->how, sizeof running->how, "not started");
+    if (spawn_worker(s, running, &row, &reason) == STATUS_OK) {
+        s->start_wait = RETRY_SECONDS;
+    } else { /* too many processes, no memory: no job would fare better just now */
         snprintf(running->fault, sizeof running->fault, "%.250s", reason.text);
-        running->ended = true;
+        running->unstarted = running->ended = true;
+        running->ended_at = running->began;
+        s->start_at = running->began + s->start_wait;
+        s->start_wait = fmin(2 * s->start_wait, LONGEST_START_WAIT);
     }
     job_row_clear(&row);
     s->busy++;
@@ -171,44 +180,6 @@ void start_jobs(struct scheduler *s)
             s->start_at = now + RETRY_SECONDS;
         }
     }
-}
-
-/* Starts a child that puts run files in order; `job` 0 is of no one job. */
-static void start_helper(struct scheduler *s, int64_t job, const char *const *arguments)
-{
-    struct error err;
-    attribute_cleanup(cleanup_running) struct running *running = running_new(job);
-    enum status status = running ? STATUS_OK : error_no_memory(&err);
-    if (status == STATUS_OK) {
-        running->sealing = true;
-        status = worker_spawn((char *const *)(void *)arguments, NULL, 1, &running->process, &err);
-        if (s->stopping)
-            tell_to_stop(running, 0);
-    }
-    if (status != STATUS_OK) {
-        fprintf(stderr, "plumbline: job %" PRId64 ": %s\n", job, err.text);
-        return;
-    }
-    add_running(s, running);
-    running = NULL;
-}
-
-void seal_run(struct scheduler *s, int64_t job, const char *state, const char *reason)
-{
-    attribute_cleanup(cleanup_free) char *run = NULL;
-    if (scheduler_run_path(s, job, &run, NULL) != STATUS_OK || access(run, F_OK) != 0)
-        return;
-    const char *arguments[] = {s->program,           "work", "--seal", "--run", run, "--state", state, "--reason",
-                               reason ? reason : "", NULL};
-    start_helper(s, job, arguments);
-}
-
-/* At the first start of a newer program. */
-static void migrate_runs(struct scheduler *s)
-{
-    const char *arguments[] = {s->program, "work", "--migrate", "--data", s->data, NULL};
-    if (run_files_are_old(s->data))
-        start_helper(s, 0, arguments);
 }
 
 void serve_running(struct scheduler *s, struct running *running, bool lines, bool errors, bool end)
@@ -266,21 +237,23 @@ static void say(struct outcome *outcome, enum job_state to, const char *format, 
     outcome->to = to;
 }
 
-/* The worker died: again, but not for ever. */
-static void decide_crash(struct outcome *outcome, int crashes)
+/* The worker died, or was stopped by someone else: again, but not for ever. */
+static void decide_crash(struct outcome *outcome, bool stopped, int crashes)
 {
     struct running *r = outcome->running;
+    const char *how = stopped ? "stopped by someone else's signal" : r->how;
     const char *words = worker_last_words(&r->process);
     const char *detail = *r->fault ? r->fault : words;
     outcome->crashed = true;
     if (crashes + 1 < JOB_MAX_CRASHES) {
-        say(outcome, JOB_QUEUED, "the worker ended at step %lld (%s)%s%s; it is tried again", r->step, r->how,
+        say(outcome, JOB_QUEUED, "the worker ended at step %lld (%s)%s%s; it is tried again", r->step, how,
             *detail ? ": " : "", detail);
         return;
     }
     outcome->seal = true;
-    say(outcome, JOB_FAILED, "the worker crashed %d times in a row, at last at step %lld (%s)%s%s%s%s", JOB_MAX_CRASHES,
-        r->step, r->how, *detail ? ": " : "", detail, *r->last_log ? "; it had logged: " : "", r->last_log);
+    say(outcome, JOB_FAILED, "the worker crashed%s %d times in a row, at last at step %lld (%s)%s%s%s%s",
+        stopped ? " or was stopped" : "", JOB_MAX_CRASHES, r->step, how, *detail ? ": " : "", detail,
+        *r->last_log ? "; it had logged: " : "", r->last_log);
 }
 
 /* The worker ended in order, but not with the job. */
@@ -295,12 +268,19 @@ static void decide_stopped(struct outcome *outcome, bool stopping)
         say(outcome, JOB_QUEUED, "interrupted by someone else's signal at step %lld", r->step);
 }
 
-static void decide(const struct scheduler *s, struct outcome *outcome, int crashes)
+/* Whether the attempt came further than one that crashes after its first checkpoint; see the top of the file. */
+static bool has_got_on(const struct running *r, const struct job_row *row)
+{
+    return r->step - r->first_step >= spec_number(row->spec, "checkpoint_every");
+}
+
+static void decide(const struct scheduler *s, struct outcome *outcome, const struct job_row *row)
 {
     struct running *r = outcome->running;
     const char *state = json_string_value(json_object_get(r->end, "state"));
     const char *reason = json_string_value(json_object_get(r->end, "reason"));
     enum job_state final = job_state_parse(state);
+    bool stopped = state && strcmp(state, "stopped") == 0;
     outcome->full = state && strcmp(state, "full") == 0;
     if (final < JOB_STATE_COUNT && job_state_is_final(final)) {
         say(outcome, final, "%s", reason ? reason : "");
@@ -314,11 +294,12 @@ static void decide(const struct scheduler *s, struct outcome *outcome, int crash
             r->step, reason ? reason : "");
     } else if (state && strcmp(state, "busy") == 0) {
         say(outcome, JOB_QUEUED, "%s; it is tried again", reason ? reason : "the run is being written");
-    } else if ((state && strcmp(state, "stopped") == 0 && (r->told || r->step > r->first_step)) ||
-               (s->stopping && r->told)) { /* one that stops unasked, and has done nothing, would do so for ever */
+    } else if (r->unstarted) {
+        say(outcome, JOB_QUEUED, "no worker could be started: %s; it is tried again", r->fault);
+    } else if (r->told || (stopped && has_got_on(r, row))) {
         decide_stopped(outcome, s->stopping);
     } else {
-        decide_crash(outcome, crashes);
+        decide_crash(outcome, stopped, row->crashes);
     }
 }
 
@@ -330,7 +311,7 @@ static enum status change_end(struct scheduler *s, void *context, struct error *
     enum status status = store_job_row(s->db, r->job, &row, err);
     if (status != STATUS_OK)
         return status;
-    decide(s, outcome, row.crashes);
+    decide(s, outcome, &row);
     job_row_clear(&row);
     const json_t *final = json_object_get(r->end, "results");
     status = store_job_progress(s->db, r->job, json_object_size(r->progress) > 0 ? r->progress : NULL,
@@ -358,10 +339,7 @@ static void finish_progress(struct running *r)
 static bool record_end(struct scheduler *s, struct running *r)
 {
     if (r->sealing) {
-        const char *words = worker_last_words(&r->process);
-        if (strcmp(r->how, "exited with code 0") != 0)
-            fprintf(stderr, "plumbline: job %" PRId64 ": what puts its run file in order %s %s\n", r->job, r->how,
-                    words);
+        seal_ended(r);
         return true;
     }
     struct outcome outcome = {.running = r};
@@ -383,7 +361,7 @@ static bool record_end(struct scheduler *s, struct running *r)
     if (job_state_is_final(outcome.to))
         s->space.again = false;
     if (outcome.seal)
-        seal_run(s, r->job, job_state_name(outcome.to), outcome.reason);
+        seal_run(s, r->job, outcome.to, outcome.reason);
     return true;
 }
 
@@ -403,33 +381,6 @@ void record_ends(struct scheduler *s)
         *at = r->next;
         running_free(r);
     }
-}
-
-/* A run whose job has ended, but whose file was not closed for good when the server ended. */
-static void seal_leftover(struct scheduler *s, const char *runs, const char *name)
-{
-    attribute_cleanup(cleanup_free) char *path = path_join(runs, name);
-    attribute_cleanup(cleanup_json) json_t *json = NULL;
-    char *end = NULL;
-    long long job = strtoll(name, &end, 10);
-    if (!path || job <= 0 || strcmp(end, ".db") != 0 || run_file_is_sealed(path) ||
-        store_job_json(s->db, job, &json, NULL) != STATUS_OK)
-        return;
-    const char *state = json_string_value(json_object_get(json, "state"));
-    if (job_state_is_final(job_state_parse(state)))
-        seal_run(s, job, state, json_string_value(json_object_get(json, "reason")));
-}
-
-void tidy_runs(struct scheduler *s)
-{
-    migrate_runs(s);
-    attribute_cleanup(cleanup_free) char *path = path_join(s->data, "runs");
-    DIR *runs = path ? opendir(path) : NULL;
-    if (!runs)
-        return;
-    for (struct dirent *entry = readdir(runs); entry; entry = readdir(runs))
-        seal_leftover(s, path, entry->d_name);
-    closedir(runs);
 }
 
 static enum status recover_job(struct scheduler *s, int64_t job, struct error *err)

@@ -12,6 +12,7 @@
 #include "server/data_paths.h"
 #include "server/json_util.h"
 #include "server/option_text.h"
+#include "server/retention.h"
 
 static const struct option table[] = {
     {.name = "listen",
@@ -44,28 +45,11 @@ static const struct option table[] = {
      .minimum = 0,
      .maximum = 3,
      .help = "seconds a worker that is told to stop has for its last rows"},
-    {.name = "keep-days",
-     .kind = OPTION_NUMBER,
-     .fallback = "null",
-     .nullable = true,
-     .minimum = 0,
-     .maximum = 36500,
-     .above_minimum = true,
-     .help = "jobs that ended longer ago are purged; default: never"},
+    {.name = "keep-days", RETENTION_DAYS, .help = "jobs that ended longer ago are purged; default: never"},
     {.name = "keep-jobs",
-     .kind = OPTION_INTEGER,
-     .fallback = "null",
-     .nullable = true,
-     .minimum = 1,
-     .maximum = 1e15,
+     RETENTION_COUNT,
      .help = "so many of the jobs that have ended are kept, the trash going first; default: all"},
-    {.name = "keep-bytes",
-     .kind = OPTION_INTEGER,
-     .fallback = "null",
-     .nullable = true,
-     .minimum = 1,
-     .maximum = 1e15,
-     .help = "their run files may take so much of the disk; default: all of it"},
+    {.name = "keep-bytes", RETENTION_COUNT, .help = "their run files may take so much of the disk; default: all of it"},
     {.name = "max-body",
      .kind = OPTION_INTEGER,
      .fallback = "1048576",
@@ -230,20 +214,6 @@ static enum status read_listen(struct settings *settings, struct error *err)
     return STATUS_OK;
 }
 
-static enum status read_list(const struct settings *settings, const char *key, const char ***ret_list,
-                             struct error *err)
-{
-    const json_t *array = json_object_get(settings->values, key);
-    size_t count = json_array_size(array);
-    const char **list = (const char **)calloc(count + 1, sizeof *list);
-    if (!list)
-        return error_no_memory(err);
-    for (size_t i = 0; i < count; i++)
-        list[i] = json_string_value(json_array_get(array, i));
-    *ret_list = list;
-    return STATUS_OK;
-}
-
 static enum status read_data(struct settings *settings, struct error *err)
 {
     const char *named = option_string(settings->values, "data");
@@ -270,10 +240,10 @@ static enum status read_values(struct settings *settings, struct error *err)
     settings->request_seconds = (unsigned)option_integer(values, "request-seconds");
     enum status status = read_listen(settings, err);
     if (status == STATUS_OK)
-        status = read_list(settings, "datasets", &settings->datasets, err);
-    if (status == STATUS_OK)
-        status = read_list(settings, "allow-host", &settings->allowed_hosts, err);
-    return status == STATUS_OK ? read_data(settings, err) : status;
+        status = read_data(settings, err);
+    settings->datasets = option_strings(values, "datasets");
+    settings->allowed_hosts = option_strings(values, "allow-host");
+    return status == STATUS_OK && !(settings->datasets && settings->allowed_hosts) ? error_no_memory(err) : status;
 }
 
 static enum status check(struct settings *settings, const struct gathering *gathering, struct error *err)

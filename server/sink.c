@@ -1,9 +1,12 @@
 #include "server/sink.h"
 
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "core/json_text.h"
 
 enum status sink_buffer_create(const struct sink *sink, struct sink_buffer **ret_buffer, struct error *err)
 {
@@ -70,6 +73,34 @@ void sink_little(struct sink_buffer *buffer, uint64_t value, size_t size)
     sink_put(buffer, bytes, size);
 }
 
+/* Whether it is a JSON string when quotes are put around it. */
+static bool is_plain(const char *text)
+{
+    while (*text >= ' ' && *text <= '~' && *text != '"' && *text != '\\')
+        text++;
+    return *text == '\0';
+}
+
+void sink_json_string(struct sink_buffer *buffer, const char *text)
+{
+    if (is_plain(text)) {
+        sink_put(buffer, "\"", 1);
+        sink_text(buffer, text);
+        sink_put(buffer, "\"", 1);
+        return;
+    }
+    json_t *json = json_string_nocheck(text);
+    bool writable = json && json_dumpb(json, NULL, 0, JSON_ENCODE_ANY) > 0;
+    char *quoted = writable ? json_text(json, JSON_ENCODE_ANY) : NULL;
+    if (quoted)
+        sink_text(buffer, quoted);
+    else if (buffer->status == STATUS_OK)
+        buffer->status = json && !writable ? error_set(&buffer->err, STATUS_CORRUPT, "a stored text is not UTF-8")
+                                           : error_no_memory(&buffer->err);
+    json_decref(json);
+    free(quoted);
+}
+
 enum status sink_status(const struct sink_buffer *buffer, struct error *err)
 {
     if (buffer->status != STATUS_OK && err)
@@ -81,4 +112,27 @@ enum status sink_flush(struct sink_buffer *buffer, struct error *err)
 {
     hand_on(buffer);
     return sink_status(buffer, err);
+}
+
+/* --- in memory ----------------------------------------------------------------------------------------------- */
+
+static enum status gather(void *context, const void *bytes, size_t size, struct error *err)
+{
+    struct sink_memory *memory = context;
+    if (memory->capacity - memory->size < size) {
+        size_t capacity = 2 * (memory->size + size);
+        char *larger = realloc(memory->bytes, capacity);
+        if (!larger)
+            return error_no_memory(err);
+        memory->bytes = larger;
+        memory->capacity = capacity;
+    }
+    memcpy(memory->bytes + memory->size, bytes, size);
+    memory->size += size;
+    return STATUS_OK;
+}
+
+struct sink sink_to_memory(struct sink_memory *memory)
+{
+    return (struct sink){.write = gather, .context = memory};
 }

@@ -45,7 +45,21 @@ void sink_little(struct sink_buffer *buffer, uint64_t value, size_t size);
 /* The first failure so far. */
 enum status sink_status(const struct sink_buffer *buffer, struct error *err);
 
+/* The text as a JSON string, in quotes. One that is not UTF-8 fails as STATUS_CORRUPT. */
+void sink_json_string(struct sink_buffer *buffer, const char *text);
+
 /* Hands everything on. */
 enum status sink_flush(struct sink_buffer *buffer, struct error *err);
+
+/* --- in memory ----------------------------------------------------------------------------------------------- */
+
+/* What was written to a sink of this; `bytes` is the caller's to free. All zero at first. */
+struct sink_memory {
+    char *bytes;
+    size_t size, capacity;
+};
+
+/* A sink that gathers in `memory`, which must outlive it. */
+struct sink sink_to_memory(struct sink_memory *memory);
 
 #endif

@@ -22,7 +22,7 @@ enum status spec_load(const char *command, const char *path, const struct datase
     attribute_cleanup(cleanup_spec) struct spec *spec = NULL;
     enum status status = problem_list_init(&problems, &err);
     if (status == STATUS_OK)
-        status = spec_read(path, &spec, &problems, &err);
+        status = spec_read(path, folders, &spec, &problems, &err);
     if (status == STATUS_OK)
         status = spec_check(spec, folders, ret_cost, &problems, &err);
     if (status != STATUS_OK && problem_list_count(&problems) > 0)

@@ -257,17 +257,3 @@ json_t *db_json(sqlite3_stmt *statement, int column)
         return json_null();
     }
 }
-
-enum status db_json_text(sqlite3_stmt *statement, int column, json_t **ret_json, struct error *err)
-{
-    const char *text = (const char *)sqlite3_column_text(statement, column);
-    json_error_t fault;
-    json_t *json = text ? json_loads(text, JSON_DECODE_ANY, &fault) : NULL;
-    if (text && !json && fault.line < 0)
-        return error_no_memory(err);
-    if (!json)
-        return error_set(err, STATUS_CORRUPT, "column %s holds no JSON: %s", sqlite3_column_name(statement, column),
-                         text ? fault.text : "it is NULL");
-    *ret_json = json;
-    return STATUS_OK;
-}

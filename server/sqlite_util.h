@@ -73,7 +73,4 @@ double db_number(sqlite3_stmt *statement, int column);
 /* A column as new JSON: null, integer, number (null if not finite) or text. NULL when memory runs out. */
 json_t *db_json(sqlite3_stmt *statement, int column);
 
-/* A column that holds JSON text, parsed; STATUS_CORRUPT when it does not. */
-enum status db_json_text(sqlite3_stmt *statement, int column, json_t **ret_json, struct error *err);
-
 #endif

@@ -23,6 +23,9 @@ enum status store_open(const char *path, sqlite3 **ret_db, struct error *err)
         status = db_use_wal(db, "FULL", err);
     if (status == STATUS_OK)
         status = migrate(db, &catalog_schema, err);
+    /* A megabyte of WAL, and after a long read no more either: on a small disk the rest is the jobs'. */
+    if (status == STATUS_OK)
+        status = db_execute(db, "PRAGMA wal_autocheckpoint = 256; PRAGMA journal_size_limit = 1048576", err);
     if (status == STATUS_CORRUPT)
         return error_prefix(err, status, "catalog %s (restore it from a backup): ", path);
     if (status != STATUS_OK)

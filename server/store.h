@@ -31,8 +31,8 @@ enum status store_job_insert(sqlite3 *db, const struct spec *spec, int64_t *ret_
 struct job_change {
     enum job_state to;
     const char *reason; /* may be NULL */
-    bool crashed;       /* the worker died: one more in a row; any other change back to `queued` forgets them */
-    bool for_space;     /* paused because the disk is full */
+    bool crashed;   /* the worker ended unasked: one more in a row; any other change back to `queued` forgets them */
+    bool for_space; /* paused because the disk is full */
 };
 
 /*
@@ -63,7 +63,7 @@ struct job_patch {
     const char *name, *note;
     const json_t *tags; /* an array of texts */
     const int *priority;
-    const char *if_match; /* a tag (job_tag.h) or "*": nothing is changed where the job's is another; or NULL */
+    const char *if_match; /* the header (job_tag.h): nothing is changed where it does not want the job's tag; or NULL */
 };
 
 /* STATUS_NOT_FOUND; STATUS_CONFLICT for another tag; STATUS_INVALID for tags that are no texts. A change of priority adds a row to job_state. */

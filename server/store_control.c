@@ -105,7 +105,7 @@ static enum status check_tag(sqlite3 *db, int64_t id, const char *wanted, struct
     enum status status = store_job_json(db, id, &job, err);
     if (status == STATUS_OK)
         status = job_tag(job, tag, err);
-    if (status != STATUS_OK || strcmp(wanted, "*") == 0 || strcmp(wanted, tag) == 0)
+    if (status != STATUS_OK || job_tag_is_wanted(wanted, tag))
         return status;
     return error_set(err, STATUS_CONFLICT, "job %" PRId64 " was changed meanwhile: its tag is %s now, not %.60s", id,
                      tag, wanted);
@@ -178,10 +178,10 @@ enum status store_ended_jobs(sqlite3 *db, json_t **ret_jobs, struct error *err)
         status = db_row(statement, &row, err);
         if (status != STATUS_OK || !row)
             break;
-        json_t *job = json_object();
-        status = json_add(jobs, job, err);
-        for (int i = 0; i < sqlite3_column_count(statement) && status == STATUS_OK; i++)
-            status = json_put(job, sqlite3_column_name(statement, i), db_json(statement, i), err);
+        json_t *job = NULL;
+        status = row_json(statement, &(struct row_shape){.count = 5}, &job, err);
+        if (status == STATUS_OK)
+            status = json_add(jobs, job, err);
     }
     if (status == STATUS_OK)
         *ret_jobs = json_incref(jobs);

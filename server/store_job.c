@@ -206,37 +206,11 @@ enum status store_first_waiting(sqlite3 *db, int64_t *ret_id, struct error *err)
 #define JOB_COLUMNS                                                                                                    \
     "id, name, tags, note, state, reason, attempt, priority, spec, spec_hash, created_at, started_at, ended_at, "      \
     "progress, results, retry_of, trashed_at"
-enum { JOB_COLUMN_COUNT = 17 }; /* a list has more behind them: what it is ordered by */
-
-/* The columns that hold JSON text. */
-static bool is_json_column(const char *name)
-{
-    static const char *const names[] = {"tags", "spec", "progress", "results"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (strcmp(name, names[i]) == 0)
-            return true;
-    return false;
-}
-
-static enum status job_json(sqlite3_stmt *statement, json_t **ret_job, struct error *err)
-{
-    attribute_cleanup(cleanup_json) json_t *job = json_object();
-    enum status status = job ? STATUS_OK : error_no_memory(err);
-    for (int i = 0; i < JOB_COLUMN_COUNT && status == STATUS_OK; i++) {
-        const char *name = sqlite3_column_name(statement, i);
-        json_t *value = NULL;
-        if (is_json_column(name))
-            status = db_json_text(statement, i, &value, err);
-        else
-            value = db_json(statement, i);
-        if (status == STATUS_OK)
-            status = json_put(job, name, value, err);
+static const char *const json_columns[] = {"tags", "spec", "progress", "results", NULL};
+#define JOB_SHAPE                                                                                                      \
+    {                                                                                                                  \
+        .count = 17, .json = json_columns                                                                              \
     }
-    if (status != STATUS_OK)
-        return error_prefix(err, status, "job %lld: ", (long long)sqlite3_column_int64(statement, 0));
-    *ret_job = json_incref(job);
-    return STATUS_OK;
-}
 
 enum status store_job_json(sqlite3 *db, int64_t id, json_t **ret_job, struct error *err)
 {
@@ -247,16 +221,18 @@ enum status store_job_json(sqlite3 *db, int64_t id, json_t **ret_job, struct err
         return status;
     sqlite3_bind_int64(statement, 1, id);
     status = db_row(statement, &row, err);
-    if (status != STATUS_OK)
-        return status;
-    return row ? job_json(statement, ret_job, err) : store_unknown_job(id, err);
+    if (status == STATUS_OK && !row)
+        return store_unknown_job(id, err);
+    if (status == STATUS_OK)
+        status = row_json(statement, &job_list.shape, ret_job, err);
+    return status == STATUS_OK ? status : error_prefix(err, status, "job %" PRId64 ": ", id);
 }
 
 /* Jobs in the trash have a list of their own. */
 #define JOB_LIST(list_name, which)                                                                                     \
     {                                                                                                                  \
         .name = (list_name), .from = "job", .columns = JOB_COLUMNS, .condition = (which), .fields = job_fields,        \
-        .order_by = "created_at DESC", .item = job_json                                                                \
+        .shape = JOB_SHAPE, .order_by = "created_at DESC"                                                              \
     }
 const struct list job_list = JOB_LIST("jobs", "job.trashed_at IS NULL");
 const struct list trash_list = JOB_LIST("trash", "job.trashed_at IS NOT NULL");

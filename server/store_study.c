@@ -124,39 +124,7 @@ enum status store_recent_rate(sqlite3 *db, const struct dataset_folders *folders
     "(SELECT count(*) FROM study_job WHERE study = study.id) AS jobs, "                                                \
     "(SELECT json_group_object(state, jobs) FROM (SELECT job.state, count(*) AS jobs FROM study_job JOIN job ON "      \
     "job.id = study_job.job WHERE study_job.study = study.id GROUP BY job.state)) AS states"
-enum { STUDY_COLUMN_COUNT = 6 };
-
-/* Columns first … end − 1 as an object; those named are JSON text. */
-static enum status columns_json(sqlite3_stmt *statement, int end, const char *const *json_names, json_t **ret_item,
-                                struct error *err)
-{
-    attribute_cleanup(cleanup_json) json_t *item = json_object();
-    enum status status = item ? STATUS_OK : error_no_memory(err);
-    for (int i = 0; i < end && status == STATUS_OK; i++) {
-        const char *name = sqlite3_column_name(statement, i);
-        json_t *value = NULL;
-        bool is_json = false;
-        for (const char *const *known = json_names; *known; known++)
-            is_json |= strcmp(*known, name) == 0;
-        if (is_json)
-            status = db_json_text(statement, i, &value, err);
-        else
-            value = db_json(statement, i);
-        if (status == STATUS_OK)
-            status = json_put(item, name, value, err);
-    }
-    if (status != STATUS_OK)
-        return status;
-    *ret_item = item;
-    item = NULL;
-    return STATUS_OK;
-}
-
-static enum status study_item(sqlite3_stmt *statement, json_t **ret_item, struct error *err)
-{
-    static const char *const json_names[] = {"states", NULL};
-    return columns_json(statement, STUDY_COLUMN_COUNT, json_names, ret_item, err);
-}
+static const char *const json_columns[] = {"states", "base", "grid", "point", "results", "progress", NULL};
 
 static const struct list_field study_fields[] = {
     {"id", "study.id", FIELD_INTEGER, true},   {"name", "study.name", FIELD_TEXT, false},
@@ -164,11 +132,17 @@ static const struct list_field study_fields[] = {
     {NULL, NULL, FIELD_TEXT, false},
 };
 
-const struct list study_list = {"studies", "study", STUDY_COLUMNS, "1", study_fields, "id DESC", study_item};
+const struct list study_list = {.name = "studies",
+                                .from = "study",
+                                .columns = STUDY_COLUMNS,
+                                .condition = "1",
+                                .fields = study_fields,
+                                .order_by = "id DESC",
+                                .shape = {6, json_columns}};
 
 enum status store_study_json(sqlite3 *db, int64_t id, json_t **ret_study, struct error *err)
 {
-    static const char *const json_names[] = {"states", "base", "grid", NULL};
+    const struct row_shape shape = {study_list.shape.count + 2, json_columns};
     attribute_cleanup(cleanup_statement) sqlite3_stmt *statement = NULL;
     bool row = false;
     enum status status =
@@ -179,7 +153,7 @@ enum status store_study_json(sqlite3 *db, int64_t id, json_t **ret_study, struct
     status = db_row(statement, &row, err);
     if (status != STATUS_OK)
         return status;
-    return row ? columns_json(statement, STUDY_COLUMN_COUNT + 2, json_names, ret_study, err) : unknown_study(id, err);
+    return row ? row_json(statement, &shape, ret_study, err) : unknown_study(id, err);
 }
 
 static enum status study_exists(sqlite3 *db, int64_t id, struct error *err)
@@ -196,7 +170,7 @@ static enum status study_exists(sqlite3 *db, int64_t id, struct error *err)
 
 enum status store_study_rows(sqlite3 *db, int64_t id, json_t **ret_rows, struct error *err)
 {
-    static const char *const json_names[] = {"point", "results", "progress", NULL};
+    const struct row_shape shape = {7, json_columns};
     attribute_cleanup(cleanup_statement) sqlite3_stmt *statement = NULL;
     attribute_cleanup(cleanup_json) json_t *rows = json_array();
     enum status status = rows ? study_exists(db, id, err) : error_no_memory(err);
@@ -214,7 +188,7 @@ enum status store_study_rows(sqlite3 *db, int64_t id, json_t **ret_rows, struct 
         status = db_row(statement, &row, err);
         if (status != STATUS_OK || !row)
             break;
-        status = columns_json(statement, sqlite3_column_count(statement), json_names, &item, err);
+        status = row_json(statement, &shape, &item, err);
         if (status == STATUS_OK)
             status = json_add(rows, item, err);
     }

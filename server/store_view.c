@@ -64,22 +64,7 @@ enum status store_view_delete(sqlite3 *db, const char *id, struct error *err)
     return status == STATUS_OK && sqlite3_changes(db) == 0 ? unknown_view(id, err) : status;
 }
 
-#define VIEW_COLUMNS "id, name, state, created_at"
-enum { AT_STATE = 2 };
-
-static enum status view_item(sqlite3_stmt *statement, json_t **ret_item, struct error *err)
-{
-    json_t *state = NULL;
-    enum status status = db_json_text(statement, AT_STATE, &state, err);
-    if (status != STATUS_OK)
-        return status;
-    json_t *item = json_pack("{s:o, s:o, s:o, s:o}", "id", db_json(statement, 0), "name", db_json(statement, 1),
-                             "state", state, "created_at", db_json(statement, 3));
-    if (!item)
-        return error_no_memory(err);
-    *ret_item = item;
-    return STATUS_OK;
-}
+#define VIEW_COLUMNS "id, name, json_extract(state, '$.path') AS path, created_at"
 
 enum status store_view_json(sqlite3 *db, const char *id, json_t **ret_view, struct error *err)
 {
@@ -92,7 +77,7 @@ enum status store_view_json(sqlite3 *db, const char *id, json_t **ret_view, stru
     status = db_row(statement, &row, err);
     if (status != STATUS_OK)
         return status;
-    return row ? view_item(statement, ret_view, err) : unknown_view(id, err);
+    return row ? row_json(statement, &view_list.shape, ret_view, err) : unknown_view(id, err);
 }
 
 static const struct list_field view_fields[] = {
@@ -103,4 +88,10 @@ static const struct list_field view_fields[] = {
     {NULL, NULL, FIELD_TEXT, false},
 };
 
-const struct list view_list = {"views", "saved_view", VIEW_COLUMNS, "1", view_fields, "number DESC", view_item};
+const struct list view_list = {.name = "views",
+                               .from = "saved_view",
+                               .columns = VIEW_COLUMNS,
+                               .condition = "1",
+                               .fields = view_fields,
+                               .order_by = "number DESC",
+                               .shape = {.count = 4}};

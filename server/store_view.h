@@ -21,7 +21,7 @@ enum status store_view_insert(sqlite3 *db, const char *name, const json_t *state
 /* STATUS_NOT_FOUND. */
 enum status store_view_delete(sqlite3 *db, const char *id, struct error *err);
 
-/* {"id", "name", "state", "created_at"}. STATUS_NOT_FOUND. */
+/* {"id", "name", "path" (of its state), "created_at"}. STATUS_NOT_FOUND. */
 enum status store_view_json(sqlite3 *db, const char *id, json_t **ret_view, struct error *err);
 
 /* Views by number (in which they were made), id, name, created_at; the newest first. */

@@ -6,7 +6,9 @@
 
 #include "core/file_util.h"
 #include "core/json_text.h"
+#include "core/utf8.h"
 #include "server/json_util.h"
+#include "server/text_stream.h"
 
 /* More faults than this help nobody. */
 enum { MOST_FAULTS = 20 };
@@ -276,24 +278,23 @@ enum status study_point(const struct study *study, size_t position, json_t **ret
 static char *point_name(const struct study *study, const json_t *point)
 {
     const char *name = json_string_value(json_object_get(study->base, "name")), *key;
-    char *text = NULL;
-    size_t size;
     json_t *value;
-    FILE *out = open_memstream(&text, &size);
-    if (!out)
+    struct text_stream stream;
+    if (!text_stream_open(&stream))
         return NULL;
-    fputs(name && *name ? name : study->name, out);
+    const char *first = name && *name ? name : study->name, *space = *first ? " " : "";
+    fputs(first, stream.out);
     json_object_foreach((json_t *)point, key, value)
     {
         attribute_cleanup(cleanup_free) char *dump = json_text(value, SHOWN);
         const char *word = json_is_string(value) ? json_string_value(value) : dump;
-        fprintf(out, "%s%s=%.40s", ftell(out) > 0 ? " " : "", strrchr(key, '/') + 1, word ? word : "");
+        fprintf(stream.out, "%s%s=%.40s", space, strrchr(key, '/') + 1, word ? word : "");
+        space = " ";
     }
-    bool written = !ferror(out);
-    if (fclose(out) == 0 && written)
-        return text;
-    free(text);
-    return NULL;
+    char *text = text_stream_close(&stream, NULL);
+    if (text)
+        utf8_repair(text); /* a value may have been cut within a character */
+    return text;
 }
 
 /* Whether a fault of this place and beginning is in the list already. */
@@ -367,7 +368,7 @@ static enum status write_spec(const struct study *study, const json_t *point, st
     return STATUS_OK;
 }
 
-/* Parses the spec of a position and, with `folders`, checks it; *ret_cost is NULL without. */
+/* Parses the spec of a position and, where `ret_cost` is not NULL and there are `folders`, checks it. */
 static enum status check_position(const struct study *study, size_t position, const struct dataset_folders *folders,
                                   struct spec **ret_spec, json_t **ret_cost, struct problem_list *problems,
                                   struct error *err)
@@ -384,9 +385,8 @@ static enum status check_position(const struct study *study, size_t position, co
         status = problem_list_init(&faults, err);
     if (status != STATUS_OK)
         return status;
-    *ret_cost = NULL;
-    status = spec_parse(json, &spec, &faults, err);
-    if (status == STATUS_OK && folders)
+    status = spec_parse_given(json, folders, &spec, &faults, err);
+    if (status == STATUS_OK && folders && ret_cost)
         status = spec_check(spec, folders, ret_cost, &faults, err);
     add_faults(study, position, point, &faults, problems);
     if (status == STATUS_INVALID && problem_list_count(problems) > before)
@@ -398,11 +398,10 @@ static enum status check_position(const struct study *study, size_t position, co
     return STATUS_OK;
 }
 
-enum status study_spec(const struct study *study, size_t position, struct spec **ret_spec,
-                       struct problem_list *problems, struct error *err)
+enum status study_spec(const struct study *study, size_t position, const struct dataset_folders *folders,
+                       struct spec **ret_spec, struct problem_list *problems, struct error *err)
 {
-    json_t *cost;
-    return check_position(study, position, NULL, ret_spec, &cost, problems, err);
+    return check_position(study, position, folders, ret_spec, NULL, problems, err);
 }
 
 static void add_cost(const json_t *cost, struct study_estimate *estimate)

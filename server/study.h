@@ -39,10 +39,11 @@ enum status study_point(const struct study *study, size_t position, json_t **ret
 
 /*
  * The checked spec of a position; the caller frees it. Where the grid does not set "/name" it is the base's name, or
- * the study's, with the point: "widths variant=affine seed=3". Faults are as study_check adds them.
+ * the study's, with the point: "widths variant=affine seed=3". `folders` as spec_parse_given's. Faults are as
+ * study_check adds them.
  */
-enum status study_spec(const struct study *study, size_t position, struct spec **ret_spec,
-                       struct problem_list *problems, struct error *err);
+enum status study_spec(const struct study *study, size_t position, const struct dataset_folders *folders,
+                       struct spec **ret_spec, struct problem_list *problems, struct error *err);
 
 /* What the whole study costs. */
 struct study_estimate {

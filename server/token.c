@@ -183,17 +183,6 @@ enum status token_count(sqlite3 *db, enum token_role at_least, int64_t *ret_coun
     return db_integer(db, queries[at_least], ret_count, err);
 }
 
-static enum status token_item(sqlite3_stmt *statement, json_t **ret_item, struct error *err)
-{
-    json_t *item = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "id", db_json(statement, 0), "name",
-                             db_json(statement, 1), "role", db_json(statement, 2), "created_at", db_json(statement, 3),
-                             "last_used_at", db_json(statement, 4), "revoked_at", db_json(statement, 5));
-    if (!item)
-        return error_no_memory(err);
-    *ret_item = item;
-    return STATUS_OK;
-}
-
 static const struct list_field token_fields[] = {
     {"id", "token.id", FIELD_INTEGER, true},
     {"name", "token.name", FIELD_TEXT, false},
@@ -204,5 +193,10 @@ static const struct list_field token_fields[] = {
     {NULL, NULL, FIELD_TEXT, false},
 };
 
-const struct list token_list = {
-    "tokens", "token", "id, name, role, created_at, last_used_at, revoked_at", "1", token_fields, "id", token_item};
+const struct list token_list = {.name = "tokens",
+                                .from = "token",
+                                .columns = "id, name, role, created_at, last_used_at, revoked_at",
+                                .condition = "1",
+                                .fields = token_fields,
+                                .order_by = "id",
+                                .shape = {.count = 6}};

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "core/option.h"
@@ -26,6 +27,8 @@
 #include "server/run_job.h"
 #include "server/run_migrate.h"
 #include "server/worker_lines.h"
+
+enum { NICENESS = 5 }; /* the server answers before its jobs train on */
 
 static const double SEAL_SECONDS = 10; /* how long the last attempt at a run is given to end */
 
@@ -135,7 +138,8 @@ static int run_work(const struct work_options *o)
         return 2;
     }
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    signal(SIGPIPE, SIG_IGN); /* a server that is gone shows as EPIPE */
+    setpriority(PRIO_PROCESS, 0, NICENESS); /* refused where it is lower already */
+    signal(SIGPIPE, SIG_IGN);               /* a server that is gone shows as EPIPE */
     stop_signals_install();
     struct error err;
     attribute_cleanup(cleanup_json) json_t *end = NULL;

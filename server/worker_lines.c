@@ -1,6 +1,6 @@
 /*
  * The descriptor is the process's, and so are the lock of what is written to it and the heartbeat's thread. That thread
- * allocates nothing: its arena would count against the job's memory limit.
+ * allocates nothing: its arena would count against the job's memory limit. It goes by a clock that nobody sets.
  */
 #include "server/worker_lines.h"
 
@@ -36,7 +36,7 @@ static void *beat(void *context)
     static const char line[] = "{\"event\":\"alive\"}\n";
     struct timespec next;
     (void)context;
-    clock_gettime(CLOCK_REALTIME, &next);
+    clock_gettime(CLOCK_MONOTONIC, &next);
     pthread_mutex_lock(&mutex);
     while (beating) {
         /* The server is gone, and with it who could go on with the run: what is committed is what the next attempt has.
@@ -44,9 +44,9 @@ static void *beat(void *context)
         if (write_all(line, sizeof line - 1) != 0)
             _exit(1);
         next.tv_sec++;
-        while (beating && pthread_cond_timedwait(&ended, &mutex, &next) != ETIMEDOUT) {
+        while (beating && pthread_cond_clockwait(&ended, &mutex, CLOCK_MONOTONIC, &next) != ETIMEDOUT) {
         }
-        clock_gettime(CLOCK_REALTIME, &next);
+        clock_gettime(CLOCK_MONOTONIC, &next);
     }
     pthread_mutex_unlock(&mutex);
     return NULL;

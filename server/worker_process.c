@@ -314,7 +314,13 @@ void worker_signal(const struct worker_process *process, int signal)
 bool worker_reap(struct worker_process *process, char *text, size_t size)
 {
     siginfo_t info = {0};
-    if (waitid(P_PIDFD, (id_t)process->pidfd, &info, WEXITED | WNOHANG) != 0 || info.si_pid == 0)
+    int failed = waitid(P_PIDFD, (id_t)process->pidfd, &info, WEXITED | WNOHANG);
+    if (failed && errno == ECHILD) { /* someone else has reaped it, or the system, where SIGCHLD is ignored */
+        snprintf(text, size, "ended, it is not known how");
+        close_fd(&process->pidfd);
+        return true;
+    }
+    if (failed || info.si_pid == 0)
         return false;
     const char *name = info.si_code == CLD_EXITED ? NULL : sigabbrev_np(info.si_status);
     if (name)

@@ -48,7 +48,8 @@ void worker_read_errors(struct worker_process *process);
 
 void worker_signal(const struct worker_process *process, int signal);
 
-/* Whether it has ended; then it is reaped and `text` says how ("killed by SIGSEGV", "exited with code 1"). */
+/* Whether it has ended; then it is reaped and `text` says how ("killed by SIGSEGV", "exited with code 1"), if that is
+ * known. */
 bool worker_reap(struct worker_process *process, char *text, size_t size);
 
 /* The last lines of its standard error on one line, UTF-8 whatever it wrote; "" if there was nothing. */

@@ -60,7 +60,10 @@ function note(line) {
  * @param {{ status: number, headers: Headers, json?: unknown }} answer json: the body, where it is JSON and was read
  */
 export async function holdAgainst(base, method, url, { status, headers, json }) {
-    contract ??= read(base);
+    contract ??= read(base).catch((error) => {
+        contract = undefined; // the server may have been killed: the next one is asked
+        throw error;
+    });
     const { document, all, ajv } = await contract;
     const path = decodeURIComponent(new URL(url).pathname);
     const wanted = method === "HEAD" ? "GET" : method;

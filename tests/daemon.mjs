@@ -15,12 +15,13 @@ export const temporary = (name = "plumbline-") => mkdtempSync(join(tmpdir(), nam
 
 /**
  * Starts the daemon on a port of the kernel's choice.
- * @param {{ data?: string, listen?: string, flags?: string[], env?: Record<string, string> }} [options]
- *     data, listen: of an earlier one, to start it again
+ * @param {{ data?: string, listen?: string, flags?: string[], env?: Record<string, string>, under?: string[] }} [options]
+ *     data, listen: of an earlier one, to start it again; under: the command that starts it
  */
-export async function startDaemon({ data = temporary(), listen, flags = [], env = {} } = {}) {
-    const args = ["serve", "--listen", listen ?? "127.0.0.1:0", "--data", data, ...flags];
-    const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, ...env } });
+export async function startDaemon({ data = temporary(), listen, flags = [], env = {}, under = [] } = {}) {
+    const [command, ...before] = [...under, program];
+    const args = [...before, "serve", "--listen", listen ?? "127.0.0.1:0", "--data", data, ...flags];
+    const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, ...env } });
     let errors = "";
     child.stderr.setEncoding("utf8").on("data", (text) => (errors += text));
     const ended = new Promise((done) => child.once("exit", (code, signal) => done({ code, signal })));
@@ -185,17 +186,20 @@ export async function finishedJob(base, spec) {
 
 /**
  * Makes the first job of a data directory, whose daemon is not running, that many: each a second younger than the one
- * before it, and named by its number.
+ * before it, named by its number, and with results of its own.
  * @param {string} data
  * @param {number} count
  */
 export function manyJobs(data, count) {
-    const same =
-        "tags, note, state, reason, attempt, priority, spec, spec_hash, started_at, ended_at, progress, results";
+    const columns =
+        "name, tags, note, state, reason, attempt, priority, spec, spec_hash, created_at, started_at, ended_at, progress, results";
+    const values = columns
+        .replace("name", "name || ' ' || i")
+        .replace("created_at", "strftime('%Y-%m-%dT%H:%M:%fZ', created_at, '+' || i || ' seconds')")
+        .replace("results", `json_set(results, '$."test/accuracy"', i / ${count}.0, '$."test/loss"', 1.0 / i)`);
     execFileSync("sqlite3", [
         join(data, "catalog.db"),
         `WITH RECURSIVE n (i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < ${count}) ` +
-            `INSERT INTO job (name, created_at, ${same}) SELECT name || ' ' || i, ` +
-            `strftime('%Y-%m-%dT%H:%M:%fZ', created_at, '+' || i || ' seconds'), ${same} FROM n, job WHERE job.id = 1`,
+            `INSERT INTO job (${columns}) SELECT ${values} FROM n, job WHERE job.id = 1`,
     ]);
 }

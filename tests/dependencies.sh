@@ -1,5 +1,7 @@
 #!/bin/sh
 # Installs what is missing on Debian: for each command or library that does not answer, its package.
+#
+#     sh tests/dependencies.sh [build|bench]     build: only what the program is built with; bench: that of the bench too
 set -eu
 
 missing=""
@@ -13,17 +15,7 @@ need_file /usr/include/stdio.h libc6-dev
 need_command pkg-config pkg-config
 need_command node nodejs
 need_command npm npm
-need_command clang-format clang-format
-need_command clang-tidy clang-tidy
-need_command cppcheck cppcheck
-need_command shellcheck shellcheck
-need_command curl curl
 need_command gzip gzip
-need_command sqlite3 sqlite3
-need_command chromium chromium
-need_command rsvg-convert librsvg2-bin
-need_command python3 python3
-need_file /usr/lib/python3/dist-packages/numpy python3-numpy
 need_library libmicrohttpd libmicrohttpd-dev
 need_library jansson libjansson-dev
 need_library sqlite3 libsqlite3-dev
@@ -32,8 +24,22 @@ need_library libsodium libsodium-dev
 need_library zlib zlib1g-dev
 need_library libpng libpng-dev
 need_library libcurl libcurl4-openssl-dev
-need_library cmocka libcmocka-dev
-need_file /usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz dataset-fashion-mnist
+
+if [ "${1:-}" != build ]; then
+    need_file /usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz dataset-fashion-mnist
+    need_library cmocka libcmocka-dev
+    need_command clang-format clang-format
+    need_command clang-tidy clang-tidy
+    need_command cppcheck cppcheck
+    need_command shellcheck shellcheck
+    need_command curl curl
+    need_command sqlite3 sqlite3
+    need_command chromium chromium
+    need_command rsvg-convert librsvg2-bin
+    need_command python3 python3
+    need_file /usr/lib/python3/dist-packages/numpy python3-numpy
+fi
+[ "${1:-}" != bench ] || need_command wrk wrk
 
 [ -n "$missing" ] || exit 0
 echo "Installing:$missing"

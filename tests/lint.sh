@@ -27,6 +27,15 @@ if grep -n 'json_dumps(' core/*.[ch] server/*.[ch] | grep -v '^core/json_text'; 
     say "json_text() in place of json_dumps(), which loses a key where memory runs out"
     failed=1
 fi
+if grep -n 'open_memstream(' core/*.[ch] server/*.[ch]; then
+    say "text_stream_open() in place of open_memstream(), which loses text where memory runs out"
+    failed=1
+fi
+version=$(sed -n 's/^VERSION := //p' Makefile)
+if ! grep -qF "image.version=\"$version\"" Dockerfile; then
+    say "Dockerfile's label has another version than Makefile's $version"
+    failed=1
+fi
 if grep -nE '"resolved": *"https?:' web/package-lock.json; then
     say "the lock file names a registry's host"
     failed=1
@@ -47,6 +56,6 @@ cppcheck --quiet --std=c11 --language=c -j "$(nproc)" --enable=warning,performan
     core server || { say "cppcheck has findings"; failed=1; }
 
 (cd web && npm run --silent lint) || { say "the dashboard's lint has findings"; failed=1; }
-shellcheck tests/*.sh migrations/*.sh .ci/run || { say "shellcheck has findings"; failed=1; }
+shellcheck tests/*.sh tests/deploy/*.sh migrations/*.sh .ci/run || { say "shellcheck has findings"; failed=1; }
 [ "$failed" = 0 ] && echo "lint: clean"
 exit "$failed"

@@ -70,6 +70,19 @@ static inline void cancel(struct scheduler *s, int64_t id, const char *reason)
     assert_ok(scheduler_cancel(s, id, reason, &err));
 }
 
+/* What scheduler_read needs to read a page of a list. */
+struct listing {
+    const struct list *list;
+    struct list_query query;
+    json_t *page; /* the caller's */
+};
+
+static inline enum status read_listing(sqlite3 *db, void *context, struct error *err)
+{
+    struct listing *listing = context;
+    return list_page(db, listing->list, &listing->query, &listing->page, err);
+}
+
 static inline json_t *job_of(struct scheduler *s, int64_t id)
 {
     json_t *job = NULL;

@@ -214,8 +214,9 @@ static void test_names_tags_notes_and_priority(void **state)
 static size_t listed(struct scheduler *scheduler, bool trashed)
 {
     struct error err;
-    json_t *page = NULL;
-    assert_ok(scheduler_jobs(scheduler, &(struct job_query){.max_results = 1000, .trashed = trashed}, &page, &err));
+    struct listing listing = {.list = trashed ? &trash_list : &job_list, .query.max_results = 1000};
+    assert_ok(scheduler_read(scheduler, read_listing, &listing, &err));
+    json_t *page = listing.page;
     size_t count = json_array_size(json_object_get(page, "items"));
     json_decref(page);
     return count;

@@ -38,8 +38,8 @@ static void check_path(const json_t *test)
         struct step_rule rule = optimiser_rule(&optimiser, step, steps);
         for (size_t i = 0; i < count; i++)
             gradient[i] = item(json_array_get(gradients, step - 1), i);
-        optimiser_step(&optimiser, &rule, theta, gradient);
-        assert_true(optimiser_apply(&optimiser, theta));
+        assert_true(optimiser_step(&optimiser, &rule, theta, gradient));
+        optimiser_apply(&optimiser, theta);
         for (size_t i = 0; i < count; i++) {
             double want = json_number_value(json_array_get(json_array_get(path, step - 1), i));
             double error = fabs((double)theta[i] - want);

@@ -10,14 +10,14 @@
 
 #include "server/clock.h"
 #include "server/json_util.h"
+#include "server/migrate.h"
 #include "server/run_file.h"
 #include "server/run_job.h"
 #include "server/worker.h"
 #include "tests/resume_support.h"
+#include "tests/scheduler_support.h"
 
 enum { EPOCHS = 3, STEPS = 8 * EPOCHS };
-
-static const char *self;
 
 /* What a run is asked to do after a step. */
 struct asked {
@@ -296,7 +296,106 @@ static void test_killed_at_any_moment(void **state)
     assert_true(interrupted > 0);
 }
 
-#define IN_A_FOLDER(test) cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
+/* --- an upgrade in between --------------------------------------------------------------------------------------- */
+
+/* A new database as a program of that version left it. */
+static sqlite3 *open_version(const char *path, const struct schema *schema, size_t version)
+{
+    struct schema old = *schema;
+    struct error err;
+    sqlite3 *db = NULL;
+    old.count = version;
+    assert_ok(db_open(path, DB_WRITE, &db, &err));
+    assert_ok(db_use_wal(db, "FULL", &err));
+    assert_ok(migrate(db, &old, &err));
+    return db;
+}
+
+/* What an older version has tables and columns for, of the run at `from`, in a new file of that version. */
+static void copy_as_version(const char *from, const char *to, size_t version)
+{
+    static const char columns[] =
+        "SELECT format('INSERT INTO main.%s SELECT %s FROM new.%s', t.name, group_concat(c.name), t.name) FROM "
+        "main.sqlite_schema AS t, pragma_table_xinfo(t.name, 'main') AS c WHERE t.type = 'table' AND t.name <> "
+        "'migration' AND t.name NOT LIKE 'sqlite%' AND c.hidden = 0 GROUP BY t.name";
+    sqlite3 *db = open_version(to, &run_schema, version);
+    sqlite3_stmt *statement = NULL;
+    struct error err;
+    char sql[PATH_SIZE + 64];
+    snprintf(sql, sizeof sql, "ATTACH '%s' AS new", from);
+    assert_ok(db_execute(db, sql, &err));
+    assert_ok(db_prepare(db, columns, &statement, &err));
+    while (sqlite3_step(statement) == SQLITE_ROW)
+        assert_ok(db_execute(db, (const char *)sqlite3_column_text(statement, 0), &err));
+    cleanup_statement(&statement);
+    cleanup_db(&db);
+    assert_int_equal(query_integer(to, "PRAGMA user_version"), version);
+}
+
+/* DATA/catalog.db of an older version, whose daemon died while it ran this job. */
+static void make_catalog(const char *path, size_t version, const struct spec *spec)
+{
+    sqlite3 *db = open_version(path, &catalog_schema, version);
+    char *text = json_dumps(spec->expanded, JSON_COMPACT), now[CLOCK_TEXT_SIZE];
+    clock_now(now);
+    char *sql =
+        sqlite3_mprintf("INSERT INTO job (id, name, tags, state, priority, spec, spec_hash, created_at, started_at) "
+                        "VALUES (1, '', '[]', 'running', 0, %Q, %Q, %Q, %Q); INSERT INTO job_state (job, at, state, "
+                        "attempt) VALUES (1, %Q, 'queued', 1), (1, %Q, 'running', 1)",
+                        text, spec->hash, now, now, now, now);
+    struct error err;
+    assert_ok(db_execute(db, sql, &err));
+    sqlite3_free(sql);
+    free(text);
+    cleanup_db(&db);
+}
+
+/* Kills a worker between its first checkpoint and its end, which took `all` seconds; the run's path is in `path`. What
+ * lies past the checkpoint stays in the file. */
+static void make_interrupted(void **state, const json_t *json, double all, char path[PATH_SIZE])
+{
+    struct rng rng;
+    rng_seed(&rng, 12, 0);
+    for (int i = 0; i < 100; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "parts-%d.db", i);
+        path_in(*state, name, path);
+        if (!run_killed(*state, path, json, 1, rng_uniform(&rng) * all) && file_exists(path) &&
+            query_integer(path, "SELECT count(*) FROM sqlite_schema WHERE name = 'checkpoints'") == 1 &&
+            query_integer(path, "SELECT count(*) FROM checkpoints") == 1)
+            return;
+    }
+    fail_msg("no run could be interrupted");
+}
+
+/* Whatever version was there when the run was interrupted, the present one goes on with it to the same bits. */
+static void test_an_upgrade_of_the_schema_in_between(void **state)
+{
+    const char *data = *state, *whole = in_folder(state, "whole.db"), *catalog = in_folder(state, "catalog.db");
+    char parts[PATH_SIZE];
+    write_pictures(data);
+    assert_int_equal(mkdir(in_folder(state, "runs"), 0700), 0);
+    json_t *json = resume_spec(KIND_MLP, 40);
+    double start_time = clock_seconds();
+    assert_true(run_killed(data, whole, json, 1, -1));
+    make_interrupted(state, json, clock_seconds() - start_time, parts);
+    struct spec *spec = parse_spec(json);
+    for (size_t version = 1; version <= catalog_schema.count; version++) {
+        make_catalog(catalog, version, spec);
+        copy_as_version(parts, run_of(state, 1), version < run_schema.count ? version : run_schema.count);
+        struct scheduler *s = start(data, self, 1, 5);
+        json_t *job = await(s, 1, "finished");
+        assert_int_equal(number_of(job, "attempt"), 2);
+        json_decref(job);
+        scheduler_stop(s);
+        assert_query(run_of(state, 1), "SELECT count(*) FROM log WHERE text LIKE 'attempt 2 goes on from step %'", "1");
+        assert_int_equal(query_integer(run_of(state, 1), "PRAGMA user_version"), run_schema.count);
+        assert_int_equal(query_integer(catalog, "PRAGMA user_version"), catalog_schema.count);
+        assert_same_run(whole, run_of(state, 1));
+        assert_int_equal(unlink(catalog) + unlink(run_of(state, 1)), 0);
+    }
+    spec_free(spec);
+}
 
 int main(int argc, char **argv)
 {
@@ -310,7 +409,7 @@ int main(int argc, char **argv)
         IN_A_FOLDER(test_a_damaged_run_file_is_set_aside),
         IN_A_FOLDER(test_the_time_limit_covers_all_attempts),
         IN_A_FOLDER(test_killed_at_any_moment),
+        IN_A_FOLDER(test_an_upgrade_of_the_schema_in_between),
     };
-    self = argv[0];
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -320,6 +320,19 @@ static void test_a_stop_comes_between_steps(void **state)
     }
 }
 
+/* The log tells what the checkpoints cost: none at the last step, where all is written. */
+static void test_the_cost_of_checkpoints_is_told(void **state)
+{
+    const char *path = in_folder(state, "run.db");
+    struct ear ear = {0};
+    json_t *json = small_spec("", EPOCHS);
+    json_object_set_new(json, "checkpoint_every", json_integer(8));
+    struct end end = run_json(state, json, path, &ear, (struct run_job){0});
+    assert_end(&end, "finished", STEPS, "");
+    assert_query(path, "SELECT count(*) FROM log WHERE text GLOB '2 checkpoints took * s of * s (*.?? %)'", "1");
+    forget(&ear, &end);
+}
+
 static void test_a_stop_for_good(void **state)
 {
     const char *path = in_folder(state, "run.db");
@@ -584,6 +597,7 @@ int main(void)
         IN_A_FOLDER(test_a_run_that_measures_nothing),
         IN_A_FOLDER(test_a_stop_comes_between_steps),
         IN_A_FOLDER(test_a_stop_for_good),
+        IN_A_FOLDER(test_the_cost_of_checkpoints_is_told),
         IN_A_FOLDER(test_a_stop_before_the_first_step),
         IN_A_FOLDER(test_nobody_hears),
         IN_A_FOLDER(test_a_run_that_diverges),

@@ -238,14 +238,15 @@ static void *use(void *context)
         spec_free(spec);
         if (!submitted)
             return (void *)"a job was not taken";
-        json_t *job = NULL, *page = NULL, *queue = NULL;
+        json_t *job = NULL, *queue = NULL;
+        struct listing listing = {.list = &job_list, .query.max_results = 5};
         bool read = scheduler_job(s, id, &job, &err) == STATUS_OK &&
-                    scheduler_jobs(s, &(struct job_query){.max_results = 5}, &page, &err) == STATUS_OK &&
+                    scheduler_read(s, read_listing, &listing, &err) == STATUS_OK &&
                     scheduler_queue(s, &queue, &err) == STATUS_OK;
-        bool right = read && number_of(job, "id") == id && json_array_size(json_object_get(page, "items")) > 0 &&
-                     number_of(queue, "running") <= 2;
+        bool right = read && number_of(job, "id") == id &&
+                     json_array_size(json_object_get(listing.page, "items")) > 0 && number_of(queue, "running") <= 2;
         json_decref(job);
-        json_decref(page);
+        json_decref(listing.page);
         json_decref(queue);
         if (!right)
             return (void *)"what was read is not right";

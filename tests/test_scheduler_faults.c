@@ -6,6 +6,7 @@
 
 #include <spawn.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 /* --- crashes ----------------------------------------------------------------------------------------------------- */
@@ -108,11 +109,19 @@ static void test_workers_that_are_none(void **state)
              "…………");
 }
 
-/* A SIGTERM that the scheduler did not send, however often, is no crash: the job goes on from where it stopped. */
+/* A job that never ends, with a checkpoint every so many steps. */
+static int64_t submit_endless(struct scheduler *s, int checkpoint_every)
+{
+    json_t *json = job_spec(ENDLESS, 0);
+    json_object_set_new(json, "checkpoint_every", json_integer(checkpoint_every));
+    return submit_json(s, json);
+}
+
+/* A SIGTERM that the scheduler did not send, however often, is no crash where the job got on meanwhile. */
 static void test_a_signal_of_someone_else(void **state)
 {
     struct scheduler *s = start(*state, self, 1, 5);
-    int64_t id = submit(s, ENDLESS, 0);
+    int64_t id = submit_endless(s, 1);
     for (int attempt = 1; attempt <= JOB_MAX_CRASHES + 1; attempt++) {
         await_progress(s, id);
         hit(state, id, attempt, SIGTERM);
@@ -127,14 +136,100 @@ static void test_a_signal_of_someone_else(void **state)
     assert_query(in_folder(state, "catalog.db"), "SELECT crashes FROM job", "0");
 }
 
+/* Where it did not, three in a row are enough, as of crashes, and the queue goes on. */
+static void test_stopped_by_someone_else_each_time(void **state)
+{
+    struct scheduler *s = start(*state, self, 1, 5);
+    int64_t id = submit_endless(s, 1000000000), next = submit(s, 1, 0);
+    for (int attempt = 1; attempt <= JOB_MAX_CRASHES; attempt++) {
+        json_decref(await_attempt(s, id, "running", attempt));
+        await_progress(s, id);
+        hit(state, id, attempt, attempt == 2 ? SIGKILL : SIGTERM);
+    }
+    json_t *job = await(s, id, "failed");
+    assert_says(text_of(job, "reason"), "the worker crashed or was stopped 3 times in a row, at last at step ");
+    assert_says(text_of(job, "reason"), "(stopped by someone else's signal)");
+    assert_int_equal(number_of(job, "attempt"), JOB_MAX_CRASHES);
+    await_sealed(run_of(state, id), "failed", text_of(job, "reason"));
+    json_decref(job);
+    await_end(s, next, "finished");
+    scheduler_stop(s);
+}
+
+/* It is not the job's fault, which waits till a worker can be started. */
 static void test_a_program_that_is_not_there(void **state)
 {
-    struct scheduler *s = start(*state, "/nonexistent/plumbline", 1, 5);
+    const char *program = in_folder(state, "program"), *catalog = in_folder(state, "catalog.db");
+    struct scheduler *s = start(*state, program, 1, 5);
     int64_t id = submit(s, 1, 0);
-    json_t *job = await(s, id, "failed");
-    assert_says(text_of(job, "reason"), "cannot start /nonexistent/plumbline: No such file or directory");
+    json_decref(await_attempt(s, id, "queued", 3));
+    char own[PATH_SIZE];
+    ssize_t size = readlink(self, own, sizeof own - 1);
+    assert_true(size > 0);
+    own[size] = '\0';
+    assert_int_equal(symlink(own, program), 0);
+    await_end(s, id, "finished");
+    scheduler_stop(s);
+    assert_query(catalog,
+                 "SELECT count(*) >= 2 FROM job_state WHERE state = 'queued' AND reason LIKE 'no worker could be "
+                 "started: cannot start %/program: No such file or directory; it is tried again'",
+                 "1");
+    assert_query(catalog, "SELECT crashes = 0 AND seconds >= 0 FROM job", "1");
+}
+
+/* A worker that waits for a file of the name `go`, and then has finished. */
+static const char *write_waiting_worker(void **state, char *path)
+{
+    path_in(*state, "program", path);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fprintf(file,
+            "#!/bin/sh\nwhile [ ! -e %s/go ]; do sleep 0.02; done\n"
+            "echo '{\"event\":\"end\",\"state\":\"finished\",\"step\":8,\"results\":{}}' >&3\n",
+            (const char *)*state);
+    fclose(file);
+    chmod(path, 0700);
+    return path;
+}
+
+/* What the worker tells of its end is heard when nothing can be written just then, and written later. */
+static void test_an_end_that_cannot_be_written_yet(void **state)
+{
+    char path[PATH_SIZE];
+    struct scheduler *s = start(*state, write_waiting_worker(state, path), 1, 5);
+    int64_t id = submit(s, 1, 0);
+    await_end(s, id, "running");
+    pid_t pid = hit(state, id, 1, SIGCONT);
+    int own = hush();
+    sqlite3_hard_heap_limit64(1);
+    FILE *go = fopen(in_folder(state, "go"), "w");
+    assert_non_null(go);
+    fclose(go);
+    for (double begin = clock_seconds(); kill(pid, 0) == 0 && clock_seconds() - begin < DEADLINE;)
+        clock_pause(0.002);
+    sqlite3_hard_heap_limit64(0);
+    unhush(own);
+    json_t *job = await(s, id, "finished");
+    assert_int_equal(number_of(job, "attempt"), 1);
     json_decref(job);
     scheduler_stop(s);
+}
+
+/* A worker that was told to pause, and was killed as it did not, has not crashed when the pause is taken back. */
+static void test_a_pause_taken_back_too_late(void **state)
+{
+    struct error err;
+    struct scheduler *s = start_with(&(struct scheduler_settings){
+        .program = self, .data = *state, .workers = 1, .grace_seconds = 5, .heartbeat_seconds = 3});
+    int64_t id = submit(s, ENDLESS, 0);
+    await_progress(s, id);
+    hit(state, id, 1, SIGSTOP);
+    assert_ok(scheduler_pause(s, id, NULL, &err));
+    assert_ok(scheduler_resume(s, id, &err));
+    json_decref(await_attempt(s, id, "running", 2));
+    scheduler_stop(s);
+    assert_query(in_folder(state, "catalog.db"),
+                 "SELECT count(*) FROM job_state WHERE reason LIKE 'resumed before it was paused%'", "1");
 }
 
 /* --- stops and starts -------------------------------------------------------------------------------------------- */
@@ -272,6 +367,47 @@ static void test_a_run_that_was_left_unsealed(void **state)
     scheduler_stop(s);
 }
 
+static void copy_file(const char *from, const char *to)
+{
+    char bytes[65536];
+    FILE *in = fopen(from, "rb"), *out = fopen(to, "wb");
+    assert_true(in && out);
+    for (size_t got; (got = fread(bytes, 1, sizeof bytes, in)) > 0;)
+        assert_int_equal(fwrite(bytes, 1, got, out), got);
+    assert_int_equal(fclose(in) + fclose(out), 0);
+}
+
+/* More runs to be sealed than there are descriptors for children. */
+static void test_many_runs_that_were_left_unsealed(void **state)
+{
+    enum { RUNS = 20, DESCRIPTORS = 40 };
+    struct error err;
+    struct scheduler *s = start(*state, self, 1, 60);
+    int64_t id = submit(s, ENDLESS, 0);
+    await_progress(s, id);
+    scheduler_stop(s);
+    sqlite3 *db = NULL;
+    assert_ok(db_open(in_folder(state, "catalog.db"), DB_WRITE, &db, &err));
+    assert_ok(db_execute(db, "UPDATE job SET state = 'cancelled', reason = NULL", &err));
+    for (id = 2; id <= RUNS; id++) {
+        copy_file(run_of(state, 1), run_of(state, id));
+        assert_ok(db_execute(db,
+                             "INSERT INTO job (name, tags, state, priority, spec, spec_hash, created_at) SELECT name, "
+                             "tags, state, priority, spec, spec_hash, created_at FROM job WHERE id = 1",
+                             &err));
+    }
+    cleanup_db(&db);
+    struct rlimit own, few;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &own), 0);
+    few = (struct rlimit){DESCRIPTORS, own.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    s = start(*state, self, 1, 60);
+    for (id = 1; id <= RUNS; id++)
+        await_sealed(run_of(state, id), "cancelled", "NULL");
+    scheduler_stop(s);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &own), 0);
+}
+
 static void test_settings_that_are_refused(void **state)
 {
     struct scheduler *s = NULL;
@@ -301,11 +437,20 @@ int main(int argc, char **argv)
     if (argc > 2 && strcmp(argv[1], "daemon") == 0)
         be_a_daemon(argv[2]);
     const struct CMUnitTest tests[] = {
-        IN_A_FOLDER(test_three_crashes_in_a_row),       IN_A_FOLDER(test_crashes_that_are_not_in_a_row),
-        IN_A_FOLDER(test_workers_that_are_none),        IN_A_FOLDER(test_a_signal_of_someone_else),
-        IN_A_FOLDER(test_a_program_that_is_not_there),  IN_A_FOLDER(test_a_stop_and_a_new_start),
-        IN_A_FOLDER(test_a_stop_right_after_a_cancel),  IN_A_FOLDER(test_a_daemon_that_was_killed),
-        IN_A_FOLDER(test_a_run_that_was_left_unsealed), IN_A_FOLDER(test_settings_that_are_refused),
+        IN_A_FOLDER(test_three_crashes_in_a_row),
+        IN_A_FOLDER(test_crashes_that_are_not_in_a_row),
+        IN_A_FOLDER(test_workers_that_are_none),
+        IN_A_FOLDER(test_a_signal_of_someone_else),
+        IN_A_FOLDER(test_stopped_by_someone_else_each_time),
+        IN_A_FOLDER(test_a_program_that_is_not_there),
+        IN_A_FOLDER(test_a_stop_and_a_new_start),
+        IN_A_FOLDER(test_a_stop_right_after_a_cancel),
+        IN_A_FOLDER(test_a_daemon_that_was_killed),
+        IN_A_FOLDER(test_a_run_that_was_left_unsealed),
+        IN_A_FOLDER(test_settings_that_are_refused),
+        IN_A_FOLDER(test_an_end_that_cannot_be_written_yet),
+        IN_A_FOLDER(test_a_pause_taken_back_too_late),
+        IN_A_FOLDER(test_many_runs_that_were_left_unsealed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

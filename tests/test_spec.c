@@ -429,11 +429,11 @@ static void test_reading_a_file(void **state)
     assert_ok(problem_list_init(&problems, &err));
     files_write(folder, "good", good, strlen(good));
     snprintf(path, sizeof path, "%s/good", folder);
-    assert_ok(spec_read(path, &spec, &problems, &err));
+    assert_ok(spec_read(path, NULL, &spec, &problems, &err));
     spec_free(spec);
     files_write(folder, "broken", broken, strlen(broken));
     snprintf(path, sizeof path, "%s/broken", folder);
-    assert_int_equal(spec_read(path, &spec, &problems, &err), STATUS_INVALID);
+    assert_int_equal(spec_read(path, NULL, &spec, &problems, &err), STATUS_INVALID);
     assert_non_null(strstr(err.text, "line 3, column"));
     assert_int_equal(problem_list_count(&problems), 0);
     char *huge = calloc(1, (1U << 20) + 1);
@@ -441,11 +441,11 @@ static void test_reading_a_file(void **state)
     files_write(folder, "huge", huge, (1U << 20) + 1);
     free(huge);
     snprintf(path, sizeof path, "%s/huge", folder);
-    assert_int_equal(spec_read(path, &spec, &problems, &err), STATUS_INVALID);
+    assert_int_equal(spec_read(path, NULL, &spec, &problems, &err), STATUS_INVALID);
     assert_non_null(strstr(err.text, "1 MiB"));
     snprintf(path, sizeof path, "%s/missing", folder);
-    assert_int_equal(spec_read(path, &spec, &problems, &err), STATUS_NOT_FOUND);
-    assert_int_equal(spec_read(folder, &spec, &problems, &err), STATUS_IO);
+    assert_int_equal(spec_read(path, NULL, &spec, &problems, &err), STATUS_NOT_FOUND);
+    assert_int_equal(spec_read(folder, NULL, &spec, &problems, &err), STATUS_IO);
     problem_list_clear(&problems);
     files_end(folder);
 }

@@ -1,4 +1,5 @@
 /* The spec against its data set: probed steps, what does not fit, and the cost. */
+#include "core/network_plan.h"
 #include "tests/specs.h"
 
 #define DATASET "\"dataset\": {\"name\": \"synthetic\"}"
@@ -75,6 +76,8 @@ static void check_refuses(const char *text, enum status expected, const char *po
 }
 
 #define SMALL "\"dataset\": {\"name\": \"synthetic\", \"classes\": 3, \"features\": 5, \"train\": 100, \"test\": 10}"
+#define MANY                                                                                                           \
+    "\"dataset\": {\"name\": \"synthetic\", \"classes\": 3, \"features\": 5000, \"train\": 4100000000, \"test\": 0}"
 #define LAYERS                                                                                                         \
     "\"model\": {\"layers\": [{\"type\": \"dense\", \"units\": 4}, {\"type\": \"tanh\"}, {\"type\": "                  \
     "\"dense\", \"units\": 3}]}"
@@ -95,10 +98,99 @@ static void test_check_refuses(void **state)
                   STATUS_INVALID, "/probe/sites/0", "it has 1.dense"); /* nothing before it moves */
     check_refuses("{" SMALL ", \"model\": {\"layers\": [{\"type\": \"dense\", \"units\": 4}]}}", STATUS_INVALID,
                   "/model/layers/0", "3");
+    check_refuses("{" SMALL ", \"optimiser\": {\"name\": \"adam\"}, \"model\": {\"layers\": [{\"type\": \"dense\", "
+                  "\"units\": 100000}, {\"type\": \"dense\", \"units\": 1000}, {\"type\": \"dense\", \"units\": 3}]}}",
+                  STATUS_INVALID, "/model/layers", "bytes in a checkpoint: at most 999000000");
+    /* a product's rows are counted in an int */
+    check_refuses("{" MANY "," LAYERS ", \"batch_size\": 4000000}", STATUS_INVALID, "/batch_size",
+                  "at most 429496 with the watched samples, for 5000 values");
     check_refuses("{\"dataset\": {\"name\": \"fashion-mnist\"}," LAYERS "}", STATUS_NOT_FOUND, "/dataset/name",
                   "dataset-fashion-mnist");
     check_refuses("{\"dataset\": {\"name\": \"npy\", \"path\": \"mine\"}," LAYERS "}", STATUS_NOT_FOUND,
                   "/dataset/name", "/nonexistent/a, /nonexistent/b");
+}
+
+static void check_too_large(json_t *layers, const char *pointer, const char *words)
+{
+    const struct shape image = {3, {3, 32, 32}};
+    struct problem_list problems;
+    struct network *network = NULL;
+    struct error err;
+    assert_non_null(layers);
+    assert_ok(problem_list_init(&problems, &err));
+    assert_int_equal(network_plan(layers, &image, 0, &network, &problems, &err), STATUS_INVALID);
+    assert_null(network);
+    expect_fault(&problems, pointer, pointer, words);
+    problem_list_clear(&problems);
+    json_decref(layers);
+}
+
+/* Sizes whose products would overflow are refused at the layer where they would (2^20 units of 2^16 · 2080² features). */
+static void test_what_cannot_be_counted(void **state)
+{
+    (void)state;
+    json_t *conv = json_pack("{s:s, s:i, s:i, s:i, s:i, s:s, s:s, s:b}", "type", "conv", "channels", 65536, "kernel", 1,
+                             "stride", 1, "padding", 1024, "variant", "affine", "axes", "all", "bias", 1);
+    check_too_large(json_pack("[o, {s:s}, {s:s, s:i, s:s, s:b}]", conv, "type", "flatten", "type", "dense", "units",
+                              1 << 20, "variant", "affine", "bias", 0),
+                    "/model/layers/0", "at most 2147483647");
+    json_t *inner = json_array(), *dense;
+    for (int i = 0; i < 8300; i++) { /* each from 2^20 to 2^20 */
+        dense = json_pack("{s:s, s:i, s:s, s:b}", "type", "dense", "units", 1 << 20, "variant", "affine", "bias", 0);
+        json_array_append_new(inner, dense);
+    }
+    json_array_insert_new(inner, 0, json_pack("{s:s}", "type", "flatten"));
+    check_too_large(inner, "/model/layers/8193", "9.01e+15 parameters");
+}
+
+/* `depth` residuals around a dense layer of five units, then the head. */
+static json_t *nested(int depth)
+{
+    json_t *at = json_pack("{s:s, s:i}", "type", "dense", "units", 5);
+    for (int i = 0; i < depth; i++)
+        at = json_pack("{s:s, s:[o]}", "type", "residual", "layers", at);
+    return json_pack("{s:{s:s, s:i, s:i}, s:{s:[o, {s:s, s:i}]}}", "dataset", "name", "synthetic", "features", 5,
+                     "classes", 3, "model", "layers", at, "type", "dense", "units", 3);
+}
+
+static void check_nested(int depth, const struct spec *spec, struct problem_list *problems)
+{
+    const struct shape vector = {1, {5}};
+    struct network *network = NULL;
+    struct error err;
+    enum status status = network_plan(spec->layers, &vector, 3, &network, problems, &err);
+    if (depth > 15) {
+        char pointer[256];
+        int used = snprintf(pointer, sizeof pointer, "/model/layers");
+        for (int i = 0; i < 16; i++)
+            used += snprintf(pointer + used, sizeof pointer - (size_t)used, "/0/layers");
+        assert_int_equal(status, STATUS_INVALID);
+        expect_fault(problems, "deep", pointer, "at most 31 characters");
+        return;
+    }
+    assert_ok(status);
+    const char *name = network->tensors[0].name;
+    assert_string_equal(name + strlen(name) - strlen(".layers.0.weight"), ".layers.0.weight");
+    assert_string_equal(network->sites[0].name + (size_t)2 * depth, "0.dense");
+    network_free(network);
+}
+
+/* Names hold the whole path of a layer, and layers are refused where they could not. */
+static void test_nesting(void **state)
+{
+    (void)state;
+    struct problem_list problems;
+    struct error err;
+    for (int depth = 14; depth < 20; depth++) {
+        json_t *json = nested(depth);
+        struct spec *spec = NULL;
+        assert_ok(problem_list_init(&problems, &err));
+        assert_ok(spec_parse(json, &spec, &problems, &err));
+        check_nested(depth, spec, &problems);
+        spec_free(spec);
+        problem_list_clear(&problems);
+        json_decref(json);
+    }
 }
 
 static void test_cost(void **state)
@@ -122,11 +214,12 @@ static void test_cost(void **state)
     assert_int_equal(option_integer(cost, "parameters"), 5 * 4 + 4 + 4 * 3 + 3);
     assert_int_equal(json_array_size(json_object_get(cost, "layers")), 3);
     assert_int_equal(json_array_size(json_object_get(cost, "sites")), 2);
-    assert_true(option_number(cost, "flops_per_step") == 30 * 6 * (5 * 4 + 4 * 3));
+    assert_true(option_number(cost, "flops_per_step") == 30 * (4 * 5 * 4 + 6 * 4 * 3)); /* the first makes no dX */
     const json_t *layer = json_array_get(json_object_get(cost, "layers"), 0), *memory = json_object_get(cost, "memory");
-    assert_true(option_number(layer, "flops") == 30 * 6 * 5 * 4);
+    assert_true(option_number(layer, "flops") == 30 * 4 * 5 * 4);
     assert_true(option_number(layer, "memory") > 32 * (4 + 5) * (double)sizeof(real));
     assert_true(option_number(memory, "total") > option_number(memory, "samples") + option_number(memory, "step"));
+    assert_true(option_number(memory, "saving") >= 2 * 4 * (5 * 4 + 4 + 4 * 3 + 3));
     assert_int_equal(json_array_size(json_object_get(cost, "warnings")), 0);
     assert_int_equal(json_array_size(json_object_get(cost, "network_sites")), 1);
     json_decref(cost);
@@ -148,10 +241,9 @@ static void test_cost(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_log_schedule),
-        cmocka_unit_test(test_other_schedules),
-        cmocka_unit_test(test_check_refuses),
-        cmocka_unit_test(test_cost),
+        cmocka_unit_test(test_log_schedule),           cmocka_unit_test(test_other_schedules),
+        cmocka_unit_test(test_check_refuses),          cmocka_unit_test(test_nesting),
+        cmocka_unit_test(test_what_cannot_be_counted), cmocka_unit_test(test_cost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -164,6 +164,65 @@ static void test_the_trash_is_a_list_of_its_own(void **state)
     cleanup_db(&db);
 }
 
+/* What a page shows of a job is what the job alone shows, byte for byte, whatever its texts hold. */
+static void test_an_item_is_what_the_job_is(void **state)
+{
+    static const char *const texts[] = {
+        "", "plain", "\"quoted\" \\ /", "tab\t, line\n, bell\x07, delete\x7f", "Größe ∇ 📏", "</script>"};
+    enum { COUNT = sizeof texts / sizeof *texts };
+    sqlite3 *db = open_catalog(state);
+    struct error err;
+    for (int i = 0; i < COUNT; i++) {
+        json_t *tags = json_pack("[s, s]", texts[i], "second");
+        const struct job_patch patch = {.name = texts[i], .note = texts[COUNT - 1 - i], .tags = tags};
+        insert(db, "job", 0);
+        assert_ok(store_job_patch(db, i + 1, &patch, &err));
+        json_decref(tags);
+    }
+    char *text = NULL;
+    size_t size = 0, at = strlen("{\"items\":[");
+    assert_ok(
+        list_page_text(db, &job_list, &(struct list_query){.order_by = "id", .max_results = 99}, &text, &size, &err));
+    for (int i = 0; i < COUNT; i++) {
+        json_t *job = NULL;
+        assert_ok(store_job_json(db, i + 1, &job, &err));
+        assert_string_equal(json_string_value(json_object_get(job, "name")), texts[i]);
+        assert_string_equal(json_string_value(json_array_get(json_object_get(job, "tags"), 0)), texts[i]);
+        char *alone = json_dumps(job, JSON_COMPACT);
+        assert_true(size - at > strlen(alone));
+        assert_memory_equal(text + at, alone, strlen(alone));
+        at += strlen(alone) + 1; /* the comma */
+        free(alone);
+        json_decref(job);
+    }
+    free(text);
+    cleanup_db(&db);
+}
+
+/* A stored text that is none is an error that names the job, and never half an answer. */
+static void test_damaged_rows_are_told(void **state)
+{
+    static const char *const damages[] = {"spec = 'nonsense'", "results = '{'", "tags = ''",
+                                          "name = CAST(x'ff' AS TEXT)"};
+    struct error err;
+    for (size_t i = 0; i < sizeof damages / sizeof *damages; i++) {
+        char name[16], sql[80];
+        json_t *json = NULL;
+        snprintf(name, sizeof name, "%zu.db", i);
+        sqlite3 *db = NULL;
+        assert_ok(store_open(in_folder(state, name), &db, &err));
+        insert(db, "good", 0);
+        insert(db, "bad", 0);
+        snprintf(sql, sizeof sql, "UPDATE job SET %s WHERE id = 2", damages[i]);
+        assert_ok(db_execute(db, sql, &err));
+        assert_int_equal(list_page(db, &job_list, &(struct list_query){.max_results = 9}, &json, &err), STATUS_CORRUPT);
+        assert_says(err.text, "jobs, 2: ");
+        assert_int_equal(store_job_json(db, 2, &json, &err), STATUS_CORRUPT);
+        assert_says(err.text, "job 2: ");
+        cleanup_db(&db);
+    }
+}
+
 /* --- readers ----------------------------------------------------------------------------------------------------- */
 
 enum { READERS = 12, READS = 40 }; /* more readers than connections are kept */
@@ -327,6 +386,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         IN_A_FOLDER(test_pages_give_each_job_once),   IN_A_FOLDER(test_pages_of_one_state),
         IN_A_FOLDER(test_foreign_tokens_are_refused), IN_A_FOLDER(test_the_trash_is_a_list_of_its_own),
+        IN_A_FOLDER(test_an_item_is_what_the_job_is), IN_A_FOLDER(test_damaged_rows_are_told),
         IN_A_FOLDER(test_readers_beside_the_writer),  IN_A_FOLDER(test_readers_only_read),
         IN_A_FOLDER(test_catalogs_of_others),         IN_A_FOLDER(test_damaged_catalogs),
     };

@@ -14,7 +14,7 @@ static sqlite3 *open_store(void **state)
 static void insert(sqlite3 *db, const char *name, const char *page, char ret_id[VIEW_ID_LENGTH + 1])
 {
     struct error err;
-    json_t *json = json_pack("{s:s, s:[i, i]}", "page", page, "runs", 1, 2);
+    json_t *json = json_pack("{s:s, s:[i, i]}", "path", page, "runs", 1, 2);
     assert_ok(store_view_insert(db, name, json, ret_id, &err));
     json_decref(json);
 }
@@ -32,7 +32,7 @@ static void test_kept_and_deleted(void **state)
     assert_ok(store_view_json(db, first, &view, &err));
     assert_string_equal(json_string_value(json_object_get(view, "id")), first);
     assert_string_equal(json_string_value(json_object_get(view, "name")), "mine ä");
-    assert_string_equal(json_string_value(json_object_get(json_object_get(view, "state"), "page")), "/compare");
+    assert_string_equal(json_string_value(json_object_get(view, "path")), "/compare");
     assert_int_equal(json_string_length(json_object_get(view, "created_at")), 24);
     json_decref(view);
     const struct list_query query = {.max_results = 10};

@@ -2,6 +2,8 @@
  * Training as a whole: the same spec gives the same bits, what is told keeps the identities of theory.md §5, and a
  * step allocates nothing.
  */
+#include <float.h>
+
 #include "core/trainer.h"
 #include "core/trainer_internal.h"
 #include "tests/training.h"
@@ -391,6 +393,61 @@ static void divergence_names_step_and_site(void **state)
     spec_free(spec);
 }
 
+static void expect_first(const struct network *network, const struct network_pass *pass, const real *delta,
+                         const char *want)
+{
+    char text[NETWORK_NAME_SIZE];
+    const char *got = network_first_nonfinite(network, pass, delta, text);
+    if (!got || strcmp(got, want) != 0)
+        fail_msg("the first is %s, expected %s", got ? got : "nowhere", want);
+}
+
+/* A value that is not finite spreads to all that is computed of it: the place named is the one before all others. */
+static void divergence_is_found_where_it_began(void **state)
+{
+    (void)state;
+    char root[TEST_PATH_SIZE];
+    struct error err;
+    images_begin(root);
+    struct spec *spec = make_image_spec(image_networks[1], "{}");
+    struct dataset *dataset = load_from(spec, root);
+    struct trainer *trainer = NULL;
+    assert_ok(trainer_create(spec, dataset, NULL, &trainer, &err));
+    struct network *network = trainer->network;
+    struct arena *arena = &trainer->arena;
+    struct network_pass pass;
+    char text[NETWORK_NAME_SIZE];
+    real *gradient = arena_reals(arena, 7 * network->classes), *delta = trainer->optimiser.delta;
+    assert_non_null(gradient);
+    memset(gradient, 0, 7 * network->classes * sizeof *gradient);
+    assert_ok(network_forward(network, arena, PASS_MEASURE, trainer->x, 7, 5, &pass, &err));
+    assert_ok(network_backward(network, &pass, gradient, &err));
+    assert_null(network_first_nonfinite(network, &pass, delta, text));
+    gradient[6 * network->classes] = INFINITY; /* of a watched sample, which is no part of the step */
+    assert_null(network_first_nonfinite(network, &pass, delta, text));
+    delta[network->parameter_count - 1] = INFINITY;
+    expect_first(network, &pass, delta, "7.dense");
+    network->parameters[0] = delta[0] = (real)(sizeof(real) == 8 ? DBL_MAX : (double)FLT_MAX);
+    expect_first(network, &pass, delta, "0.patch-embed");
+    const struct layer *attention = &network->stack.layers[1].children[0];
+    ((real *)pass.all[0]->dz)[3] = NAN;
+    expect_first(network, &pass, delta, "0.patch-embed");
+    ((real *)pass.all[attention->id]->gradients[1])[3] = NAN;
+    expect_first(network, &pass, delta, "1.0.attention.k");
+    ((real *)pass.all[attention->id]->gradients[4])[3] = NAN;
+    expect_first(network, &pass, delta, "1.0.attention.logits");
+    ((real *)pass.all[network->stack.layers[4].id]->dz)[0] = INFINITY;
+    expect_first(network, &pass, delta, "4.relu");
+    pass.all[network->stack.layers[5].id]->z[0] = INFINITY;
+    expect_first(network, &pass, delta, "5.dense");
+    pass.all[attention->id]->z[0] = INFINITY;
+    expect_first(network, &pass, delta, "1.0.attention.output");
+    trainer_free(trainer);
+    dataset_free(dataset);
+    spec_free(spec);
+    files_end(root);
+}
+
 /* rms with W at η moves as l2 with √n W at nη does (theory.md §5, identities). */
 static void rms_is_l2_in_other_units(void **state)
 {
@@ -474,14 +531,113 @@ static void weights_go_out_and_in(void **state)
     spec_free(other);
 }
 
+/* ------------------------------------------------------------------ from θ to θ + Δθ */
+
+enum { MOVED_SITES = 16, MOVED_ROWS = 7 };
+
+/* How far each row of each site moved at one step, in both views; NaN where it is not told. */
+struct moved {
+    double layer[MOVED_SITES][MOVED_ROWS], network[MOVED_SITES][MOVED_ROWS];
+};
+
+/* The network view tells ratios: ‖e‖² = (divergence² + 2·scale − 1)‖a‖². */
+static enum status note_moves(void *context, const struct site_measurement *m, struct error *err)
+{
+    (void)err;
+    struct moved *moved = context;
+    assert_true(m->site < MOVED_SITES && m->row_count <= MOVED_ROWS);
+    for (size_t i = 0; i < m->row_count; i++) {
+        const double *v = m->rows[i].values;
+        double divergence = v[COLUMN_NETWORK_DIVERGENCE], scale = v[COLUMN_NETWORK_SCALE];
+        moved->layer[m->site][i] = v[COLUMN_EFFECTIVE_NORM];
+        moved->network[m->site][i] = v[COLUMN_IDEAL_NORM] * sqrt(divergence * divergence + 2 * scale - 1);
+    }
+    return STATUS_OK;
+}
+
+/* Holds what was told of one site against its layer's outputs before and after the step. */
+static void expect_moves(const struct moved *moved, size_t place, const struct network_site *site, const real *before,
+                         const real *after)
+{
+    for (size_t i = 0; i < MOVED_ROWS; i++) {
+        double square = 0;
+        for (size_t k = 0; k < site->size; k++)
+            square += pow((double)(after[i * site->size + k] - before[i * site->size + k]), 2);
+        double want = sqrt(square), network = moved->network[place][i], layer = moved->layer[place][i];
+        double allowed = (sizeof(real) == 8 ? 1e-9 : 2e-3) * want;
+        if (!isnan(network) && !(fabs(network - want) <= allowed))
+            fail_msg("%s moved by %.9g in the network view, expected %.9g", site->name, network, want);
+        if (place == 0 && !(fabs(layer - want) <= allowed))
+            fail_msg("%s, the first, moved by %.9g in the layer view, expected %.9g", site->name, layer, want);
+    }
+}
+
+/* Takes one step and holds its sites against the network before and after it. */
+static void check_moves(const char *layers, const char *root)
+{
+    struct spec *spec = make_image_spec(
+        layers, "{\"optimiser\": {\"learning_rate\": 0.5}, \"probe\": {\"views\": [\"layer\", \"network\"]}}");
+    struct dataset *dataset = load_from(spec, root);
+    struct trainer *trainer = NULL;
+    struct arena arena = {0};
+    struct error err;
+    struct network_pass pass[2];
+    struct moved moved;
+    const struct training_observer observer = {.context = &moved, .measurement = note_moves};
+    assert_ok(trainer_create(spec, dataset, NULL, &trainer, &err));
+    struct network *network = trainer->network;
+    real *start = arena_reals(&arena, network->parameter_count);
+    assert_non_null(start);
+    memcpy(start, network->parameters, network->parameter_count * sizeof *start);
+    assert_ok(trainer_run(trainer, 1, &observer, &err));
+    for (int after = 1; after >= 0; after--) {
+        if (!after)
+            memcpy(network->parameters, start, network->parameter_count * sizeof *start);
+        assert_ok(
+            network_forward(network, &arena, PASS_MEASURE, trainer->x, MOVED_ROWS, MOVED_ROWS, &pass[after], &err));
+    }
+    for (size_t place = 0; place < trainer->probe.site_count; place++) {
+        const struct network_site *site = &network->sites[trainer->probe.sites[place]];
+        const struct layer *layer = site->layer;
+        if (site->index + 1 == layer->site_count) /* the last of several is the layer's output */
+            expect_moves(&moved, place, site, pass[0].all[layer->id]->z, pass[1].all[layer->id]->z);
+    }
+    arena_free(&arena);
+    trainer_free(trainer);
+    dataset_free(dataset);
+    spec_free(spec);
+}
+
+/*
+ * What is told of a step leads from the network before it to the network after it, at every layer (theory.md §1); and
+ * where the first layer is a residual, whose own layers all step at once, its layer view does too (§§4, 5).
+ */
+static void a_step_is_measured_from_where_it_starts(void **state)
+{
+    (void)state;
+    static const char *const residual = "[{\"type\": \"residual\", \"layers\": [{\"type\": \"conv\", \"channels\": 4, "
+                                        "\"padding\": 1}, {\"type\": \"tanh\"}, "
+                                        "{\"type\": \"conv\", \"channels\": 3, \"padding\": 1, \"variant\": "
+                                        "\"patch-affine-like\"}]}, {\"type\": \"flatten\"}, "
+                                        "{\"type\": \"dense\", \"units\": 3}]";
+    char root[TEST_PATH_SIZE];
+    images_begin(root);
+    check_moves(residual, root);
+    for (size_t n = 0; n < sizeof image_networks / sizeof *image_networks; n++)
+        check_moves(image_networks[n], root);
+    files_end(root);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_same_spec_gives_the_same_bits),
         cmocka_unit_test(what_is_told_keeps_the_identities),
         cmocka_unit_test(what_an_optimiser_leaves_defined),
+        cmocka_unit_test(a_step_is_measured_from_where_it_starts),
         cmocka_unit_test(watched_samples_are_followed),
         cmocka_unit_test(divergence_names_step_and_site),
+        cmocka_unit_test(divergence_is_found_where_it_began),
         cmocka_unit_test(rms_is_l2_in_other_units),
         cmocka_unit_test(weights_go_out_and_in),
         cmocka_unit_test(memory_is_told_before),

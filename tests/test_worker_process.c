@@ -283,6 +283,21 @@ static void test_how_it_ended(void **state)
     }
 }
 
+/* Where the system reaps by itself, that it has ended is seen all the same. */
+static void test_an_end_that_is_not_told(void **state)
+{
+    (void)state;
+    struct worker_process process;
+    struct heard heard;
+    char how[64];
+    signal(SIGCHLD, SIG_IGN);
+    run_shell("echo '{}' >&3; exit 3", NULL, &process, &heard, how);
+    signal(SIGCHLD, SIG_DFL);
+    assert_string_equal(heard.text, "{}");
+    assert_string_equal(how, "ended, it is not known how");
+    worker_clear(&process);
+}
+
 static void test_a_child_talks_and_dies(void **state)
 {
     (void)state;
@@ -362,6 +377,7 @@ int main(void)
         cmocka_unit_test(test_last_words_are_text),          cmocka_unit_test(test_how_it_ended),
         cmocka_unit_test(test_a_child_talks_and_dies),       cmocka_unit_test(test_what_a_child_is_given),
         cmocka_unit_test(test_a_child_is_told_to_stop),      cmocka_unit_test(test_a_program_that_is_not_there),
+        cmocka_unit_test(test_an_end_that_is_not_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

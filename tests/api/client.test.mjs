@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
+import { connect, createServer as createTcpServer } from "node:net";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import {
@@ -483,6 +484,33 @@ describe("which server", () => {
         assert.equal(named.code, 1);
         assert.match(named.err, /no server runs on the data directory/);
         rmSync(empty, { recursive: true });
+    });
+
+    test("a submission whose answer is lost is sent once more, and makes one job", async () => {
+        const { hostname, port } = new URL(daemon.base);
+        let cut = 0;
+        /** @type {Set<import("node:net").Socket>} */
+        const open = new Set();
+        const between = createTcpServer((near) => {
+            const far = connect(Number(port), hostname);
+            const first = cut++ === 0;
+            for (const socket of [near, far]) open.add(socket.on("error", () => {}));
+            near.on("end", () => far.end()).on("data", (piece) => far.write(piece));
+            far.on("data", (piece) => (first ? near.destroy() : near.write(piece))).on("end", () => near.end());
+        });
+        await new Promise((done) => between.listen(0, "127.0.0.1", () => done(null)));
+        const server = `http://${daemon.listen.replace(/:.*/, "")}:${/** @type {any} */ (between.address()).port}`;
+        const spec = file("lost.json", JSON.stringify(smallSpec("lost answer", "affine", 0.1, { epochs: 1 })));
+        const { code, out, err } = await run(["submit", spec, "--json", "--server", server]);
+        assert.equal(code, 0, err);
+        assert.equal(cut, 2, "it was asked twice");
+        const { items } = await api(daemon.base, "/jobs?filter=name = 'lost answer'");
+        assert.deepEqual(
+            items.map((/** @type {any} */ job) => job.id),
+            [JSON.parse(out).id],
+        );
+        for (const socket of open) socket.destroy();
+        await new Promise((done) => between.close(done));
     });
 
     test("what is no Plumbline, or no address, is said so", async () => {

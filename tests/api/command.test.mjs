@@ -111,6 +111,12 @@ describe("check", () => {
         assert.equal(text.code, 0, text.err);
         assert.match(text.out, /affine-like/);
         assert.match(text.out, /1,?732 parameters/);
+        const some = smallSpec("some", "affine", 0.05, { probe: { schedule: "every", every: 64, sites: ["3.dense"] } });
+        // 256 steps, of them 1, 65, 129 and 193
+        assert.match(
+            (await run(["check", file("some.json", some)])).out,
+            /\n4 probed steps at 1 sites: up to 128 rows/,
+        );
         const { valid, spec, cost } = JSON.parse((await run(["check", path, "--json"])).out);
         assert.equal(valid, true);
         assert.equal(spec.model.layers[1].bias, true);

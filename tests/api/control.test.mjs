@@ -175,10 +175,12 @@ describe("many jobs", () => {
             [{ filter: "id = " }, "/filter", /column 6/],
             [{ filter: "id = 1; DROP TABLE job" }, "/filter", /column 7/],
         ])) {
-            const { status, json } = await post("/jobs:cancel", body);
-            assert.deepEqual([status, json.code], [422, "invalid_body"], JSON.stringify(body));
-            assert.match(json.detail, detail);
-            if (pointer) assert.equal(json.errors[0].pointer, pointer);
+            for (const action of ["cancel", "pause", "resume", "retry", "trash", "restore", "purge"]) {
+                const { status, json } = await post(`/jobs:${action}`, body);
+                assert.deepEqual([status, json.code], [422, "invalid_body"], `${action} ${JSON.stringify(body)}`);
+                assert.match(json.detail, detail);
+                if (pointer) assert.equal(json.errors[0].pointer, pointer);
+            }
         }
     });
 });
@@ -222,6 +224,33 @@ describe("a change of a job", () => {
         assert.equal((await job(done.id)).name, "first");
         assert.equal((await patch(done.id, { name: "second" }, { "If-Match": next })).status, 200);
         assert.equal((await patch(done.id, { name: "any" }, { "If-Match": "*" })).status, 200);
+    });
+
+    test("with a list of tags: one must be the job's, and a weak one never is", async () => {
+        const tag = (await ask(daemon.base, `/jobs/${done.id}`)).headers.get("etag") ?? "";
+        const answers = async (/** @type {string} */ wanted) =>
+            (await patch(done.id, {}, { "If-Match": wanted })).status;
+        for (const good of [
+            ` ${tag} `,
+            `"a", ${tag}`,
+            `${tag},"b"`,
+            `"a,b" ,, ${tag}`,
+            `W/"a", ${tag}`,
+            `W/${tag}, ${tag}`,
+        ])
+            assert.equal(await answers(good), 200, good);
+        for (const bad of [
+            `"a", "b"`,
+            `W/${tag}`,
+            `"a", W/${tag}`,
+            tag.slice(1, -1),
+            tag.slice(0, -1),
+            `x, ${tag}`,
+            "**",
+            `*, "a"`,
+            ",",
+        ])
+            assert.equal(await answers(bad), 412, bad);
     });
 
     test("of priority moves it in the queue", async () => {

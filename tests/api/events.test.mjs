@@ -96,6 +96,18 @@ describe("events", () => {
         assert.deepEqual([...new Set(events.map((event) => event.data.job ?? two.id))], [two.id]);
     });
 
+    test("tell of a run that is imported", async () => {
+        const { id } = await api(daemon.base, "/jobs", smallSpec("goes round", "affine", 0.05, { epochs: 1 }));
+        await ended(daemon.base, id);
+        const { bytes } = await ask(daemon.base, `/jobs/${id}/run.sqlite`);
+        const headers = { "Content-Type": "application/vnd.sqlite3" };
+        const came = await ask(daemon.base, "/import", { method: "POST", body: bytes, headers });
+        assert.equal(came.status, 201, JSON.stringify(came.json));
+        const { events } = await listen(daemon.base, `?jobs=${came.json.id}&last_event_id=0`, isEnd(came.json.id));
+        const states = events.filter((event) => event.type === "job.state").map((event) => event.data);
+        assert.deepEqual([states.length, states[0].name], [1, "goes round"]);
+    });
+
     test("that a client cannot have had are answered with reset", async () => {
         const { events } = await listen(daemon.base, "?last_event_id=1000000", (events) => events.length > 0);
         assert.equal(events[0].type, "reset");

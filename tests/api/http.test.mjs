@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { connect } from "node:net";
 import { after, before, describe, test } from "node:test";
+import { gzipSync } from "node:zlib";
 import { api, ask, smallSpec, startDaemon } from "../daemon.mjs";
 
 /** @type {Awaited<ReturnType<typeof startDaemon>>} */
@@ -118,6 +119,11 @@ describe("a request", () => {
             assert.equal(status(await request(`GET ${path}`)), 400, path);
     });
 
+    test("may name the server in its first line, if it names the Host", async () => {
+        assert.equal(status(await request(`GET http://${daemon.listen}/healthz`)), 200);
+        assert.equal(status(await request("GET http://evil.example/healthz")), 400);
+    });
+
     test("framed in two ways is refused, and its connection closed", async () => {
         const both = await request(
             "POST /api/v1/jobs",
@@ -125,11 +131,22 @@ describe("a request", () => {
             "0\r\n\r\n",
         );
         assert.equal(status(both), 400);
+        const json = "Content-Type: application/json";
+        for (const headers of [
+            ["Transfer-Encoding: gzip"], // a body without an end
+            ["Transfer-Encoding: identity", "Content-Length: 2"],
+        ])
+            assert.equal(status(await request("POST /api/v1/jobs", [json, ...headers], "{}")), 400, headers[0]);
         assert.equal(status(await request("GET /healthz", ["Content-Length : 3"])), 400);
     });
 
     test("must say that its body is JSON, and send JSON", async () => {
         const spec = JSON.stringify(smallSpec("typed", "affine", 0.1));
+        const packed = { "Content-Encoding": "gzip" };
+        assert.equal(
+            (await ask(daemon.base, "/jobs", { body: gzipSync(spec), headers: packed })).json.code,
+            "body_encoded",
+        );
         const untyped = await ask(daemon.base, "/jobs", { body: spec, headers: { "Content-Type": "text/plain" } });
         assert.equal(untyped.status, 415);
         for (const [body, detail] of /** @type {[string, RegExp][]} */ ([
@@ -162,6 +179,41 @@ describe("a request", () => {
         );
         assert.equal(status(chunked), 413);
         assert.match(chunked, /4096/);
+    });
+
+    test("that is refused is answered when all of it has come, and the connection stays", async () => {
+        const body = "x".repeat(20000); // more than is taken, and less than is read and thrown away
+        const whole = (/** @type {string} */ path, /** @type {string} */ type) =>
+            `POST ${path} HTTP/1.1\r\nHost: ${daemon.listen}\r\nContent-Type: ${type}\r\nContent-Length: 20000\r\n\r\n${body}`;
+        const answers = await raw(
+            whole("/api/v1/nothing", "application/json") +
+                whole("/api/v1/jobs", "text/plain") +
+                `GET /healthz HTTP/1.1\r\nHost: ${daemon.listen}\r\nConnection: close\r\n\r\n`,
+        );
+        const statuses = [...answers.matchAll(/HTTP\/1\.1 (\d+)/g)].map((match) => Number(match[1]));
+        assert.deepEqual(statuses, [404, 413, 200]);
+    });
+
+    test("that sends a file may take longer, as long as it comes on", async () => {
+        const { hostname, port } = new URL(daemon.base);
+        const piece = Buffer.alloc(1 << 18, 1);
+        const pieces = 16; // four seconds, where another request has two
+        const answer = await new Promise((done, fail) => {
+            const socket = connect(Number(port), hostname);
+            let text = "";
+            let sent = 0;
+            socket.setEncoding("latin1").on("data", (more) => (text += more));
+            socket.on("error", fail).on("end", () => done(text));
+            socket.write(
+                `POST /api/v1/import HTTP/1.1\r\nHost: ${daemon.listen}\r\nConnection: close\r\n` +
+                    `Content-Type: application/vnd.sqlite3\r\nContent-Length: ${pieces * piece.length}\r\n\r\n`,
+            );
+            const timer = setInterval(() => {
+                socket.write(piece);
+                if (++sent === pieces) clearInterval(timer);
+            }, 250);
+        });
+        assert.equal(status(answer), 422, "it came whole, and is no run file");
     });
 
     test("that takes too long is cut off", async () => {

@@ -4,7 +4,7 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { gzipSync } from "node:zlib";
-import { api, ask, ended, finishedJob, longSpec, smallSpec, startDaemon, until } from "../daemon.mjs";
+import { api, ask, ended, finishedJob, longSpec, run, smallSpec, startDaemon, until } from "../daemon.mjs";
 
 /** @type {Awaited<ReturnType<typeof startDaemon>>} */
 let daemon;
@@ -23,6 +23,18 @@ function idx(type, dims, bytes) {
     head[3] = dims.length;
     dims.forEach((n, i) => head.writeUInt32BE(n, 4 + 4 * i));
     return Buffer.concat([head, bytes]);
+}
+
+/** A NumPy file. @param {string} type @param {number[]} shape @param {Buffer} bytes */
+function npy(type, shape, bytes) {
+    const head = `{'descr': '${type}', 'fortran_order': False, 'shape': (${shape.join(", ")},), }`;
+    const padded = head.padEnd(Math.ceil((10 + head.length + 1) / 64) * 64 - 11) + "\n";
+    return Buffer.concat([
+        Buffer.from("\x93NUMPY\x01\0", "latin1"),
+        Buffer.from([padded.length & 255, padded.length >> 8]),
+        Buffer.from(padded),
+        bytes,
+    ]);
 }
 
 describe("a job that is right", () => {
@@ -289,6 +301,36 @@ describe("a data set that is wrong", () => {
         assert.equal(status, 422);
         assert.equal(json.code, "dataset_not_found");
         assert.match(json.detail, /not-there/);
+    });
+
+    test("is NumPy's: the classes of a preset are those of its labels", async () => {
+        const folder = join(daemon.data, "datasets", "mine");
+        mkdirSync(folder, { recursive: true });
+        const x = Float32Array.from({ length: 48 * 5 }, (_, i) => Math.sin(i));
+        writeFileSync(join(folder, "train_x.npy"), npy("<f4", [48, 5], Buffer.from(x.buffer)));
+        writeFileSync(
+            join(folder, "train_y.npy"),
+            npy("|u1", [48], Buffer.from(Array.from({ length: 48 }, (_, i) => i % 3))),
+        );
+        const dataset = { name: "npy", path: "mine" };
+        const body = { dataset, model: { preset: "mlp", width: 8, depth: 1 }, batch_size: 16, epochs: 2 };
+        const job = await finishedJob(daemon.base, body);
+        assert.equal(job.spec.model.layers.at(-1).units, 3);
+        assert.equal((await api(daemon.base, "/jobs?validate_only=true", job.spec)).spec_hash, job.spec_hash);
+        const study = await post({ base: body, grid: { "/model/width": [4, 8] } }, "/studies");
+        assert.deepEqual([study.status, study.json.jobs], [201, 2], JSON.stringify(study.json));
+        const file = join(daemon.data, "spec.json");
+        writeFileSync(file, JSON.stringify(body));
+        const check = await run(["check", file, "--json", "--data", daemon.data]);
+        assert.equal(check.code, 0, check.err);
+        assert.equal(JSON.parse(check.out).spec_hash, job.spec_hash);
+        for (const [path, pointer] of [
+            ["nowhere", "/dataset/name"],
+            ["../mine", "/dataset/path"],
+        ]) {
+            const { status, json } = await post({ ...body, dataset: { name: "npy", path } });
+            assert.deepEqual([status, json.errors.length, json.errors[0].pointer], [422, 1, pointer], path);
+        }
     });
 
     test("is a broken .gz", async () => {

@@ -1,19 +1,21 @@
-// How the server answers under load. Usage: PLUMBLINE=build/plumbline node tests/bench/api.mjs [--subscribers 400]
-//     [--seconds 20] [--rate 10] [--jobs 10000] [--connections 4]
+// How the server answers under load. Usage: PLUMBLINE=build/plumbline node tests/bench/api.mjs [--only live|lists]
+//     [--subscribers 400] [--seconds 20] [--rate 10] [--jobs 10000] [--connections 4]
 //
 // Live: so many event streams, so many events a second (each a job renamed), other requests beside them; how long after
 // the server made an event it was read by each, and whether an id was missed. Lists: pages of 100 of a catalog of so
-// many jobs, while two jobs train. With wrk installed, its figures as well.
+// many jobs while two jobs train, asked for by wrk over so many connections, each as fast as it is answered.
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
+import { execFileSync } from "node:child_process";
 import { Agent, get } from "node:http";
 import { connect } from "node:net";
+import { loadavg } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { api, ask, finishedJob, longSpec, manyJobs, smallSpec, startDaemon, until } from "../daemon.mjs";
+import { api, ask, finishedJob, longSpec, manyJobs, root, smallSpec, startDaemon, until } from "../daemon.mjs";
 
 const { values: options } = parseArgs({
     options: {
+        only: { type: "string" },
         subscribers: { type: "string", default: "400" },
         seconds: { type: "string", default: "20" },
         rate: { type: "string", default: "10" },
@@ -149,24 +151,24 @@ async function lists() {
         const url = `${daemon.base}/api/v1/jobs?${new URLSearchParams(query)}`;
         const { items } = await api(daemon.base, url.slice(daemon.base.length));
         assert.equal(items.length, 100);
-        const end = performance.now() + (1000 * seconds) / 4;
-        const { times, errors } = await load(url, connections, () => performance.now() > end);
+        const script = join(root, "tests/bench/wrk.lua");
+        const flags = ["-t1", `-c${connections}`, `-d${seconds / 4}s`, "-s", script];
+        const wrk = JSON.parse(
+            execFileSync("wrk", [...flags, url], { encoding: "utf8" })
+                .trim()
+                .split("\n")
+                .at(-1) ?? "",
+        );
         console.log(
-            `${jobs} jobs, ${connections} connections, ${query}: ${times.length} pages (${errors} errors): ${figures(times)}`,
+            `${jobs} jobs, two train, ${connections} connections, ${query}: ${wrk.requests} pages (${wrk.errors} errors): ` +
+                `p50 ${wrk.p50} ms, p95 ${wrk.p95} ms, p99 ${wrk.p99} ms, at most ${wrk.most} ms`,
         );
     }
-    const wrk = spawnSync("wrk", [
-        "--latency",
-        "-t2",
-        "-c4",
-        `-d${seconds}s`,
-        `${daemon.base}/api/v1/jobs?max_results=100`,
-    ]);
-    if (wrk.status === 0) console.log(wrk.stdout.toString());
     await api(daemon.base, "/jobs:cancel", { ids: running });
     await daemon.stop();
     daemon.remove();
 }
 
-await live();
-await lists();
+console.log(`load before: ${loadavg()[0].toFixed(1)}`);
+if (options.only !== "lists") await live();
+if (options.only !== "live") await lists();

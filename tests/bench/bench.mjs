@@ -86,7 +86,8 @@ function runOurs(model, images, scratch, kernel) {
     return {
         kernel: line.kernel,
         off: line.off.cpu,
-        columns: line.columns.cpu,
+        rows: line.rows.cpu,
+        summaries: line.summaries.cpu,
         split: line.split.cpu,
         whole: line.whole.cpu,
     };
@@ -110,7 +111,7 @@ function runPeer(model, images, scratch, kernel, python) {
         options.seconds,
     ];
     const line = run(python, [join(PEER, script), ...flags, ...timing], kernel);
-    return { off: line.base_steps_per_cpu_s, columns: line.steps_per_cpu_s };
+    return { off: line.base_steps_per_cpu_s, rows: line.steps_per_cpu_s };
 }
 
 function findPython() {
@@ -129,7 +130,7 @@ const median = (numbers) => numbers.toSorted((a, b) => a - b)[Math.floor(numbers
 
 /** The kernel with which a side is faster with the probe on, and its rounds. */
 function better(byKernel) {
-    return [...byKernel].sort((a, b) => median(b.map((r) => r.columns)) - median(a.map((r) => r.columns)))[0];
+    return [...byKernel].sort((a, b) => median(b.map((r) => r.rows)) - median(a.map((r) => r.rows)))[0];
 }
 
 function ratioText(ours, peers, key) {
@@ -149,9 +150,9 @@ function main() {
             `steps per second of processor time, medians of ${rounds} rounds; load before: ${loadavg()[0].toFixed(1)}\n`,
         );
         console.log(
-            "| | probe off: ours / peer | ratio | probe every step, rows to SQLite: ours / peer | ratio | with the split | and the loss after | kernels |",
+            "| | probe off: ours / peer | ratio | probe every step, the same rows to SQLite: ours / peer | ratio | ours with summaries | and the split | and the loss after | kernels |",
         );
-        console.log("|---|---|---|---|---|---|---|---|");
+        console.log("|---|---|---|---|---|---|---|---|---|");
         for (const model of options.models.split(",")) {
             const ours = KERNELS.map(() => []);
             const peers = KERNELS.map(() => []);
@@ -171,8 +172,8 @@ function main() {
             const ratio = (key) => (peer ? ratioText(our, peer, key) : "–");
             const kernels = `${our[0].kernel}${peer ? ` / ${peer[0].kernel ?? "own choice"}` : ""}`;
             console.log(
-                `| ${NAMES[model]} | ${both("off")} | ${ratio("off")} | ${both("columns")} | ${ratio("columns")} ` +
-                    `| ${of(our, "split")} | ${of(our, "whole")} | ${kernels} |`,
+                `| ${NAMES[model]} | ${both("off")} | ${ratio("off")} | ${both("rows")} | ${ratio("rows")} ` +
+                    `| ${of(our, "summaries")} | ${of(our, "split")} | ${of(our, "whole")} | ${kernels} |`,
             );
         }
     } finally {

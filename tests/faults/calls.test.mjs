@@ -2,7 +2,7 @@
 // said names the cause, and the same command without the failure comes to the same end.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { after, describe, test } from "node:test";
 import { root, temporary } from "../daemon.mjs";
@@ -119,35 +119,38 @@ describe("one call fails", () => {
         t.diagnostic(`a whole job: ${tried.join(", ")}`);
     });
 
-    test("while the daemon starts", async (t) => {
-        const data = join(folder, "data");
-        mkdirSync(data);
-        const started = { until: / at http/ };
-        const serve = (/** @type {string} */ where) => ["serve", "--listen", "127.0.0.1:0", "--data", where];
-        assert.equal((await run(serve(data), started)).code, 0);
-        assert.equal((await run(serve(data), started)).code, 0);
-        const total = counts();
-        const tried = [];
-        for (const [i, call] of CALLS.entries()) {
-            let refused = 0;
-            const number = await every(total[i], trials(25, Infinity), async (at) => {
-                const copy = join(folder, `data-${call}-${at}`);
-                const said = `${call} ${at}`;
-                cpSync(data, copy, { recursive: true });
-                const { code, signal, text, seen } = await run(serve(copy), { ...started, call, at });
-                assert.equal(signal, null, `${said}: ${text}`);
-                if (!seen) {
-                    refused++;
-                    assert.ok(code === 1 || code === 2, `${said}: code ${code}: ${text}`);
-                    assert.match(text, CAUSE, said);
-                }
-                assertCatalog(copy);
-                const again = await run(serve(copy), started);
-                assert.equal(again.code, 0, `${said}: ${again.text}`);
-                rmSync(copy, { recursive: true });
-            });
-            tried.push(`${call} ${number} of ${total[i]} (${refused} refused to start)`);
-        }
-        t.diagnostic(`a start of the daemon: ${tried.join(", ")}`);
-    });
+    for (const before of ["for the first time", "again"])
+        test(`while the daemon starts ${before}`, async (t) => {
+            const data = mkdtempSync(join(folder, "data-"));
+            const started = { until: / at http/ };
+            const serve = (/** @type {string} */ where) => ["serve", "--listen", "127.0.0.1:0", "--data", where];
+            if (before === "again") assert.equal((await run(serve(data), started)).code, 0);
+            const counted = `${data}-counted`;
+            cpSync(data, counted, { recursive: true });
+            assert.equal((await run(serve(counted), started)).code, 0);
+            const total = counts();
+            const tried = [];
+            for (const [i, call] of CALLS.entries()) {
+                let refused = 0;
+                const number = await every(total[i], trials(12, Infinity), async (at) => {
+                    const copy = `${data}-${call}-${at}`;
+                    const said = `${call} ${at}`;
+                    cpSync(data, copy, { recursive: true });
+                    const { code, signal, text, seen } = await run(serve(copy), { ...started, call, at });
+                    assert.equal(signal, null, `${said}: ${text}`);
+                    if (!seen) {
+                        refused++;
+                        assert.ok(code === 1 || code === 2, `${said}: code ${code}: ${text}`);
+                        assert.match(text, CAUSE, said);
+                    }
+                    if (before === "again") assertCatalog(copy);
+                    const again = await run(serve(copy), started);
+                    assert.equal(again.code, 0, `${said}: ${again.text}`);
+                    assertCatalog(copy);
+                    rmSync(copy, { recursive: true });
+                });
+                tried.push(`${call} ${number} of ${total[i]} (${refused} refused to start)`);
+            }
+            t.diagnostic(`a start of the daemon ${before}: ${tried.join(", ")}`);
+        });
 });

@@ -1,55 +1,36 @@
 // A full disk: jobs are paused with the reason, what must be written is refused, all that is there can be read, and when
 // space returns everything goes on by itself.
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
-import { appendFileSync, existsSync, mkdirSync, rmSync, statfsSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, statSync, truncateSync } from "node:fs";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
-import { api, ask, ended, smallSpec, startDaemon, temporary, until } from "../daemon.mjs";
-import { assertCatalog, assertRuns, assertSameRun, trials } from "./support.mjs";
+import { api, ask, ended, smallSpec, startDaemon, until } from "../daemon.mjs";
+import { assertCatalog, assertRuns, assertSameRun, smallDisk, trials, value } from "./support.mjs";
 
-const folder = temporary();
-const disk = join(folder, "disk");
-mkdirSync(disk);
+const disk = smallDisk(8);
 /** @type {Awaited<ReturnType<typeof startDaemon>> | undefined} */
 let daemon;
-let mounted = false;
-try {
-    execFileSync("mount", ["-t", "tmpfs", "-o", "size=8m", "tmpfs", disk], { stdio: "ignore" });
-    mounted = true;
-} catch {
-    // no right to
-}
 after(async () => {
     daemon?.kill("SIGKILL"); // after a failure it would hold the disk
     await daemon?.ended;
-    if (mounted) execFileSync("umount", [disk]);
-    rmSync(folder, { recursive: true });
+    disk.remove();
 });
 
-/** Fills what is free, but for some bytes. @param {number} left */
-function fill(left) {
-    const { bavail, bsize } = statfsSync(disk);
-    const size = Math.max(0, bavail * bsize - left);
-    try {
-        appendFileSync(join(disk, "filler"), Buffer.alloc(size, 1));
-    } catch (error) {
-        if (/** @type {any} */ (error).code !== "ENOSPC") throw error; // as much as there was
-    }
-}
-const empty = () => rmSync(join(disk, "filler"), { force: true });
+/** Byte 18 of a database says how it is written: 1 without a write-ahead log. @param {string} path */
+const isSealed = (path) => existsSync(path) && !existsSync(`${path}-wal`) && readFileSync(path)[18] === 1;
 
 /** A job of many rows, about 1 MB. */
 const spec = (/** @type {string} */ name) =>
     smallSpec(name, "affine-like", 0.1, { epochs: 30, probe: { schedule: "every", every: 60 }, checkpoint_every: 100 });
 
-describe("a disk of 8 MB", { skip: mounted ? false : "skipped: a file system cannot be mounted here" }, () => {
+describe("a disk of 8 MB", { skip: disk.skip }, () => {
     test("fills up and is emptied, and the jobs go on", async (t) => {
         const rounds = trials(2, 20);
-        const data = join(disk, "data");
+        const data = join(disk.folder, "data");
         const flags = ["--workers", "1"];
         daemon = await startDaemon({ data, flags });
         const base = () => /** @type {NonNullable<typeof daemon>} */ (daemon).base;
+        const errors = () => /** @type {NonNullable<typeof daemon>} */ (daemon).errors();
         const whole = (await api(base(), "/jobs", spec("whole"))).id;
         assert.equal((await ended(base(), whole)).state, "finished");
         let refused = 0;
@@ -61,9 +42,9 @@ describe("a disk of 8 MB", { skip: mounted ? false : "skipped: a file system can
                 return status === 201 && json;
             });
             await until("it runs", async () => (await api(base(), `/jobs/${id}`)).state === "running");
-            fill(round % 3 === 0 ? 0 : 20000 * (round % 3));
+            disk.fill(round % 3 === 0 ? 0 : 20000 * (round % 3));
             const paused = await until("it is paused", async () => {
-                fill(0);
+                disk.fill(0);
                 const job = await api(base(), `/jobs/${id}`);
                 assert.ok(["queued", "running", "paused"].includes(job.state), `${job.state}: ${job.reason}`);
                 return job.state === "paused" && job;
@@ -84,7 +65,7 @@ describe("a disk of 8 MB", { skip: mounted ? false : "skipped: a file system can
                 daemon = await startDaemon({ data, flags });
                 assert.equal((await api(base(), `/jobs/${id}`)).state, "paused");
             }
-            empty();
+            disk.empty();
             const job = await ended(base(), id);
             assert.equal(job.state, "finished", job.reason);
             assertSameRun(join(data, `runs/${whole}.db`), join(data, `runs/${id}.db`));
@@ -93,7 +74,25 @@ describe("a disk of 8 MB", { skip: mounted ? false : "skipped: a file system can
             const gone = await ask(base(), `/jobs/${id}?purge=true`, { method: "DELETE" });
             if (gone.status >= 300) rmSync(join(data, `runs/${id}.db`)); // where there is no such route yet
         }
-        assert.ok(!existsSync(join(disk, "filler")));
+        const { id } = await api(base(), "/jobs", spec("cancelled"));
+        await until("it runs", async () => (await api(base(), `/jobs/${id}`)).state === "running");
+        await until("it is paused", async () => {
+            disk.fill(0);
+            return (await api(base(), `/jobs/${id}`)).state === "paused";
+        });
+        await until("there is just enough to cancel it", async () => {
+            const filler = join(disk.folder, "filler");
+            truncateSync(filler, statSync(filler).size - 8192);
+            return (await ask(base(), `/jobs/${id}/cancel`, { method: "POST" })).status < 300;
+        });
+        assert.equal((await api(base(), `/jobs/${id}`)).state, "cancelled");
+        const run = join(data, `runs/${id}.db`);
+        await until("its run could not be sealed", () => isSealed(run) || /run file in order/.test(errors()));
+        disk.empty();
+        await until("its run is sealed as well", () => isSealed(run));
+        const other = "SELECT count(*) FROM run WHERE state <> 'cancelled'"; // no row, where it had not begun
+        assert.equal(value(run, other), 0);
+        assert.ok(!existsSync(join(disk.folder, "filler")));
         await daemon.stop();
         t.diagnostic(`${rounds} rounds, ${refused} submissions refused: every job finished with the same bits`);
     });

@@ -1,11 +1,10 @@
 // Signals that nobody expects, on workers and on the daemon: no job is lost, done twice at once, or stuck, and those that
 // finish have the bits of one that nothing happened to.
 import assert from "node:assert/strict";
-import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { api, ended, run, smallSpec, startDaemon, temporary, until } from "../daemon.mjs";
-import { assertCatalog, assertSameRun, random, sleep, trials, workers } from "./support.mjs";
+import { api, ended, longSpec, run, startDaemon, temporary, until } from "../daemon.mjs";
+import { assertCatalog, assertSameRun, kinds, random, sleep, trials, workers, writePictures } from "./support.mjs";
 
 const FINAL = ["finished", "failed", "diverged", "cancelled"];
 const SIGNALS = /** @type {NodeJS.Signals[]} */ (["SIGTERM", "SIGKILL", "SIGSEGV", "SIGSTOP"]);
@@ -14,65 +13,10 @@ const env = { ASAN_OPTIONS: "handle_segv=0" }; // a signal from outside is no fi
 
 const data = temporary();
 
-/** A file of numbers. @param {string} name @param {string} type @param {number[]} shape @param {Uint8Array} bytes */
-function writeNpy(name, type, shape, bytes) {
-    const text = `{'descr': '${type}', 'fortran_order': False, 'shape': (${shape.join(", ")},), }`.padEnd(117) + "\n";
-    const start = Buffer.from([0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59, 1, 0, 118, 0]);
-    writeFileSync(join(data, "datasets/pictures", `${name}.npy`), Buffer.concat([start, Buffer.from(text), bytes]));
-}
-
-/** Pictures of three classes, 256 of 1 × 8 × 8. */
-function writePictures() {
-    const dice = random(3);
-    const x = Float32Array.from({ length: 256 * 64 }, (_, i) => dice.next() + Number(i % 3 === Math.floor(i / 64) % 3));
-    mkdirSync(join(data, "datasets/pictures"), { recursive: true });
-    writeNpy("train_x", "<f4", [256, 1, 8, 8], new Uint8Array(x.buffer));
-    writeNpy(
-        "train_y",
-        "|u1",
-        [256],
-        Uint8Array.from({ length: 256 }, (_, i) => i % 3),
-    );
-}
-
-/** Jobs of some seconds with many rows, of every kind of network. */
-const kinds = [
-    smallSpec("mlp", "batch", 0.1, { epochs: 60, optimiser: { name: "adam", learning_rate: 0.001 } }),
-    {
-        dataset: { name: "npy", path: "pictures" },
-        model: {
-            layers: [
-                { type: "conv", channels: 4, padding: 1, variant: "batch" },
-                { type: "leaky-relu" },
-                { type: "max-pool" },
-                { type: "flatten" },
-                { type: "dense", units: 3 },
-            ],
-        },
-        optimiser: { learning_rate: 0.02, momentum: 0.9 },
-        batch_size: 16,
-        epochs: 40,
-    },
-    {
-        dataset: { name: "npy", path: "pictures" },
-        model: {
-            layers: [
-                { type: "patch-embed", patch: 4, dim: 8, positions: true },
-                { type: "residual", layers: [{ type: "attention", heads: 2 }] },
-                { type: "mean-tokens" },
-                { type: "dense", units: 3 },
-            ],
-        },
-        optimiser: { learning_rate: 0.05, schedule: "cosine" },
-        batch_size: 16,
-        epochs: 40,
-    },
-].map((kind) => ({ ...kind, probe: { schedule: "every", every: 40 }, checkpoint_every: 50 }));
-
 /** @type {Awaited<ReturnType<typeof startDaemon>>} */
 let daemon;
 before(async () => {
-    writePictures();
+    writePictures(data);
     daemon = await startDaemon({ data, flags, env });
 });
 after(async () => {
@@ -168,7 +112,7 @@ describe("signals", () => {
                 ends.failed++;
                 assert.match(
                     job.reason,
-                    /crashed 3 times in a row, at last at step \d+ \((killed by SIG\w+|exited with code \d+)\)/,
+                    /crashed( or was stopped)? 3 times in a row, at last at step \d+ \((killed by SIG\w+|exited with code \d+|stopped by someone else's signal)\)/,
                 );
             } else {
                 ends.finished++;
@@ -181,5 +125,23 @@ describe("signals", () => {
         t.diagnostic(
             `${count} signals on ${kindOf.size} jobs (MLP, CNN, attention): ${ends.finished} finished with the same bits, ${ends.failed} failed after three crashes; a stopped worker was gone after at most ${slowest} ms`,
         );
+    });
+
+    test("that whoever starts the daemon ignores, as the ends of children", async () => {
+        const other = await startDaemon({ flags: ["--workers", "1"], env, under: ["env", "--ignore-signal=CHLD"] });
+        const { id } = await api(other.base, "/jobs", longSpec("killed"));
+        for (let attempt = 1; attempt <= 3; attempt++) {
+            const victim = await until(`attempt ${attempt}`, async () => {
+                const job = await api(other.base, `/jobs/${id}`);
+                return job.attempt === attempt && workers(other.data)[0];
+            });
+            process.kill(victim.pid, "SIGKILL");
+            await until("it is gone", () => !workers(other.data).some((w) => w.pid === victim.pid));
+        }
+        const job = await ended(other.base, id);
+        assert.equal(job.state, "failed");
+        assert.match(job.reason, /crashed 3 times in a row, at last at step \d+ \(killed by SIGKILL\)/);
+        await other.stop();
+        other.remove();
     });
 });

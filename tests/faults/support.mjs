@@ -1,9 +1,19 @@
 // What the fault tests share: how many trials, workers as the system sees them, databases, runs held equal.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { existsSync, readFileSync, readdirSync } from "node:fs";
+import {
+    appendFileSync,
+    existsSync,
+    mkdirSync,
+    readFileSync,
+    readdirSync,
+    rmSync,
+    statfsSync,
+    writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { after } from "node:test";
+import { smallSpec, temporary } from "../daemon.mjs";
 
 // Node ends a test as never settled when all that it waits for is the end of a child that was killed.
 const alive = setInterval(() => {}, 1000);
@@ -25,7 +35,104 @@ export function random(seed) {
     return { next, below: (/** @type {number} */ bound) => Math.floor(next() * bound) };
 }
 
+/** A file system of so many megabytes, that can be filled. @param {number} megabytes */
+export function smallDisk(megabytes) {
+    const above = temporary();
+    const folder = join(above, "disk");
+    const filler = join(folder, "filler");
+    mkdirSync(folder);
+    let mounted = false;
+    try {
+        execFileSync("mount", ["-t", "tmpfs", "-o", `size=${megabytes}m`, "tmpfs", folder], { stdio: "ignore" });
+        mounted = true;
+    } catch {
+        // no right to
+    }
+    return {
+        folder,
+        /** Why tests on it are left out, or false. */
+        skip: mounted ? false : "skipped: a file system cannot be mounted here",
+        /** Fills what is free, but for some bytes. @param {number} left */
+        fill(left) {
+            const { bavail, bsize } = statfsSync(folder);
+            const size = Math.max(0, bavail * bsize - left);
+            try {
+                appendFileSync(filler, Buffer.alloc(size, 1));
+            } catch (error) {
+                if (/** @type {any} */ (error).code !== "ENOSPC") throw error; // as much as there was
+            }
+        },
+        empty: () => rmSync(filler, { force: true }),
+        remove() {
+            if (mounted) execFileSync("umount", [folder]);
+            rmSync(above, { recursive: true });
+        },
+    };
+}
+
 export const sleep = (/** @type {number} */ ms) => new Promise((done) => setTimeout(done, ms));
+
+/**
+ * A file of numbers.
+ * @param {string} path
+ * @param {string} type
+ * @param {number[]} shape
+ * @param {Uint8Array} bytes
+ */
+function writeNpy(path, type, shape, bytes) {
+    const text = `{'descr': '${type}', 'fortran_order': False, 'shape': (${shape.join(", ")},), }`.padEnd(117) + "\n";
+    const start = Buffer.from([0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59, 1, 0, 118, 0]);
+    writeFileSync(path, Buffer.concat([start, Buffer.from(text), bytes]));
+}
+
+/** Pictures of three classes below a data directory, 256 of 1 × 8 × 8. @param {string} data */
+export function writePictures(data) {
+    const folder = join(data, "datasets/pictures");
+    const dice = random(3);
+    const x = Float32Array.from({ length: 256 * 64 }, (_, i) => dice.next() + Number(i % 3 === Math.floor(i / 64) % 3));
+    mkdirSync(folder, { recursive: true });
+    writeNpy(join(folder, "train_x.npy"), "<f4", [256, 1, 8, 8], new Uint8Array(x.buffer));
+    writeNpy(
+        join(folder, "train_y.npy"),
+        "|u1",
+        [256],
+        Uint8Array.from({ length: 256 }, (_, i) => i % 3),
+    );
+}
+
+/** Jobs of some seconds with many rows, of every kind of network. */
+export const kinds = [
+    smallSpec("mlp", "batch", 0.1, { epochs: 60, optimiser: { name: "adam", learning_rate: 0.001 } }),
+    {
+        dataset: { name: "npy", path: "pictures" },
+        model: {
+            layers: [
+                { type: "conv", channels: 4, padding: 1, variant: "batch" },
+                { type: "leaky-relu" },
+                { type: "max-pool" },
+                { type: "flatten" },
+                { type: "dense", units: 3 },
+            ],
+        },
+        optimiser: { learning_rate: 0.02, momentum: 0.9 },
+        batch_size: 16,
+        epochs: 40,
+    },
+    {
+        dataset: { name: "npy", path: "pictures" },
+        model: {
+            layers: [
+                { type: "patch-embed", patch: 4, dim: 8, positions: true },
+                { type: "residual", layers: [{ type: "attention", heads: 2 }] },
+                { type: "mean-tokens" },
+                { type: "dense", units: 3 },
+            ],
+        },
+        optimiser: { learning_rate: 0.05, schedule: "cosine" },
+        batch_size: 16,
+        epochs: 40,
+    },
+].map((kind) => ({ ...kind, probe: { schedule: "every", every: 40 }, checkpoint_every: 50 }));
 
 /** The rows of a query, as objects. @param {string} path @param {string} sql @returns {any[]} */
 export function query(path, sql) {
