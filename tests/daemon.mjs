@@ -102,7 +102,7 @@ export const smallSpec = (name, variant, learningRate, more = {}) => ({
 });
 
 /** A job that trains until it is stopped. @param {string} name */
-export const longSpec = (name) => smallSpec(name, "affine-like", 0.1, { epochs: 100000, probe: { schedule: "none" } });
+export const longSpec = (name) => smallSpec(name, "affine-like", 0.1, { epochs: 1000000, probe: { schedule: "none" } });
 
 /**
  * A request below /api/v1 (or of a whole URL) and its answer, whatever that is, held against the API's document.

@@ -4,7 +4,7 @@ import { execFile, spawn } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { describe, test } from "node:test";
 import { promisify } from "node:util";
-import { api, finishedJob, longSpec, program, smallSpec, startDaemon, temporary } from "../daemon.mjs";
+import { api, ask, finishedJob, longSpec, program, smallSpec, startDaemon, temporary } from "../daemon.mjs";
 import {
     accessibilityFaults,
     anotherPage,
@@ -237,11 +237,15 @@ describe("all together", () => {
     });
 
     test("a server that is killed under an open run is followed when it is back, with nothing lost", async () => {
-        const first = await startDaemon();
+        const first = await startDaemon({ flags: ["--workers", "1"] });
         const { page, faults, close } = await watchedPage(world.browser, first.base, { refused: /./ });
-        const spec = smallSpec("survivor", "affine", 0.02, { epochs: 400, checkpoint_every: 200 });
+        // It waits for the one worker until the page is open, so that it cannot have ended by then.
+        const before = await api(first.base, "/jobs", longSpec("before it"));
+        const spec = smallSpec("survivor", "affine", 0.02, { epochs: 1500, checkpoint_every: 200 });
         const { id } = await api(first.base, "/jobs", spec);
         await page.goto(`${first.base}/run/${id}`);
+        await page.locator(".run-head .state.queued").waitFor();
+        await ask(first.base, `/jobs/${before.id}/cancel`, { method: "POST" });
         await page.locator(".run-head .state.running").waitFor();
         first.kill("SIGKILL");
         await first.ended;

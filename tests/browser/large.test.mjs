@@ -2,7 +2,7 @@
 // the full sizes, with their times.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { api, finishedJob, longSpec, manyJobs, smallSpec, startDaemon } from "../daemon.mjs";
+import { api, finishedJob, longSpec, manyJobs, smallSpec, startDaemon, until } from "../daemon.mjs";
 import { heapUsed, marksOf, number, openBrowser, seeAll, watchedPage } from "./support.mjs";
 
 /** A figure never draws many more than this. */
@@ -116,18 +116,11 @@ describe("runs that differ in their seed alone", () => {
         const { page, faults, close } = await watchedPage(browser, daemon.base);
         await page.goto(`${daemon.base}/compare?jobs=${jobs.map((job) => job.id)}`);
         await page.getByRole("heading", { name: "affine and affine-like", exact: true }).waitFor();
+        const ids = jobs.map((job) => job.id);
+        for (const head of [`affine: ${ids.slice(0, 3).join(", ")}`, `affine-like: ${ids.slice(3).join(", ")}`])
+            await page.locator(".diff thead th", { hasText: head }).waitFor();
+        assert.equal(await page.locator(".diff thead th").count(), 3);
         await seeAll(page);
-        const heads = await page.locator(".diff thead th").allTextContents();
-        assert.equal(heads.length, 3, heads.join());
-        assert.match(
-            heads[1],
-            new RegExp(
-                `affine: ${jobs
-                    .slice(0, 3)
-                    .map((job) => job.id)
-                    .join(", ")}`,
-            ),
-        );
         const seeds = await page.locator(".diff tbody tr", { hasText: "/seed" }).locator("td").allTextContents();
         assert.deepEqual(seeds, ["/seed", "1, 2, 3", "1, 2"]);
         const accuracy = (await page.locator(".diff tbody tr", { hasText: "test accuracy" }).textContent()) ?? "";
@@ -137,20 +130,21 @@ describe("runs that differ in their seed alone", () => {
         assert.ok(accuracy.includes(`mean of 3, ${Math.min(...all).toFixed(1)}\u00a0%`), accuracy);
 
         // F0: the samples of all seeds together.
+        const summaries = await Promise.all(
+            ids.map((id) => api(daemon.base, `/jobs/${id}/divergence/summary?${POOLED}`)),
+        );
+        const of = (/** @type {number} */ from, /** @type {number} */ to, /** @type {string} */ key) =>
+            summaries.slice(from, to).reduce((sum, { items }) => sum + items[0][key], 0);
+        const counts = `${of(3, 5, "count")} to ${of(0, 3, "count")}`;
+        await page.locator("#glance figcaption", { hasText: `n = ${counts}` }).waitFor();
+        await page.locator("#glance figcaption", { hasText: "2 or 3 seeds each" }).waitFor();
         await page.locator("#glance").getByRole("button", { name: "Table" }).click();
         const cells = page.locator("#glance .fig-table tbody tr");
         await cells.nth(5).waitFor();
         assert.equal(await cells.count(), 6, "two lines of three sites");
-        await page.locator("#glance figcaption", { hasText: "2 or 3 seeds each" }).waitFor();
         const row = await cells.first().locator("td").allTextContents();
-        const summaries = await Promise.all(
-            jobs.slice(0, 3).map(({ id }) => api(daemon.base, `/jobs/${id}/divergence/summary?${POOLED}`)),
-        );
-        const [counts, below] = ["count", "nonpositive"].map((key) =>
-            summaries.reduce((sum, { items }) => sum + items[0][key], 0),
-        );
-        assert.equal(row[4], `${Math.round((100 * below) / counts)}\u00a0%`);
-        const medians = summaries.map(({ items }) => items[0].quantiles["50"]);
+        assert.equal(row[4], `${Math.round((100 * of(0, 3, "nonpositive")) / of(0, 3, "count"))}\u00a0%`);
+        const medians = summaries.slice(0, 3).map(({ items }) => items[0].quantiles["50"]);
         const median = number(row[7]);
         assert.ok(
             median >= Math.min(...medians) * 0.99 && median <= Math.max(...medians) * 1.01,
@@ -158,23 +152,23 @@ describe("runs that differ in their seed alone", () => {
         );
 
         // F1: a panel for each line, with the samples of all its seeds.
-        assert.equal(await page.locator("#theory .panel").count(), 2);
         const density = await Promise.all(
-            jobs.slice(0, 3).map(({ id }) => api(daemon.base, `/jobs/${id}/divergence/density?site=1.dense&last=24`)),
+            ids.slice(0, 3).map((id) => api(daemon.base, `/jobs/${id}/divergence/density?site=1.dense&last=24`)),
         );
-        const heading = (await page.locator("#theory .panel-head").first().textContent()) ?? "";
-        const counted = [...heading.matchAll(/([\d,]+) (drawn|with scale|below|above|beside|undefined)/g)];
-        assert.equal(
-            counted.reduce((sum, [, n]) => sum + number(n), 0),
-            density.reduce((sum, one) => sum + one.count + one.undefined, 0),
-            heading,
-        );
+        const wanted = density.reduce((sum, one) => sum + one.count + one.undefined, 0);
+        await until("the first panel accounts for the samples of all seeds", async () => {
+            const heading = (await page.locator("#theory .panel-head").first().textContent()) ?? "";
+            const counted = [...heading.matchAll(/([\d,]+) (drawn|with scale|below|above|beside|undefined)/g)];
+            return counted.reduce((sum, [, n]) => sum + number(n), 0) === wanted;
+        });
+        assert.equal(await page.locator("#theory .panel").count(), 2);
 
         // F2: a thin line for each seed, besides the edges of two bands; two medians on their halos.
         await page.locator("#drift svg.plot").waitFor();
         const lines = (/** @type {string} */ width) =>
             page.locator(`#drift svg.plot g[fill=none][stroke-width="${width}"] path`).count();
-        assert.deepEqual([await lines("0.75"), await lines("4"), await lines("2")], [5 + 2 * 2, 2, 2]);
+        await until("all lines are drawn", async () => (await lines("0.75")) === 5 + 2 * 2);
+        assert.deepEqual([await lines("4"), await lines("2")], [2, 2]);
         assert.deepEqual(faults, []);
         await close();
     });
