@@ -152,8 +152,16 @@ function openRuns(ids) {
     const axes = axisKeeper();
     /** @type {import("../figure_data.js").FigureName[]} */
     const figures = ["glance", "cloud", "drift", "direction", "made"];
-    const looked = () => ({ site: site.peek(), logSteps: isLogStep() });
-    const runs = ids.map((id) => runData(id, looked, { figures, merged: true }));
+    /** A run is asked about a site once it has it. @param {import("../run_data.js").RunData} run */
+    const looked = (run) => {
+        const at = site.peek();
+        return { site: sitesOf(run).some(({ name }) => name === at) ? at : null, logSteps: isLogStep() };
+    };
+    const runs = ids.map((id) => {
+        /** @type {import("../run_data.js").RunData} */
+        const run = runData(id, () => looked(run), { figures, merged: true });
+        return run;
+    });
     const sitesOf = (/** @type {import("../run_data.js").RunData} */ run) => run.sites.state.value.data?.sites ?? [];
 
     /** Sites that all runs have which have any, in the first one's order. */
