@@ -137,13 +137,15 @@ export function openDraft() {
             const { items } = await ask(`/jobs?state=finished&max_results=${CLOCKS}`);
             /** @type {Job[]} */
             const different = [...new Map(items.map((/** @type {Job} */ job) => [job.spec_hash, job])).values()];
+            const known = [];
             for (const job of different) {
                 const took = seconds(job);
                 if (!took) continue;
                 const { cost } = await ask("/jobs?validate_only=true", job.spec);
                 const { flops_per_step: step, steps } = cost;
-                if (step > 0) speeds.value = [...speeds.value, { rate: (step * steps) / took, step, job }];
+                if (step > 0) known.push({ rate: (step * steps) / took, step, job });
             }
+            speeds.value = known;
         } catch {
             // Then no time is told.
         }
