@@ -49,7 +49,7 @@ help:
 	@echo 'make               build build/plumbline'
 	@echo 'make run           install what is missing, build, start the server, measure Fashion-MNIST, print the table'
 	@echo 'make test          install what is missing, lint, run all tests'
-	@echo 'make bench         time training steps beside the peer of ../shared, where it is, and the API under load'
+	@echo 'make bench         time training steps beside the peer of ../shared, where it is; the API under load; the pages'
 	@echo 'make test-faults   interruptions, crashes, power cuts, full disks; FAULTS=long for the full figures'
 	@echo 'make test-deploy   image, compose file, service: deployed in an engine of its own; DEPLOY=long on both releases'
 	@echo 'make lint          formatter, clang-tidy, cppcheck, types of the dashboard, rules of the house'
@@ -159,6 +159,7 @@ bench:
 	@$(MAKE) -j$(JOBS) --no-print-directory $(BUILD)/bench_plumbline $(BUILD)/plumbline
 	@$(NODE) tests/bench/bench.mjs $(BUILD)/bench_plumbline
 	@PLUMBLINE=$(BUILD)/plumbline $(NODE) tests/bench/api.mjs
+	@PLUMBLINE=$(BUILD)/plumbline $(NODE) tests/bench/pages.mjs
 
 lint: $(GENERATED)
 	@bash tests/lint.sh $(BUILD) $(HEADERS) $(SOURCES) -- $(CFLAGS_ALL)

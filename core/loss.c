@@ -38,3 +38,22 @@ void loss_cross_entropy(const real *logits, const uint32_t *labels, size_t rows,
         }
     }
 }
+
+void loss_likeliest(const real *logits, size_t classes, size_t count, uint32_t *ret_classes, float *ret_probabilities)
+{
+    double top = (double)logits[largest(logits, classes)], sum = sum_exp(logits, classes, top);
+    size_t found = 0;
+    for (uint32_t c = 0; c < classes; c++) {
+        size_t place = found;
+        while (place > 0 && logits[ret_classes[place - 1]] < logits[c])
+            place--;
+        if (place == count)
+            continue;
+        found += found < count;
+        for (size_t i = found - 1; i > place; i--)
+            ret_classes[i] = ret_classes[i - 1];
+        ret_classes[place] = c;
+    }
+    for (size_t i = 0; i < found; i++)
+        ret_probabilities[i] = (float)(exp((double)logits[ret_classes[i]] - top) / sum);
+}

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "core/contributors.h"
+#include "core/loss.h"
 
 enum { HISTOGRAM_RECORD = 6, DENSITY_RECORD = 8 };
 
@@ -33,7 +34,7 @@ size_t probe_chunk_rows(const struct network_site *site)
 size_t probe_row_bytes(size_t contributors)
 {
     return sizeof(size_t) + sizeof(struct divergence_row) + sizeof(double) + sizeof(uint32_t) + encoded_size(1) +
-           contributors * (sizeof(uint32_t) + sizeof(double));
+           (contributors * (sizeof(uint32_t) + sizeof(double))) + (LIKELIEST * (sizeof(uint32_t) + sizeof(float)));
 }
 
 static bool site_wanted(const struct probe_spec *spec, const struct network_site *site)
@@ -334,7 +335,24 @@ enum status probe_measure(struct probe *probe, const struct network *network, st
         losses[i] = step->losses[row];
         in_batch[i] = row < step->batch;
     }
-    struct step_samples told = {step->step, samples, losses, labels, predicted, in_batch, count};
+    const size_t likeliest = network->classes < LIKELIEST ? network->classes : LIKELIEST;
+    uint32_t *classes = arena_take(arena, count * likeliest * sizeof *classes);
+    float *probabilities = arena_take(arena, count * likeliest * sizeof *probabilities);
+    if (!classes || !probabilities)
+        return error_no_memory(err);
+    for (size_t i = 0; i < count; i++)
+        loss_likeliest(pass->logits + probe->picked[i] * network->classes, network->classes, likeliest,
+                       classes + i * likeliest, probabilities + i * likeliest);
+    struct step_samples told = {.step = step->step,
+                                .samples = samples,
+                                .losses = losses,
+                                .labels = labels,
+                                .predicted = predicted,
+                                .in_batch = in_batch,
+                                .count = count,
+                                .likeliest = likeliest,
+                                .classes = classes,
+                                .probabilities = probabilities};
     enum status status = observer->samples ? observer->samples(observer->context, &told, err) : STATUS_OK;
     if (status == STATUS_OK && probe->network_view)
         status = network_difference(network, pass, step->delta, err);

@@ -61,6 +61,9 @@ struct site_measurement {
     struct batch_figures figures;
 };
 
+/* Of a sample's classes so many are told, or all where there are fewer. */
+enum { LIKELIEST = 5 };
+
 /* What is the same for all sites of a probed step: one entry a measured sample. Valid during the call only. */
 struct step_samples {
     size_t step;
@@ -69,6 +72,9 @@ struct step_samples {
     const uint32_t *labels, *predicted;
     const bool *in_batch;
     size_t count;
+    size_t likeliest; /* of each sample so many classes, likeliest first, with their probabilities */
+    const uint32_t *classes;
+    const float *probabilities;
 };
 
 /*

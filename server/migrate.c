@@ -45,7 +45,12 @@ static enum status check_recorded(sqlite3 *db, const struct schema *schema, int 
 enum status migrate_check(sqlite3 *db, const struct schema *schema, int *ret_version, struct error *err)
 {
     int64_t id, version, tables;
-    enum status status = db_integer(db, "PRAGMA application_id", &id, err);
+    /* All that is read is of one state of the file: another process may be making its tables just now. */
+    enum status status = db_begin_read(db, err);
+    if (status != STATUS_OK)
+        return status;
+    attribute_cleanup(db_end_read) sqlite3 *reading = db;
+    status = db_integer(reading, "PRAGMA application_id", &id, err);
     if (status == STATUS_OK)
         status = db_integer(db, "PRAGMA user_version", &version, err);
     if (status == STATUS_OK)
@@ -90,9 +95,7 @@ static enum status apply(sqlite3 *db, const struct schema *schema, const struct 
     char pragmas[96];
     snprintf(pragmas, sizeof pragmas, "PRAGMA application_id = %d; PRAGMA user_version = %d", schema->application_id,
              migration->number);
-    enum status status = db_begin(db, err);
-    if (status != STATUS_OK)
-        return status;
+    enum status status = STATUS_OK;
     if (migration->number == 1)
         status = db_execute(db,
                             "CREATE TABLE migration (number INTEGER PRIMARY KEY, name TEXT NOT NULL, "
@@ -104,22 +107,35 @@ static enum status apply(sqlite3 *db, const struct schema *schema, const struct 
         status = record(db, migration, err);
     if (status == STATUS_OK)
         status = db_execute(db, pragmas, err);
-    if (status == STATUS_OK)
-        status = db_commit(db, err);
-    if (status != STATUS_OK) {
-        db_rollback(db);
+    if (status != STATUS_OK)
         return error_prefix(err, status, "migration %d (%s) of the %s: ", migration->number, migration->name,
                             schema->what);
-    }
     return STATUS_OK;
+}
+
+/* Migrations `first` … `end` − 1 in one transaction. */
+static enum status apply_together(sqlite3 *db, const struct schema *schema, size_t first, size_t end, struct error *err)
+{
+    enum status status = db_begin(db, err);
+    if (status != STATUS_OK)
+        return status;
+    for (size_t i = first; i < end && status == STATUS_OK; i++)
+        status = apply(db, schema, &schema->migrations[i], err);
+    if (status == STATUS_OK)
+        status = db_commit(db, err);
+    if (status != STATUS_OK)
+        db_rollback(db);
+    return status;
 }
 
 enum status migrate(sqlite3 *db, const struct schema *schema, struct error *err)
 {
     int version;
     enum status status = migrate_check(db, schema, &version, err);
+    if (status == STATUS_OK && version == 0)
+        return apply_together(db, schema, 0, schema->count, err);
     for (size_t i = 0; i < schema->count && status == STATUS_OK; i++)
         if (schema->migrations[i].number > version)
-            status = apply(db, schema, &schema->migrations[i], err);
+            status = apply_together(db, schema, i, i + 1, err);
     return status;
 }

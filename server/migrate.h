@@ -37,7 +37,8 @@ extern const struct schema run_schema;
  */
 enum status migrate_check(sqlite3 *db, const struct schema *schema, int *ret_version, struct error *err);
 
-/* Checks, then applies what is missing, each migration in its own transaction. */
+/* Checks, then applies what is missing: each migration in its own transaction, to an empty file all in one, so that who
+ * opens it meanwhile finds it empty or whole. Not within a transaction of the caller, as is migrate_check. */
 enum status migrate(sqlite3 *db, const struct schema *schema, struct error *err);
 
 #endif

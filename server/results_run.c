@@ -25,11 +25,6 @@ static enum status gather_scalars(sqlite3 *db, json_t *results, struct error *er
     return status;
 }
 
-static double number_at(sqlite3_stmt *statement, int column)
-{
-    return sqlite3_column_type(statement, column) == SQLITE_NULL ? NAN : sqlite3_column_double(statement, column);
-}
-
 #define LAST_MEDIAN(column)                                                                                            \
     "(SELECT q50 FROM divergence_summary AS d WHERE d.site = sites.site AND \"column\" = '" column                     \
     "' ORDER BY step DESC LIMIT 1)"
@@ -49,7 +44,7 @@ static enum status gather_medians(sqlite3 *db, json_t *results, struct error *er
         if (status != STATUS_OK || !row)
             break;
         const char *site = (const char *)sqlite3_column_text(statement, 0);
-        status = site ? results_site(results, site, number_at(statement, 1), number_at(statement, 2), err)
+        status = site ? results_site(results, site, db_number(statement, 1), db_number(statement, 2), err)
                       : error_no_memory(err);
     }
     return status;

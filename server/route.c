@@ -71,7 +71,7 @@ const struct route routes[] = {
      .summary = "What was measured of each sample"},
     {"GET", API "/jobs/{id}/divergence/summary", handle_summaries, .parameters = summaries_parameters,
      .answer = "SummaryPage", .summary = "Quantiles of each column by site and step"},
-    {"GET", API "/jobs/{id}/divergence/histogram", handle_histograms, .parameters = summaries_parameters,
+    {"GET", API "/jobs/{id}/divergence/histogram", handle_histograms, .parameters = histograms_parameters,
      .answer = "HistogramPage", .summary = "The same with histograms"},
     {"GET", API "/jobs/{id}/divergence/density", handle_density, .parameters = density_parameters, .answer = "Density",
      .summary = "Counts of samples by two columns"},

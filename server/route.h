@@ -84,7 +84,8 @@ extern const struct option metrics_parameters[], log_parameters[];
 
 /* route_divergence.c */
 route_handler handle_rows, handle_summaries, handle_histograms, handle_density, handle_batch, handle_sites;
-extern const struct option rows_parameters[], summaries_parameters[], density_parameters[], batch_parameters[];
+extern const struct option rows_parameters[], summaries_parameters[], histograms_parameters[], density_parameters[],
+    batch_parameters[];
 
 route_handler handle_prometheus; /* route_prometheus.c */
 

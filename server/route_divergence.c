@@ -62,15 +62,40 @@ const struct option rows_parameters[] = {
     OPTION_END,
 };
 
+#define LOG_STEPS_PARAMETER                                                                                            \
+    {                                                                                                                  \
+        .name = "log_steps", .kind = OPTION_BOOLEAN, .fallback = "false",                                              \
+        .help = "stretches of steps are equally long on a logarithmic axis; else they hold equally many"               \
+    }
+#define SUMMARY_PARAMETERS                                                                                             \
+    SITE_PARAMETER,                                                                                                    \
+        {.name = "column", .kind = OPTION_STRING, .fallback = "null", .nullable = true, .help = "only this column"},   \
+        STEP_PARAMETERS,                                                                                               \
+        {.name = "pooled",                                                                                             \
+         .kind = OPTION_BOOLEAN,                                                                                       \
+         .fallback = "false",                                                                                          \
+         .help = "one item a site and column, its steps' histograms merged"},                                          \
+        {.name = "windows",                                                                                            \
+         .kind = OPTION_INTEGER,                                                                                       \
+         .fallback = "null",                                                                                           \
+         .nullable = true,                                                                                             \
+         .minimum = 1,                                                                                                 \
+         .maximum = 10000,                                                                                             \
+         .help = "with pooled: the probed steps in at most so many stretches, an item each, all on one page"},         \
+        LOG_STEPS_PARAMETER, PAGE_PARAMETERS
+
+const struct option histograms_parameters[] = {SUMMARY_PARAMETERS, OPTION_END};
+
 const struct option summaries_parameters[] = {
-    SITE_PARAMETER,
-    {.name = "column", .kind = OPTION_STRING, .fallback = "null", .nullable = true, .help = "only this column"},
-    STEP_PARAMETERS,
-    {.name = "pooled",
-     .kind = OPTION_BOOLEAN,
-     .fallback = "false",
-     .help = "one item a site and column, its steps' histograms merged"},
-    PAGE_PARAMETERS,
+    SUMMARY_PARAMETERS,
+    {.name = "max_points",
+     .kind = OPTION_INTEGER,
+     .fallback = "null",
+     .nullable = true,
+     .minimum = 6,
+     .maximum = 1e9,
+     .help = "at most so many steps a site and column, all on one page: of each stretch the lowest 5 % quantile, the "
+             "lowest and highest median and the highest 95 % quantile are kept"},
     OPTION_END,
 };
 
@@ -82,7 +107,20 @@ const struct option density_parameters[] = {
     OPTION_END,
 };
 
-const struct option batch_parameters[] = {SITE_PARAMETER, STEP_PARAMETERS, OPTION_END};
+const struct option batch_parameters[] = {
+    SITE_PARAMETER,
+    STEP_PARAMETERS,
+    {.name = "max_points",
+     .kind = OPTION_INTEGER,
+     .fallback = "null",
+     .nullable = true,
+     .minimum = 6,
+     .maximum = 1e9,
+     .help = "at most so many steps: of each stretch those are kept that predict the least and the most of all sites "
+             "together, and whose loss fell the least and the most"},
+    LOG_STEPS_PARAMETER,
+    OPTION_END,
+};
 
 static int64_t integer(const json_t *parameters, const char *key, int64_t otherwise)
 {
@@ -100,6 +138,9 @@ static struct divergence_query read_query(const json_t *given)
                                      .last = (size_t)integer(given, "last", 0),
                                      .sample = integer(given, "sample", -1),
                                      .max_results = (size_t)integer(given, "max_results", 0),
+                                     .max_points = (size_t)integer(given, "max_points", 0),
+                                     .windows = (size_t)integer(given, "windows", 0),
+                                     .log_steps = json_is_true(json_object_get(given, "log_steps")),
                                      .page_token = json_string_value(json_object_get(given, "page_token")),
                                      .pooled = json_is_true(json_object_get(given, "pooled"))};
 }
@@ -153,7 +194,9 @@ enum status handle_histograms(struct request *request, struct answer *answer, st
 
 enum status handle_batch(struct request *request, struct answer *answer, struct error *err)
 {
-    return ask(request, answer, run_reader_batch, empty_page(), err);
+    json_t *empty = json_pack("{s:[], s:[], s:n, s:i, s:i, s:i, s:i, s:i}", "items", "steps", "next_page_token",
+                              "shown", 0, "of", 0, "measured", 0, "kept", 0, "rose", 0);
+    return ask(request, answer, run_reader_batch, empty, err);
 }
 
 enum status handle_sites(struct request *request, struct answer *answer, struct error *err)

@@ -89,6 +89,9 @@ enum status run_file_migrate(const char *path, struct error *err);
 /* Seals a run whose worker is gone (it crashed, or was told to stop): writes the final state and leaves the rows. */
 enum status run_file_seal(const char *path, const char *state, const char *reason, struct error *err);
 
+/* A record of sample_steps.likeliest: a 32-bit class and a 32-bit float, little-endian. */
+enum { LIKELIEST_BYTES = 8 };
+
 struct run_reader; /* opaque */
 
 /* Opens read-only; a file newer than the program is refused with both version numbers. STATUS_NOT_FOUND when there is
@@ -127,8 +130,11 @@ struct divergence_query {
     int64_t sample; /* -1: any */
     size_t max_results;
     const char *page_token;
-    bool pooled; /* merge the steps: one item a site and column */
-    bool cells;  /* summaries with their histograms */
+    bool pooled;       /* merge the steps: one item a site and column */
+    size_t windows;    /* pooled: the steps in at most so many stretches, an item each; the answer is one page */
+    bool cells;        /* summaries with their histograms */
+    size_t max_points; /* thin each series over the steps to at most so many; the answer is one page */
+    bool log_steps;    /* windows, and stretches that are thinned, are equally long on a logarithmic axis of steps */
 };
 
 /* {"items": [{"step", "site", "sample", <columns>}], "next_page_token"} */
@@ -137,7 +143,9 @@ enum status run_reader_rows(struct run_reader *reader, const struct divergence_q
 
 /* {"items": [{"site", "step", "column", "count", "undefined", "nonpositive", "mean", "sd", "minimum", "maximum",
  * "quantiles": {"1": …, "99": …}}], "next_page_token"}; pooled items have "steps": [..] in place of "step". With `cells`
- * each also has "cells": [[bin, count], …] of divergence_stats.h's bins. */
+ * each also has "cells": [[bin, count], …] of divergence_stats.h's bins. With `max_points` the steps stay that hold the
+ * lowest 5 % quantile, the lowest and highest median and the highest 95 % quantile of their stretch, and there is also
+ * "series": [{"site", "column", "shown", "of", "count", "undefined", "nonpositive"}], which counts all steps. */
 enum status run_reader_summaries(struct run_reader *reader, const struct divergence_query *query, json_t **ret_json,
                                  struct error *err);
 
@@ -147,11 +155,14 @@ enum status run_reader_density(struct run_reader *reader, const struct divergenc
                                const char *y, json_t **ret_json, struct error *err);
 
 /* {"items": [{"site", "step", "batch_scale", "batch_cosine", "predicted_decrease", "own_share", "rows",
- * "batch_size"}]} of `site`, `step`, `step_from`, `step_to`, `last`; by site, then step. */
+ * "batch_size"}], "steps": [{"step", "loss_before", "loss_after"}], "shown", "of", "measured", "kept", "rose"} of `site`,
+ * `step`, `step_from`, `step_to`, `last`; by site, then step. The last three count all steps, thinned or not: where both
+ * losses are known, where the loss fell at least as far as predicted, where it rose. Thinned to `max_points`, the steps
+ * stay that predict the least and the most of their stretch, and whose loss fell the least and the most. */
 enum status run_reader_batch(struct run_reader *reader, const struct divergence_query *query, json_t **ret_json,
                              struct error *err);
 
-/* {"sample", "steps": [{"step", "loss", "label", "predicted", "in_batch"}], "rows": [{"step", "site", <columns>}]}: all
+/* {"sample", "steps": [{"step", "loss", "label", "predicted", "in_batch", "likeliest": [[class, probability], …]}], "rows": [{"step", "site", <columns>}]}: all
  * that was measured of one sample, by step, then site. */
 enum status run_reader_sample(struct run_reader *reader, int64_t sample, json_t **ret_json, struct error *err);
 

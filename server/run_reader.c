@@ -65,12 +65,20 @@ void cleanup_run_reader(struct run_reader **reader)
     *reader = NULL;
 }
 
+enum status row_to_json(sqlite3_stmt *statement, json_t *items, struct error *err)
+{
+    json_t *item = json_object();
+    enum status status = json_add(items, item, err);
+    for (int i = 0; i < sqlite3_column_count(statement) && status == STATUS_OK; i++)
+        status = json_put(item, sqlite3_column_name(statement, i), db_json(statement, i), err);
+    return status;
+}
+
 enum status rows_to_json(sqlite3_stmt *statement, json_t **ret_items, struct error *err)
 {
     attribute_cleanup(cleanup_json) json_t *items = json_array();
     if (!items)
         return error_no_memory(err);
-    int columns = sqlite3_column_count(statement);
     for (;;) {
         bool row = false;
         enum status status = db_row(statement, &row, err);
@@ -78,10 +86,7 @@ enum status rows_to_json(sqlite3_stmt *statement, json_t **ret_items, struct err
             return status;
         if (!row)
             break;
-        json_t *item = json_object();
-        status = json_add(items, item, err);
-        for (int i = 0; i < columns && status == STATUS_OK; i++)
-            status = json_put(item, sqlite3_column_name(statement, i), db_json(statement, i), err);
+        status = row_to_json(statement, items, err);
         if (status != STATUS_OK)
             return status;
     }

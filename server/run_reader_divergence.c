@@ -1,5 +1,5 @@
 /*
- * Rows of single samples, and the figures of whole batches.
+ * Rows of single samples.
  *
  * A site at a time, in depth order: the tables are keyed by site first, so that each range of steps is one seek.
  */
@@ -80,32 +80,4 @@ enum status run_reader_rows(struct run_reader *reader, const struct divergence_q
         token_write(&range, sqlite3_column_int64(statement, 0), sqlite3_column_int64(statement, 1),
                     sqlite3_column_int64(statement, 2), token);
     }
-}
-
-enum status run_reader_batch(struct run_reader *reader, const struct divergence_query *query, json_t **ret_json,
-                             struct error *err)
-{
-    enum status status = db_begin_read(reader->db, err);
-    if (status != STATUS_OK)
-        return status;
-    attribute_cleanup(db_end_read) sqlite3 *reading = reader->db;
-    attribute_cleanup(cleanup_statement) sqlite3_stmt *statement = NULL;
-    struct range range;
-    status = query_resolve(reader, query, 'b', &range, err);
-    if (status == STATUS_OK)
-        status = db_prepare(reading,
-                            "SELECT s.name AS site, b.step, b.batch_scale, b.batch_cosine, b.predicted_decrease, "
-                            "b.own_share, b.rows, b.batch_size FROM sites s CROSS JOIN divergence_batch b "
-                            "ON b.site = s.site AND b.step BETWEEN ? AND ? WHERE s.site BETWEEN ? AND ? "
-                            "ORDER BY s.site, b.step",
-                            &statement, err);
-    if (status != STATUS_OK)
-        return status;
-    sqlite3_bind_int64(statement, 1, range.step_from);
-    sqlite3_bind_int64(statement, 2, range.step_to);
-    sqlite3_bind_int64(statement, 3, range.site_from);
-    sqlite3_bind_int64(statement, 4, range.site_to);
-    json_t *items;
-    status = rows_to_json(statement, &items, err);
-    return status == STATUS_OK ? page_json(items, NULL, ret_json, err) : status;
 }

@@ -1,12 +1,10 @@
-/*
- * Series of scalars, thinned for plots: a long series is cut into buckets of equally many points, and of each the
- * lowest and highest stay (and one that is not finite), with the first and the last of all.
- */
+/* Series of scalars, thinned for plots: the lowest and highest of each stretch stay, and one that is not finite. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "server/run_reader.h"
+#include "server/thin.h"
 
 struct series {
     int64_t *steps;
@@ -64,49 +62,16 @@ static enum status series_read(sqlite3_stmt *statement, const char *key, struct 
     return status;
 }
 
-/* Marks in `keep` what stays of points first … end−1. */
-static void keep_extremes(const struct series *series, size_t first, size_t end, bool *keep)
-{
-    size_t low = end, high = end, odd = end;
-    for (size_t i = first; i < end; i++) {
-        double value = series->values[i];
-        if (!isfinite(value)) {
-            odd = odd == end ? i : odd;
-            continue;
-        }
-        low = low == end || value < series->values[low] ? i : low;
-        high = high == end || value > series->values[high] ? i : high;
-    }
-    const size_t kept[] = {low, high, odd};
-    for (int i = 0; i < 3; i++)
-        if (kept[i] < end)
-            keep[kept[i]] = true;
-}
-
-/* Marks what stays of the series: at most `max_points`. */
-static void thin(const struct series *series, size_t max_points, bool *keep)
-{
-    size_t count = series->count;
-    if (max_points == 0 || count <= max_points) {
-        memset(keep, true, count);
-        return;
-    }
-    keep[count - 1] = true;
-    if (max_points == 1)
-        return;
-    keep[0] = true;
-    size_t buckets = (max_points - 2) / (series->nonfinite ? 3 : 2), inner = count - 2;
-    for (size_t b = 0; b < buckets; b++)
-        keep_extremes(series, 1 + inner * b / buckets, 1 + inner * (b + 1) / buckets, keep);
-}
-
 static enum status series_json(const struct series *series, const char *key, size_t max_points, json_t **ret_json,
                                struct error *err)
 {
     attribute_cleanup(cleanup_free) bool *keep = calloc(series->count + 1, sizeof *keep);
     if (!keep)
         return error_no_memory(err);
-    thin(series, max_points, keep);
+    const struct thin_key value = {
+        .values = series->values, .stride = 1, .lowest = true, .highest = true, .nonfinite = series->nonfinite};
+    const struct thin_steps over = {.values = series->steps, .stride = 1};
+    thin(&value, 1, &over, series->count, max_points, keep);
     json_t *steps = json_array(), *values = json_array();
     enum status status = steps && values ? STATUS_OK : error_no_memory(err);
     for (size_t i = 0; i < series->count && status == STATUS_OK; i++) {

@@ -1,5 +1,6 @@
 /* One sample over all steps and sites, and who moved it. */
 #include <inttypes.h>
+#include <string.h>
 
 #include "server/run_reader.h"
 
@@ -12,6 +13,57 @@ static enum status select_of_sample(struct run_reader *reader, const char *sql, 
         return status;
     sqlite3_bind_int64(statement, 1, sample);
     return rows_to_json(statement, ret_items, err);
+}
+
+static uint32_t little_endian(const uint8_t *bytes)
+{
+    return bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 24;
+}
+
+/* The blob of sample_steps.likeliest as [[class, probability], …]; of a run from before it there are none. */
+static enum status put_likeliest(sqlite3_stmt *statement, int column, json_t *item, struct error *err)
+{
+    const uint8_t *bytes = sqlite3_column_blob(statement, column);
+    size_t size = (size_t)sqlite3_column_bytes(statement, column);
+    if (size % LIKELIEST_BYTES != 0)
+        return error_set(err, STATUS_CORRUPT, "table sample_steps: likeliest of %zu bytes", size);
+    json_t *likeliest = json_array();
+    enum status status = json_put(item, "likeliest", likeliest, err);
+    for (size_t at = 0; at < size && status == STATUS_OK; at += LIKELIEST_BYTES) {
+        uint32_t bits = little_endian(bytes + at + 4);
+        float probability;
+        memcpy(&probability, &bits, sizeof probability);
+        status = json_add(
+            likeliest,
+            json_pack("[I, o]", (json_int_t)little_endian(bytes + at), json_number_or_null((double)probability)), err);
+    }
+    return status;
+}
+
+/* The steps at which the sample was measured. */
+static enum status sample_steps(struct run_reader *reader, int64_t sample, json_t *steps, struct error *err)
+{
+    enum { LIKELIEST_AT = 5 };
+    attribute_cleanup(cleanup_statement) sqlite3_stmt *statement = NULL;
+    enum status status = db_prepare(reader->db,
+                                    "SELECT step, loss, label, predicted, in_batch, likeliest FROM sample_steps WHERE "
+                                    "sample = ?1 ORDER BY step",
+                                    &statement, err);
+    if (status != STATUS_OK)
+        return status;
+    sqlite3_bind_int64(statement, 1, sample);
+    for (bool row = true; status == STATUS_OK;) {
+        status = db_row(statement, &row, err);
+        if (status != STATUS_OK || !row)
+            break;
+        json_t *item = json_object();
+        status = json_add(steps, item, err);
+        for (int i = 0; i < LIKELIEST_AT && status == STATUS_OK; i++)
+            status = json_put(item, sqlite3_column_name(statement, i), db_json(statement, i), err);
+        if (status == STATUS_OK)
+            status = put_likeliest(statement, LIKELIEST_AT, item, err);
+    }
+    return status;
 }
 
 /* The rows' key begins with the site and the step, so each site and each step that had the sample is one seek. */
@@ -28,12 +80,9 @@ enum status run_reader_sample(struct run_reader *reader, int64_t sample, json_t 
     if (status != STATUS_OK)
         return status;
     attribute_cleanup(db_end_read) sqlite3 *reading = reader->db;
-    attribute_cleanup(cleanup_json) json_t *steps = NULL, *rows = NULL;
+    attribute_cleanup(cleanup_json) json_t *steps = json_array(), *rows = NULL;
     (void)reading;
-    status = select_of_sample(reader,
-                              "SELECT step, loss, label, predicted, in_batch FROM sample_steps WHERE sample = ?1 "
-                              "ORDER BY step",
-                              sample, &steps, err);
+    status = steps ? sample_steps(reader, sample, steps, err) : error_no_memory(err);
     if (status == STATUS_OK)
         status = select_of_sample(reader, ROWS_SQL, sample, &rows, err);
     if (status != STATUS_OK)

@@ -1,5 +1,5 @@
 /*
- * Summaries of columns: step by step as they were stored, or pooled over steps.
+ * Summaries of columns: step by step as they were stored, all or thinned for a plot, or pooled over steps.
  *
  * Pooled counts, extremes, mean and deviation are exact (moments are merged by the formula of Chan, Golub and LeVeque);
  * pooled quantiles come from the merged histograms.
@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "server/run_reader.h"
+#include "server/thin.h"
 
 #define SUMMARY_SQL                                                                                                    \
     "SELECT step, count, undefined, nonpositive, mean, sd, minimum, maximum, q01, q05, q25, q50, q75, q95, q99, "      \
@@ -22,10 +23,14 @@ struct walk {
     sqlite3_stmt *statement;
     const struct range *range;
     json_t *items;
-    size_t limit;           /* 0: none */
-    char token[TOKEN_SIZE]; /* of the last item */
-    bool more;              /* the page is full and there is another item */
-    bool cells;             /* items with their histograms */
+    size_t limit;             /* 0: none */
+    char token[TOKEN_SIZE];   /* of the last item */
+    bool more;                /* the page is full and there is another item */
+    bool cells;               /* items with their histograms */
+    size_t max_points;        /* 0: all */
+    json_t *series;           /* what was thinned, and of how many */
+    bool log_steps;           /* stretches are equally long on a logarithmic axis */
+    struct stretches windows; /* pooled: an item each; count 0: one item for all steps */
 };
 
 static enum status walk_add(struct walk *walk, json_t *item, int64_t site, int64_t step, int column, struct error *err)
@@ -53,11 +58,6 @@ static json_t *quantiles_json(const double quantiles[QUANTILE_COUNT])
     return json;
 }
 
-static double number_at(sqlite3_stmt *statement, int column)
-{
-    return sqlite3_column_type(statement, column) == SQLITE_NULL ? NAN : sqlite3_column_double(statement, column);
-}
-
 static json_t *summary_json(const char *site, const char *key, json_t *steps, int column,
                             const struct column_summary *summary)
 {
@@ -75,13 +75,13 @@ static void read_summary(sqlite3_stmt *statement, struct column_summary *ret_sum
         .count = (size_t)sqlite3_column_int64(statement, AT_COUNT),
         .undefined = (size_t)sqlite3_column_int64(statement, AT_UNDEFINED),
         .nonpositive = (size_t)sqlite3_column_int64(statement, AT_NONPOSITIVE),
-        .mean = number_at(statement, AT_MEAN),
-        .deviation = number_at(statement, AT_SD),
-        .minimum = number_at(statement, AT_MINIMUM),
-        .maximum = number_at(statement, AT_MAXIMUM),
+        .mean = db_number(statement, AT_MEAN),
+        .deviation = db_number(statement, AT_SD),
+        .minimum = db_number(statement, AT_MINIMUM),
+        .maximum = db_number(statement, AT_MAXIMUM),
     };
     for (int q = 0; q < QUANTILE_COUNT; q++)
-        ret_summary->quantiles[q] = number_at(statement, AT_QUANTILES + q);
+        ret_summary->quantiles[q] = db_number(statement, AT_QUANTILES + q);
 }
 
 /* The bins that are not empty; takes nothing. */
@@ -129,6 +129,99 @@ static enum status walk_steps(struct walk *walk, const char *name, int64_t site,
     return status;
 }
 
+/* The steps of a site and column while they are thinned. */
+struct thinned {
+    struct thinned_step {
+        int64_t step;
+        struct column_summary summary;
+    } * steps;
+    bool *keep;
+    size_t count, capacity;
+};
+
+static void cleanup_thinned(struct thinned *all)
+{
+    free(all->steps);
+    free(all->keep);
+}
+
+static enum status thinned_add(struct thinned *all, sqlite3_stmt *statement, struct error *err)
+{
+    if (all->count == all->capacity) {
+        size_t capacity = all->capacity ? all->capacity * 2 : 1024;
+        struct thinned_step *steps = realloc(all->steps, capacity * sizeof *steps);
+        if (!steps)
+            return error_no_memory(err);
+        all->steps = steps;
+        all->capacity = capacity;
+    }
+    struct thinned_step *step = &all->steps[all->count++];
+    step->step = sqlite3_column_int64(statement, AT_STEP);
+    read_summary(statement, &step->summary);
+    return STATUS_OK;
+}
+
+/* What a plot of quantiles over steps shows: the edges of its band, and the median. */
+static enum status thinned_choose(struct thinned *all, const struct walk *walk, struct error *err)
+{
+    enum { Q05 = 1, Q50 = 3, Q95 = 5 };
+    all->keep = calloc(all->count, sizeof *all->keep);
+    if (!all->keep)
+        return error_no_memory(err);
+    const double *quantiles = all->steps->summary.quantiles;
+    const size_t stride = sizeof *all->steps / sizeof *quantiles;
+    const struct thin_key keys[] = {
+        {.values = &quantiles[Q05], .stride = stride, .lowest = true},
+        {.values = &quantiles[Q50], .stride = stride, .lowest = true, .highest = true},
+        {.values = &quantiles[Q95], .stride = stride, .highest = true},
+    };
+    const struct thin_steps steps = {.values = &all->steps->step, .stride = stride, .log = walk->log_steps};
+    thin(keys, sizeof keys / sizeof *keys, &steps, all->count, walk->max_points, all->keep);
+    return STATUS_OK;
+}
+
+static enum status thinned_json(struct walk *walk, const struct thinned *all, const char *name, int64_t site,
+                                int column, struct error *err)
+{
+    size_t shown = 0, count = 0, undefined = 0, nonpositive = 0;
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < all->count && status == STATUS_OK; i++) {
+        const struct thinned_step *step = &all->steps[i];
+        count += step->summary.count;
+        undefined += step->summary.undefined;
+        nonpositive += step->summary.nonpositive;
+        shown += all->keep[i];
+        if (all->keep[i])
+            status = walk_add(walk, summary_json(name, "step", json_integer(step->step), column, &step->summary), site,
+                              step->step, column, err);
+    }
+    if (status != STATUS_OK)
+        return status;
+    return json_add(walk->series,
+                    json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I}", "site", name, "column",
+                              divergence_columns[column].name, "shown", (json_int_t)shown, "of", (json_int_t)all->count,
+                              "count", (json_int_t)count, "undefined", (json_int_t)undefined, "nonpositive",
+                              (json_int_t)nonpositive),
+                    err);
+}
+
+/* One item a step that stays; nothing where nothing was measured. */
+static enum status walk_thinned(struct walk *walk, const char *name, int64_t site, int column, struct error *err)
+{
+    attribute_cleanup(cleanup_thinned) struct thinned all = {0};
+    enum status status = STATUS_OK;
+    for (bool row = true; status == STATUS_OK;) {
+        status = db_row(walk->statement, &row, err);
+        if (status != STATUS_OK || !row)
+            break;
+        status = thinned_add(&all, walk->statement, err);
+    }
+    if (status != STATUS_OK || all.count == 0)
+        return status;
+    status = thinned_choose(&all, walk, err);
+    return status == STATUS_OK ? thinned_json(walk, &all, name, site, column, err) : status;
+}
+
 struct pool {
     struct column_summary summary; /* deviation holds the sum of squared deviations while it grows */
     uint64_t counts[BIN_COUNT];
@@ -159,6 +252,8 @@ static void pool_moments(struct column_summary *all, const struct column_summary
 
 static enum status pool_add(struct pool *pool, sqlite3_stmt *statement, struct error *err)
 {
+    if (!pool->steps)
+        pool->steps = json_array();
     struct column_summary one;
     read_summary(statement, &one);
     pool_moments(&pool->summary, &one);
@@ -178,27 +273,17 @@ static void pool_finish(struct pool *pool)
         all->quantiles[q] = histogram_quantile(pool->counts, quantile_percent[q] / 100.0, all->minimum, all->maximum);
 }
 
-/* One item for all steps; none where nothing was measured. */
-static enum status walk_pooled(struct walk *walk, const char *name, int64_t site, int column, struct error *err)
+/* The item of what is pooled; the pool is empty again. */
+static enum status pool_end(struct walk *walk, struct pool *pool, const char *name, int64_t site, int column,
+                            struct error *err)
 {
-    attribute_cleanup(cleanup_free) struct pool *pool = calloc(1, sizeof *pool);
-    attribute_cleanup(cleanup_json) json_t *steps = json_array();
-    if (!pool || !steps)
-        return error_no_memory(err);
-    pool->steps = steps;
-    enum status status = STATUS_OK;
-    for (bool row = true; status == STATUS_OK;) {
-        status = db_row(walk->statement, &row, err);
-        if (status != STATUS_OK || !row)
-            break;
-        status = pool_add(pool, walk->statement, err);
-    }
-    if (status != STATUS_OK || json_array_size(steps) == 0)
-        return status;
     pool_finish(pool);
-    json_t *item = summary_json(name, "steps", json_incref(steps), column, &pool->summary);
-    if (walk->cells)
+    json_t *item = summary_json(name, "steps", pool->steps, column, &pool->summary);
+    pool->steps = NULL;
+    enum status status = item ? STATUS_OK : error_no_memory(err);
+    if (walk->cells && item)
         status = json_put(item, "cells", cells_json(pool->counts), err);
+    *pool = (struct pool){0};
     if (status != STATUS_OK) {
         json_decref(item);
         return status;
@@ -206,9 +291,44 @@ static enum status walk_pooled(struct walk *walk, const char *name, int64_t site
     return walk_add(walk, item, site, 0, column, err);
 }
 
+static void cleanup_pool(struct pool **pool)
+{
+    if (*pool)
+        json_decref((*pool)->steps);
+    free(*pool);
+}
+
+/* One item for all steps, or for each window of them; none where nothing was measured. */
+static enum status walk_pooled(struct walk *walk, const char *name, int64_t site, int column, struct error *err)
+{
+    attribute_cleanup(cleanup_pool) struct pool *pool = calloc(1, sizeof *pool);
+    if (!pool)
+        return error_no_memory(err);
+    enum status status = STATUS_OK;
+    size_t index = 0, window = 0;
+    for (bool row = true; status == STATUS_OK;) {
+        status = db_row(walk->statement, &row, err);
+        if (status != STATUS_OK || !row)
+            break;
+        size_t next = walk->windows.count == 0
+                          ? 0
+                          : stretch_of(&walk->windows, index++, sqlite3_column_int64(walk->statement, AT_STEP));
+        if (next != window && pool->steps)
+            status = pool_end(walk, pool, name, site, column, err);
+        window = next;
+        if (status == STATUS_OK)
+            status = pool_add(pool, walk->statement, err);
+    }
+    if (status != STATUS_OK || !pool->steps)
+        return status;
+    return pool_end(walk, pool, name, site, column, err);
+}
+
 static enum status walk_column(struct walk *walk, const char *name, int64_t site, int column, bool pooled,
                                struct error *err)
 {
+    typedef enum status walker(struct walk *, const char *, int64_t, int, struct error *);
+    walker *over = pooled ? walk_pooled : walk->max_points > 0 ? walk_thinned : walk_steps;
     const struct range *range = walk->range;
     bool begun = site == range->after_site && column == range->after_third;
     int64_t from = begun && range->after_step >= range->step_from ? range->after_step + 1 : range->step_from;
@@ -216,7 +336,7 @@ static enum status walk_column(struct walk *walk, const char *name, int64_t site
     db_bind_text(walk->statement, 2, divergence_columns[column].name);
     sqlite3_bind_int64(walk->statement, 3, from);
     sqlite3_bind_int64(walk->statement, 4, range->step_to);
-    enum status status = (pooled ? walk_pooled : walk_steps)(walk, name, site, column, err);
+    enum status status = over(walk, name, site, column, err);
     sqlite3_reset(walk->statement);
     return status;
 }
@@ -260,25 +380,79 @@ static enum status walk_sites(struct walk *walk, struct run_reader *reader, cons
     return status;
 }
 
+/* The probed steps in the range, which are those of every site. */
+static enum status find_steps(sqlite3 *db, const struct range *range, struct stretches *all, struct error *err)
+{
+    attribute_cleanup(cleanup_statement) sqlite3_stmt *statement = NULL;
+    bool row = false;
+    enum status status = db_prepare(db,
+                                    "SELECT count(*), min(step), max(step) FROM divergence_batch WHERE site = (SELECT "
+                                    "min(site) FROM sites) AND step BETWEEN ? AND ?",
+                                    &statement, err);
+    if (status != STATUS_OK)
+        return status;
+    sqlite3_bind_int64(statement, 1, range->step_from);
+    sqlite3_bind_int64(statement, 2, range->step_to);
+    status = db_row(statement, &row, err);
+    if (status == STATUS_OK && row) {
+        all->points = (size_t)sqlite3_column_int64(statement, 0);
+        all->first = sqlite3_column_int64(statement, 1);
+        all->last = sqlite3_column_int64(statement, 2);
+    }
+    return status;
+}
+
+/* A plot's answer is one page: it is thinned or pooled so that it needs no other. */
+static enum status check_summaries(const struct divergence_query *query, struct error *err)
+{
+    if (query->max_points > 0 && query->pooled)
+        return error_set(err, STATUS_INVALID, "max_points thins the steps and pooled merges them: give one of both");
+    if (query->windows > 0 && !query->pooled)
+        return error_set(err, STATUS_INVALID,
+                         "windows says into how many items the steps are merged: give pooled=true with it");
+    if ((query->max_points > 0 || query->windows > 0) && query->page_token)
+        return error_set(err, STATUS_INVALID,
+                         "with max_points or windows the answer is one page: leave out page_token");
+    return STATUS_OK;
+}
+
 enum status run_reader_summaries(struct run_reader *reader, const struct divergence_query *query, json_t **ret_json,
                                  struct error *err)
 {
-    enum status status = db_begin_read(reader->db, err);
+    enum status status = check_summaries(query, err);
+    if (status == STATUS_OK)
+        status = db_begin_read(reader->db, err);
     if (status != STATUS_OK)
         return status;
     attribute_cleanup(db_end_read) sqlite3 *reading = reader->db;
     attribute_cleanup(cleanup_statement) sqlite3_stmt *statement = NULL;
-    attribute_cleanup(cleanup_json) json_t *items = json_array();
+    attribute_cleanup(cleanup_json) json_t *items = json_array(), *series = json_array(), *json = NULL;
     struct range range;
-    status = items ? query_resolve(reader, query, 's', &range, err) : error_no_memory(err);
+    status = items && series ? query_resolve(reader, query, 's', &range, err) : error_no_memory(err);
     if (status == STATUS_OK)
         status = db_prepare(reading, SUMMARY_SQL, &statement, err);
     if (status != STATUS_OK)
         return status;
-    struct walk walk = {
-        .statement = statement, .range = &range, .items = items, .limit = query->max_results, .cells = query->cells};
-    status = walk_sites(&walk, reader, query, err);
+    bool one_page = query->max_points > 0 || query->windows > 0;
+    struct walk walk = {.statement = statement,
+                        .range = &range,
+                        .items = items,
+                        .limit = one_page ? 0 : query->max_results,
+                        .cells = query->cells,
+                        .max_points = query->max_points,
+                        .series = series,
+                        .log_steps = query->log_steps,
+                        .windows = {.count = query->windows, .log = query->log_steps}};
+    if (query->windows > 0)
+        status = find_steps(reading, &range, &walk.windows, err);
+    if (status == STATUS_OK)
+        status = walk_sites(&walk, reader, query, err);
+    if (status == STATUS_OK)
+        status = page_json(json_incref(items), walk.more ? walk.token : NULL, &json, err);
+    if (status == STATUS_OK && query->max_points > 0)
+        status = json_put(json, "series", json_incref(series), err);
     if (status != STATUS_OK)
         return status;
-    return page_json(json_incref(items), walk.more ? walk.token : NULL, ret_json, err);
+    *ret_json = json_incref(json);
+    return STATUS_OK;
 }

@@ -28,7 +28,7 @@ static const char *const kept_sql[KEPT_COUNT] = {
     [KEPT_BATCH] = "INSERT INTO divergence_batch VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
     [KEPT_DENSITY] = "INSERT INTO density VALUES (?, ?, ?, ?)",
     [KEPT_CONTRIBUTOR] = "INSERT INTO contributors VALUES (?, ?, ?, ?, ?)",
-    [KEPT_SAMPLE] = "INSERT INTO sample_steps VALUES (?, ?, ?, ?, ?, ?)",
+    [KEPT_SAMPLE] = "INSERT INTO sample_steps VALUES (?, ?, ?, ?, ?, ?, ?)",
     [KEPT_LOG] = "INSERT INTO log (at, level, text) VALUES (?, ?, ?)",
 };
 
@@ -162,6 +162,30 @@ enum status run_writer_plan(struct run_writer *writer, const struct training_pla
     return status;
 }
 
+static void put_little_endian(uint8_t *bytes, uint32_t value)
+{
+    for (int i = 0; i < 4; i++)
+        bytes[i] = (uint8_t)(value >> (8 * i));
+}
+
+/* Of one sample; NULL where there are none. */
+static void bind_likeliest(sqlite3_stmt *statement, int index, const struct step_samples *samples, size_t sample)
+{
+    uint8_t bytes[LIKELIEST * LIKELIEST_BYTES];
+    const size_t count = samples->likeliest < LIKELIEST ? samples->likeliest : LIKELIEST;
+    for (size_t i = 0; i < count; i++) {
+        size_t at = sample * samples->likeliest + i;
+        uint32_t probability;
+        memcpy(&probability, &samples->probabilities[at], sizeof probability);
+        put_little_endian(bytes + i * LIKELIEST_BYTES, samples->classes[at]);
+        put_little_endian(bytes + i * LIKELIEST_BYTES + 4, probability);
+    }
+    if (count > 0)
+        sqlite3_bind_blob(statement, index, bytes, (int)count * LIKELIEST_BYTES, SQLITE_TRANSIENT);
+    else
+        sqlite3_bind_null(statement, index);
+}
+
 enum status run_writer_samples(struct run_writer *writer, const struct step_samples *samples, struct error *err)
 {
     sqlite3_stmt *statement = writer->kept[KEPT_SAMPLE];
@@ -173,6 +197,7 @@ enum status run_writer_samples(struct run_writer *writer, const struct step_samp
         sqlite3_bind_int64(statement, 4, samples->labels[i]);
         sqlite3_bind_int64(statement, 5, samples->predicted[i]);
         sqlite3_bind_int(statement, 6, samples->in_batch[i]);
+        bind_likeliest(statement, 7, samples, i);
         status = db_run(statement, err);
     }
     return status;

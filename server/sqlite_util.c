@@ -235,6 +235,11 @@ void db_bind_number(sqlite3_stmt *statement, int index, double value)
         sqlite3_bind_null(statement, index);
 }
 
+double db_number(sqlite3_stmt *statement, int column)
+{
+    return sqlite3_column_type(statement, column) == SQLITE_NULL ? NAN : sqlite3_column_double(statement, column);
+}
+
 json_t *db_json(sqlite3_stmt *statement, int column)
 {
     switch (sqlite3_column_type(statement, column)) {

@@ -67,6 +67,9 @@ enum status db_integer(sqlite3 *db, const char *sql, int64_t *ret_value, struct 
 void db_bind_text(sqlite3_stmt *statement, int index, const char *text);
 void db_bind_number(sqlite3_stmt *statement, int index, double value);
 
+/* A number; NaN where it is NULL. */
+double db_number(sqlite3_stmt *statement, int column);
+
 /* A column as new JSON: null, integer, number (null if not finite) or text. NULL when memory runs out. */
 json_t *db_json(sqlite3_stmt *statement, int column);
 

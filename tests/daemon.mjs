@@ -1,6 +1,6 @@
 // The daemon under test, as its users have it: a process of its own, real HTTP on loopback, a data directory of its own.
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
@@ -102,7 +102,7 @@ export const smallSpec = (name, variant, learningRate, more = {}) => ({
 });
 
 /** A job that trains until it is stopped. @param {string} name */
-export const longSpec = (name) => smallSpec(name, "affine-like", 0.1, { epochs: 100000, probe: { schedule: "none" } });
+export const longSpec = (name) => smallSpec(name, "affine-like", 0.1, { epochs: 1000000, probe: { schedule: "none" } });
 
 /**
  * A request below /api/v1 (or of a whole URL) and its answer, whatever that is, held against the API's document.
@@ -182,4 +182,24 @@ export async function finishedJob(base, spec) {
     const job = await ended(base, id);
     assert.equal(job.state, "finished", `job ${id}: ${job.reason}`);
     return job;
+}
+
+/**
+ * Makes the first job of a data directory, whose daemon is not running, that many: each a second younger than the one
+ * before it, named by its number, and with results of its own.
+ * @param {string} data
+ * @param {number} count
+ */
+export function manyJobs(data, count) {
+    const columns =
+        "name, tags, note, state, reason, attempt, priority, spec, spec_hash, created_at, started_at, ended_at, progress, results";
+    const values = columns
+        .replace("name", "name || ' ' || i")
+        .replace("created_at", "strftime('%Y-%m-%dT%H:%M:%fZ', created_at, '+' || i || ' seconds')")
+        .replace("results", `json_set(results, '$."test/accuracy"', i / ${count}.0, '$."test/loss"', 1.0 / i)`);
+    execFileSync("sqlite3", [
+        join(data, "catalog.db"),
+        `WITH RECURSIVE n (i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < ${count}) ` +
+            `INSERT INTO job (${columns}) SELECT ${values} FROM n, job WHERE job.id = 1`,
+    ]);
 }

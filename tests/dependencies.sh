@@ -35,6 +35,7 @@ if [ "${1:-}" != build ]; then
     need_command curl curl
     need_command sqlite3 sqlite3
     need_command chromium chromium
+    need_command rsvg-convert librsvg2-bin
     need_command python3 python3
     need_file /usr/lib/python3/dist-packages/numpy python3-numpy
 fi

@@ -105,7 +105,10 @@ static inline void write_step(struct run_writer *writer, size_t step)
         predicted[row] = (uint32_t)(row + 1) % 10;
         in_batch[row] = row < SAMPLES;
     }
-    const struct step_samples samples = {step, told.samples, losses, labels, predicted, in_batch, ROWS};
+    const uint32_t classes[2 * ROWS] = {7, 300};
+    const float probabilities[2 * ROWS] = {0.75F, 0.125F};
+    const struct step_samples samples = {step,     told.samples, losses, labels,  predicted,
+                                         in_batch, ROWS,         2,      classes, probabilities};
     assert_ok(run_writer_samples(writer, &samples, &err));
     for (size_t site = 0; site < SITES; site++) {
         make_measurement(&told, site, step);

@@ -131,6 +131,11 @@ static void test_failure_leaves_the_version_before(void **state)
     const char *path = in_folder(state, "x.db");
     struct error err;
     sqlite3 *db = open_file(path);
+    assert_int_not_equal(migrate(db, &schema, &err), STATUS_OK); /* an empty file stays empty */
+    assert_says(err.text, "migration 2 (broken)");
+    assert_true(sqlite3_get_autocommit(db));
+    assert_int_equal(query_integer(path, "SELECT count(*) FROM sqlite_schema"), 0);
+    assert_ok(migrate(db, &version_1, &err));
     assert_int_not_equal(migrate(db, &schema, &err), STATUS_OK);
     assert_says(err.text, "migration 2 (broken)");
     assert_true(sqlite3_get_autocommit(db));
@@ -140,11 +145,30 @@ static void test_failure_leaves_the_version_before(void **state)
     assert_int_equal(query_integer(path, "SELECT count(*) FROM sqlite_schema WHERE name = 'b'"), 0);
 }
 
+static int count_commit(void *count)
+{
+    ++*(int *)count;
+    return 0;
+}
+
+/* Who opens a file while its tables are made finds it empty or whole. */
+static void test_an_empty_file_becomes_whole_at_once(void **state)
+{
+    struct error err;
+    int commits = 0;
+    sqlite3 *db = open_file(in_folder(state, "x.db"));
+    sqlite3_commit_hook(db, count_commit, &commits);
+    assert_ok(migrate(db, &version_2, &err));
+    assert_int_equal(commits, 1);
+    cleanup_db(&db);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_shipped_schemas, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_checksum_is_of_the_text, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(test_an_empty_file_becomes_whole_at_once, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_applies_only_what_is_missing, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_newer_is_refused_with_both_numbers, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_changed_migration_is_refused, make_folder, remove_folder),

@@ -366,6 +366,25 @@ static void test_density_adds_up(void **state)
     run_reader_close(reader);
 }
 
+/* The likeliest classes of a sample come back as they were told. */
+static void test_likeliest(void **state)
+{
+    const char *path = in_folder(state, "run.db");
+    struct error err;
+    json_t *json;
+    write_run(path);
+    struct run_reader *reader = open_reader(path);
+    int64_t first = query_integer(path, "SELECT min(sample) FROM sample_steps WHERE predicted = 1");
+    assert_ok(run_reader_sample(reader, first, &json, &err));
+    const json_t *steps = json_object_get(json, "steps");
+    assert_true(json_array_size(steps) > 0);
+    char *text = json_dumps(json_object_get(json_array_get(steps, 0), "likeliest"), JSON_COMPACT);
+    assert_string_equal(text, "[[7,0.75],[300,0.125]]");
+    free(text);
+    json_decref(json);
+    run_reader_close(reader);
+}
+
 static void test_batch_figures(void **state)
 {
     const char *path = in_folder(state, "run.db");
@@ -418,6 +437,7 @@ int main(void)
         IN_A_FOLDER(test_pooled_is_of_all_values),
         IN_A_FOLDER(test_summary_of_a_step),
         IN_A_FOLDER(test_density_adds_up),
+        IN_A_FOLDER(test_likeliest),
         IN_A_FOLDER(test_batch_figures),
         IN_A_FOLDER(test_damage_is_an_error),
     };

@@ -216,6 +216,24 @@ describe("what was measured", () => {
             const step = sample.steps.find((/** @type {any} */ one) => one.step === row.step);
             assert.deepEqual([step.loss, step.label, step.predicted], [loss, label, predicted]);
         });
+        for (const { loss, label, predicted, likeliest } of sample.steps) {
+            /** @type {number[]} */
+            const shares = likeliest.map((/** @type {any} */ [, share]) => share);
+            assert.equal(likeliest.length, 4, "all classes, as there are fewer than five");
+            assert.equal(likeliest[0][0], predicted);
+            assert.deepEqual(
+                shares,
+                [...shares].sort((a, b) => b - a),
+            );
+            near(
+                shares.reduce((sum, share) => sum + share, 0),
+                1,
+                "the shares of all classes",
+                1e-6,
+            );
+            const own = likeliest.find((/** @type {any} */ [one]) => one === label)[1];
+            near(-Math.log(own), loss, "the loss of the label's share", 1e-5);
+        }
         const inBatch = (await pages(`/jobs/${vectors.id}/divergence?step=9&site=1.dense`)).find(
             (row) => row.sample !== WATCHED,
         );
@@ -262,6 +280,110 @@ describe("what was measured", () => {
         assert.ok(all.length > 5);
         const { items } = await api(daemon.base, `/jobs/${vectors.id}/log?max_results=1`);
         assert.equal(items.length, 1);
+    });
+
+    test("is thinned over its steps to what a plot shows of it, and says of how many", async () => {
+        const spec = vectorSpec({ name: "every step", epochs: 12, probe: { schedule: "every", every: 1 } });
+        const { id } = await finishedJob(daemon.base, spec);
+        const path = `/jobs/${id}/divergence`;
+        const all = groupBy(await pages(`${path}/summary?column=scale`), (item) => item.site);
+        const thin = await api(daemon.base, `${path}/summary?column=scale&max_points=22`);
+        assert.equal(thin.next_page_token, null);
+        assert.deepEqual(
+            thin.series.map((/** @type {any} */ one) => one.site),
+            [...all.keys()],
+        );
+        for (const { site, column, shown, of, count, undefined: gone, nonpositive } of thin.series) {
+            const whole = /** @type {any[]} */ (all.get(site));
+            const kept = thin.items.filter((/** @type {any} */ item) => item.site === site);
+            const sum = (/** @type {string} */ key) => whole.reduce((total, item) => total + item[key], 0);
+            assert.deepEqual([column, of, shown], ["scale", 96, kept.length]);
+            assert.ok(shown > 2 && shown <= 22, `${shown} shown`);
+            assert.deepEqual([count, gone, nonpositive], [sum("count"), sum("undefined"), sum("nonpositive")]);
+            for (const item of kept)
+                assert.deepEqual(
+                    item,
+                    whole.find(({ step }) => step === item.step),
+                );
+            const steps = kept.map((/** @type {any} */ item) => item.step);
+            assert.deepEqual([steps[0], steps[steps.length - 1]], [1, 96]);
+            assert.deepEqual(
+                steps,
+                [...new Set(steps)].sort((a, b) => a - b),
+            );
+            const among = (/** @type {any[]} */ items, /** @type {string} */ q) =>
+                items.map(({ quantiles }) => quantiles[q]);
+            assert.equal(Math.min(...among(kept, "5")), Math.min(...among(whole, "5")));
+            assert.equal(Math.min(...among(kept, "50")), Math.min(...among(whole, "50")));
+            assert.equal(Math.max(...among(kept, "50")), Math.max(...among(whole, "50")));
+            assert.equal(Math.max(...among(kept, "95")), Math.max(...among(whole, "95")));
+        }
+
+        const whole = await api(daemon.base, `${path}/batch`);
+        const batch = await api(daemon.base, `${path}/batch?max_points=18`);
+        assert.deepEqual([whole.shown, whole.of, whole.steps.length], [96, 96, 96]);
+        assert.deepEqual([batch.of, batch.shown], [96, batch.steps.length]);
+        assert.ok(batch.shown > 2 && batch.shown <= 18, `${batch.shown} shown`);
+        const steps = batch.steps.map((/** @type {any} */ one) => one.step);
+        assert.deepEqual(
+            batch.items,
+            whole.items.filter((/** @type {any} */ item) => steps.includes(item.step)),
+        );
+        const promised = (/** @type {number} */ step) =>
+            whole.items.reduce(
+                (/** @type {number} */ sum, /** @type {any} */ item) =>
+                    item.step === step ? sum + (item.predicted_decrease ?? 0) : sum,
+                0,
+            );
+        const fall = (/** @type {any} */ one) => one.loss_before - one.loss_after;
+        /** @type {any[]} */
+        const measured = whole.steps.filter((/** @type {any} */ one) => one.loss_after !== null);
+        assert.equal(measured.length, 96);
+        const falls = measured.map(fall);
+        for (const which of [Math.min, Math.max]) {
+            assert.equal(which(...batch.steps.map(fall)), which(...falls));
+            assert.equal(which(...steps.map(promised)), which(...measured.map(({ step }) => promised(step))));
+        }
+        const kept = measured.filter((one) => fall(one) >= promised(one.step)).length;
+        assert.deepEqual(
+            [whole.measured, whole.kept, whole.rose],
+            [96, kept, falls.filter((value) => value < 0).length],
+        );
+        assert.deepEqual([batch.measured, batch.kept, batch.rose], [whole.measured, whole.kept, whole.rose]);
+
+        // Neighbouring steps merged, in one answer; their stretches are of one size, or of one length on a log axis.
+        for (const [query, stretches] of /** @type {[string, (step: number) => number][]} */ ([
+            ["windows=4", (step) => Math.floor((step - 1) / 24)],
+            ["windows=4&log_steps=true", (step) => Math.min(3, Math.floor((4 * Math.log(step)) / Math.log(96)))],
+        ])) {
+            const windows = await api(daemon.base, `${path}/summary?column=scale&pooled=true&${query}`);
+            assert.equal(windows.items.length, 4 * all.size, query);
+            const counted = groupBy(windows.items, (item) => item.site);
+            for (const [site, items] of counted) {
+                const among = items.flatMap((item) => item.steps);
+                assert.deepEqual(
+                    among,
+                    Array.from({ length: 96 }, (_, i) => i + 1),
+                );
+                for (const [i, item] of items.entries()) {
+                    assert.deepEqual([...new Set(item.steps.map(stretches))], [i], `${query} ${item.steps}`);
+                    const range = `step_from=${item.steps[0]}&step_to=${item.steps[item.steps.length - 1]}`;
+                    const one = await api(
+                        daemon.base,
+                        `${path}/summary?column=scale&pooled=true&${range}&site=${site}`,
+                    );
+                    assert.deepEqual([item], one.items);
+                }
+            }
+        }
+        const early = await api(daemon.base, `${path}/summary?column=scale&max_points=48&log_steps=true&site=1.dense`);
+        assert.deepEqual(
+            early.items.slice(0, 3).map((/** @type {any} */ item) => item.step),
+            [1, 2, 3],
+            "every early step is a stretch of its own",
+        );
+        for (const query of ["max_points=6&pooled=true", "windows=4", "max_points=5", "max_points=8&page_token=x"])
+            assert.equal((await ask(daemon.base, `${path}/summary?${query}`)).status, 400, query);
     });
 });
 

@@ -11,7 +11,7 @@ import { connect } from "node:net";
 import { loadavg } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { api, ask, finishedJob, longSpec, root, smallSpec, startDaemon, until } from "../daemon.mjs";
+import { api, ask, finishedJob, longSpec, manyJobs, root, smallSpec, startDaemon, until } from "../daemon.mjs";
 
 const { values: options } = parseArgs({
     options: {
@@ -137,17 +137,7 @@ async function lists() {
     let daemon = await startDaemon({ flags: ["--workers", "2"] });
     await finishedJob(daemon.base, smallSpec("one of many", "affine", 0.05));
     await daemon.stop();
-    const columns =
-        "name, tags, note, state, reason, attempt, priority, spec, spec_hash, created_at, started_at, ended_at, progress, results";
-    const values = columns
-        .replace("name", "name || ' ' || i")
-        .replace("created_at", "strftime('%Y-%m-%dT%H:%M:%fZ', created_at, '+' || i || ' seconds')")
-        .replace("results", `json_set(results, '$."test/accuracy"', i / ${jobs}.0, '$."test/loss"', 1.0 / i)`);
-    execFileSync("sqlite3", [
-        join(daemon.data, "catalog.db"),
-        `WITH RECURSIVE n (i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < ${jobs}) ` +
-            `INSERT INTO job (${columns}) SELECT ${values} FROM n, job WHERE job.id = 1`,
-    ]);
+    manyJobs(daemon.data, jobs);
     daemon = await startDaemon({ data: daemon.data, flags: ["--workers", "2"] });
     const running = [];
     for (const name of ["one", "two"]) running.push((await api(daemon.base, "/jobs", longSpec(name))).id);

@@ -1,11 +1,10 @@
 // What holds on every page, and for several of them at once.
 import assert from "node:assert/strict";
 import { execFile, spawn } from "node:child_process";
-import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { describe, test } from "node:test";
 import { promisify } from "node:util";
-import { api, finishedJob, program, smallSpec, startDaemon, temporary } from "../daemon.mjs";
+import { api, ask, finishedJob, longSpec, program, smallSpec, startDaemon, temporary } from "../daemon.mjs";
 import {
     accessibilityFaults,
     anotherPage,
@@ -83,6 +82,107 @@ describe("every page", () => {
     });
 });
 
+describe("readers who see it otherwise", () => {
+    /** Six sites in one residual: the network's longest strip that must wrap. */
+    const deep = () => {
+        const spec = smallSpec("a strip that wraps", "affine", 0.02, { epochs: 1, probe: { count: 4 } });
+        const inner = Array.from({ length: 6 }, () => ({ type: "dense", units: 16, variant: "affine" }));
+        const layers = [
+            { type: "residual", layers: inner },
+            { type: "dense", units: 4, variant: "affine" },
+        ];
+        return { ...spec, model: { layers } };
+    };
+
+    test("at 400 % no page scrolls sideways, and what has focus is seen", async () => {
+        const { id } = await finishedJob(world.daemon.base, deep());
+        // A window of 1,280 by 900 at 400 %.
+        const { page, faults, close } = await watchedPage(world.browser, world.daemon.base, {
+            width: 320,
+            height: 225,
+            refused: VALIDATING,
+        });
+        for (const path of [
+            "/",
+            `/run/${id}`,
+            `/run/${id}/site/1.dense`,
+            `/run/${id}/sample/0`,
+            `/compare?jobs=${world.affine.id},${world.like.id}`,
+            "/compare",
+            "/new",
+        ]) {
+            await page.goto(world.daemon.base + path);
+            await page.locator("h1").first().waitFor();
+            if (/run|jobs=/.test(path)) await page.locator("figure.fig, .empty").first().waitFor();
+            await page.waitForFunction(() => !document.querySelector("[aria-busy=true]"));
+            if (/run\/\d+$|jobs=/.test(path)) await seeAll(page);
+            assert.equal(await sidewaysScroll(page), 0, path);
+        }
+        const rate = page.getByLabel("Learning rate");
+        await rate.focus();
+        const seen = await rate.evaluate((field) => {
+            const { left, top, width, height } = field.getBoundingClientRect();
+            return document.elementFromPoint(left + width / 2, top + height / 2) === field;
+        });
+        assert.ok(seen, "nothing that stays at the top hides the field");
+        assert.deepEqual(faults, []);
+        await close();
+    });
+
+    test("with forced colours what is chosen, what has focus and what is drawn stay apart", async () => {
+        const { page, faults, close } = await watchedPage(world.browser, world.daemon.base, { forcedColors: "active" });
+        await page.goto(`${world.daemon.base}/run/${world.affine.id}`);
+        await seeAll(page);
+        await page.locator("#glance svg.plot").waitFor();
+        const edge = (/** @type {import("playwright-core").Locator} */ part) =>
+            part.evaluate((node) => {
+                const { borderBottomWidth: width, borderBottomStyle: style } = getComputedStyle(node);
+                return style === "none" ? 0 : parseFloat(width);
+            });
+        for (const name of ["Full batch", "log step"])
+            assert.equal(await edge(page.getByRole("button", { name, exact: true }).first()), 2, name);
+        assert.notEqual(await edge(page.getByRole("button", { name: "Self part", exact: true }).first()), 2);
+        assert.equal(await edge(page.getByRole("navigation").getByRole("link", { name: "Jobs" })), 2);
+        const fills = await page
+            .locator("#network .fill")
+            .evaluateAll((cells) => cells.map((cell) => getComputedStyle(cell).backgroundColor));
+        assert.ok(new Set(fills).size > 1, `the cells have their colours: ${fills}`);
+        await page.keyboard.press("Tab");
+        const outline = await page.evaluate(
+            () => getComputedStyle(document.activeElement ?? document.body).outlineStyle,
+        );
+        assert.notEqual(outline, "none");
+        assert.deepEqual(await accessibilityFaults(page), []);
+        assert.deepEqual(faults, []);
+        await close();
+    });
+
+    test("where motion is not wanted, nothing moves; else only the mark of what runs", async () => {
+        const { id } = await api(world.daemon.base, "/jobs", longSpec("moving"));
+        for (const [reducedMotion, moves] of /** @type {const} */ ([
+            ["no-preference", true],
+            ["reduce", false],
+        ])) {
+            const { page, faults, close } = await watchedPage(world.browser, world.daemon.base, { reducedMotion });
+            await page.goto(`${world.daemon.base}/run/${id}`);
+            await page.locator(".run-head .state.running").waitFor();
+            const moving = await page.evaluate(() => {
+                // What only appears after a while has no duration.
+                const effects = document.getAnimations().map((one) => /** @type {KeyframeEffect} */ (one.effect));
+                const lasting = effects.filter((effect) => Number(effect.getComputedTiming().duration) > 0);
+                return lasting.map(({ target }) => Boolean(target?.closest(".state.running")));
+            });
+            assert.deepEqual(moving, moves ? [true] : []);
+            if (!moves) {
+                await page.getByRole("button", { name: "Cancel", exact: true }).click();
+                await page.locator(".run-head .state.cancelled").waitFor();
+            }
+            assert.deepEqual(faults, []);
+            await close();
+        }
+    });
+});
+
 test("a server that asks for a token is opened with it, and keeps it", async () => {
     const data = temporary();
     // The first start tells the token, once.
@@ -137,11 +237,15 @@ describe("all together", () => {
     });
 
     test("a server that is killed under an open run is followed when it is back, with nothing lost", async () => {
-        const first = await startDaemon();
+        const first = await startDaemon({ flags: ["--workers", "1"] });
         const { page, faults, close } = await watchedPage(world.browser, first.base, { refused: /./ });
-        const spec = smallSpec("survivor", "affine", 0.02, { epochs: 400, checkpoint_every: 200 });
+        // It waits for the one worker until the page is open, so that it cannot have ended by then.
+        const before = await api(first.base, "/jobs", longSpec("before it"));
+        const spec = smallSpec("survivor", "affine", 0.02, { epochs: 1500, checkpoint_every: 200 });
         const { id } = await api(first.base, "/jobs", spec);
         await page.goto(`${first.base}/run/${id}`);
+        await page.locator(".run-head .state.queued").waitFor();
+        await ask(first.base, `/jobs/${before.id}/cancel`, { method: "POST" });
         await page.locator(".run-head .state.running").waitFor();
         first.kill("SIGKILL");
         await first.ended;
@@ -199,11 +303,9 @@ describe("all together", () => {
         assert.deepEqual(faults, []);
         await close();
     });
-    test("every figure leaves as an SVG that LaTeX's converter takes, with runs, version and link", async (t) => {
+    test("every figure leaves as an SVG that LaTeX's converter takes, with runs, version and link", async () => {
         const { page, faults, close } = await watchedPage(world.browser, world.daemon.base);
         const { version } = await api(world.daemon.base, "/version");
-        const converter = ["/usr/bin/rsvg-convert", "/usr/local/bin/rsvg-convert"].find(existsSync);
-        if (!converter) t.diagnostic("rsvg-convert is not here: the SVGs are not converted");
         for (const [path, ids] of [
             [`/run/${world.affine.id}`, ["heat", "promise"]],
             [`/run/${world.affine.id}/site/1.dense`, ["direction", "made", "ridges"]],
@@ -222,10 +324,8 @@ describe("all together", () => {
                 assert.ok(text.includes(`Plumbline ${version}`), `${id}: the version`);
                 assert.match(text, new RegExp(`Runs? ${world.affine.id}`), `${id}: the runs`);
                 assert.doesNotMatch(text, /var\(--|style=/, `${id}: colours are values`);
-                if (converter) {
-                    const { stdout } = await run(converter, ["-f", "pdf", file], { encoding: "buffer" });
-                    assert.equal(stdout.subarray(0, 4).toString(), "%PDF");
-                }
+                const { stdout } = await run("rsvg-convert", ["-f", "pdf", file], { encoding: "buffer" });
+                assert.equal(stdout.subarray(0, 4).toString(), "%PDF");
             }
         }
         assert.deepEqual(faults, []);

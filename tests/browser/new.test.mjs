@@ -133,14 +133,15 @@ describe("a new job", () => {
         const add = page.getByLabel("Add a field to the grid");
         await add.selectOption("/model/variant");
         await page.getByLabel("Add a value of Variant").selectOption("l2");
+        await page.getByRole("button", { name: "Remove l2 from Variant" }).waitFor();
         await add.selectOption("/seed");
         await page.getByLabel("Add a value of Seed").fill("2, 3");
-        await page.keyboard.press("Enter");
+        await page.getByLabel("Add a value of Seed").press("Enter");
         await page.getByRole("button", { name: "Start 6 jobs" }).waitFor();
         await page.getByText("2 × 3 = 6").waitFor();
         await add.selectOption("/batch_size");
         await page.getByLabel("Add a value of Batch size").fill("0");
-        await page.keyboard.press("Enter");
+        await page.getByLabel("Add a value of Batch size").press("Enter");
         await page.getByText("0: Must be at least 1").waitFor();
         await page.getByRole("button", { name: "Remove 0 from Batch size" }).click();
         await page.getByText(/to correct/).waitFor({ state: "detached" });

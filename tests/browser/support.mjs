@@ -28,16 +28,22 @@ export const openBrowser = () =>
  * A page that notes whatever must not happen: errors, breaches of the content security policy, requests elsewhere.
  * @param {import("playwright-core").Browser} browser
  * @param {string} base
- * @param {{ theme?: "light" | "dark", width?: number, refused?: RegExp }} [options]
+ * @param {{ theme?: "light" | "dark", width?: number, height?: number, refused?: RegExp } &
+ *     import("playwright-core").BrowserContextOptions} [options]
  *     refused: requests that the server refuses in this test; the browser's own word on each is no fault of the page
  */
-export async function watchedPage(browser, base, { theme = "light", width = 1440, refused } = {}) {
+export async function watchedPage(
+    browser,
+    base,
+    { theme = "light", width = 1440, height = 900, refused, ...more } = {},
+) {
     const context = await browser.newContext({
-        viewport: { width, height: 900 },
+        viewport: { width, height },
         colorScheme: theme,
         locale: "en-GB",
         reducedMotion: "reduce",
         acceptDownloads: true,
+        ...more,
     });
     /** @type {string[]} */
     const faults = [];
@@ -145,4 +151,38 @@ export function twoRuns() {
         world.daemon?.remove();
     });
     return world;
+}
+
+/**
+ * What is drawn of a figure: the points of its lines and areas, and the marks that stand by themselves.
+ * @param {import("playwright-core").Page} page
+ * @param {string} figure
+ */
+export const marksOf = (page, figure) =>
+    page.locator(`#${figure} svg.plot`).evaluateAll((plots) => {
+        const points = plots
+            .flatMap((plot) => [...plot.querySelectorAll("path")])
+            .map((path) => {
+                const points = (path.getAttribute("d") ?? "").match(/[ML]/g)?.length ?? 0;
+                // An area goes along its points and back.
+                return /Z/.test(path.getAttribute("d") ?? "") ? points / 2 : points;
+            });
+        const single = plots.reduce(
+            (sum, plot) => sum + plot.querySelectorAll("circle, rect, line, text, image").length,
+            0,
+        );
+        return points.reduce((sum, n) => sum + n, single);
+    });
+
+/**
+ * Bytes of the page's script heap, after what is no longer used was given back.
+ * @param {import("playwright-core").Page} page
+ */
+export async function heapUsed(page) {
+    const session = await page.context().newCDPSession(page);
+    await session.send("HeapProfiler.enable");
+    for (let i = 0; i < 3; i++) await session.send("HeapProfiler.collectGarbage");
+    const { usedSize } = await session.send("Runtime.getHeapUsage");
+    await session.detach();
+    return usedSize;
 }

@@ -26,7 +26,7 @@ export const locked = signal(false);
  * @typedef {{ sites: Site[], steps: number[], samples?: number }} Sites
  * @typedef {{ site: string, step?: number, steps?: number[], column: string, count: number, undefined: number,
  *     nonpositive: number, mean: number | null, sd: number | null, minimum: number | null, maximum: number | null,
- *     quantiles: Record<string, number | null> }} Summary
+ *     quantiles: Record<string, number | null>, cells?: [number, number][] }} Summary  cells: where asked for
  * @typedef {{ site: string, steps: number[], count: number, undefined: number, y_nonpositive?: number,
  *     cells: [number, number, number][], x_bins?: { count?: number } }} Density
  * @typedef {{ key: string, shown: number, of: number, steps: number[], values: (number | string | null)[] }} Series

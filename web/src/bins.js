@@ -39,6 +39,27 @@ export function binLimits(bin) {
     ];
 }
 
+/**
+ * A quantile of what was counted, as the server tells it: evenly within a bin.
+ * @param {[number, number][]} cells bins, ascending, and their counts
+ * @param {number} fraction
+ * @param {number} minimum of the values that were counted
+ * @param {number} maximum
+ */
+export function histogramQuantile(cells, fraction, minimum, maximum) {
+    const known = cells.filter(([bin]) => bin !== UNDEFINED);
+    const wanted = fraction * known.reduce((sum, [, n]) => sum + n, 0);
+    let below = 0;
+    for (const [bin, n] of known) {
+        if (below + n >= wanted) {
+            const [low, high] = binLimits(bin).map((limit) => Math.min(maximum, Math.max(minimum, limit)));
+            return low + ((wanted - below) / n) * (high - low);
+        }
+        below += n;
+    }
+    return null;
+}
+
 /** @param {number} bin */
 const isPositive = (bin) => bin >= POSITIVE_FIRST && bin < POSITIVE_OVER;
 

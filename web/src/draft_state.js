@@ -20,6 +20,8 @@ import { JOB, MORE_TRAINING, optionField, presetFields, PROBE, TRAINING, WEIGHTS
  *     seconds: of one worker
  */
 
+/** So many finished jobs tell how fast this machine is. */
+const CLOCKS = 12;
 /** The server is asked so long after the last change, in milliseconds. */
 const PAUSE = 200;
 /** A longer link is not made: some programs cut it. */
@@ -55,9 +57,15 @@ export function openDraft() {
     /** What the grid's jobs cost together; null where there is none, or it cannot be. */
     /** @type {import("@preact/signals-core").Signal<StudyCost | null>} */
     const studyCost = signal(null);
-    /** How fast this machine was, in flops a second, by the run it is known from. */
-    /** @type {import("@preact/signals-core").Signal<{ rate: number, job: Job } | null>} */
-    const speed = signal(null);
+    /** How fast this machine was, in flops a second, at steps of so many flops, by the runs it is known from. */
+    /** @type {import("@preact/signals-core").Signal<{ rate: number, step: number, job: Job }[]>} */
+    const speeds = signal([]);
+    /** The one whose steps are most like those of what is written: small steps make less of a machine. */
+    const speed = computed(() => {
+        const step = valid.value?.cost.flops_per_step ?? 1;
+        const far = (/** @type {{ step: number }} */ known) => Math.abs(Math.log(known.step / step));
+        return [...speeds.value].sort((a, b) => far(a) - far(b))[0] ?? null;
+    });
     const checking = signal(true);
     /** @type {import("@preact/signals-core").Signal<unknown>} */
     const failed = signal(null);
@@ -123,15 +131,21 @@ export function openDraft() {
         }
     }
 
-    /** Asks what the last finished job did a second: the only honest clock there is. */
+    /** Asks what the last finished jobs did a second: the only honest clock there is. */
     async function measureSpeed() {
         try {
-            const { items } = await ask("/jobs?state=finished&max_results=1");
-            const job = /** @type {Job | undefined} */ (items[0]);
-            const took = job && seconds(job);
-            if (!job || !took) return;
-            const { cost } = await ask("/jobs?validate_only=true", job.spec);
-            speed.value = { rate: (cost.flops_per_step * cost.steps) / took, job };
+            const { items } = await ask(`/jobs?state=finished&max_results=${CLOCKS}`);
+            /** @type {Job[]} */
+            const different = [...new Map(items.map((/** @type {Job} */ job) => [job.spec_hash, job])).values()];
+            const known = [];
+            for (const job of different) {
+                const took = seconds(job);
+                if (!took) continue;
+                const { cost } = await ask("/jobs?validate_only=true", job.spec);
+                const { flops_per_step: step, steps } = cost;
+                if (step > 0) known.push({ rate: (step * steps) / took, step, job });
+            }
+            speeds.value = known;
         } catch {
             // Then no time is told.
         }

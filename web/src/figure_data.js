@@ -14,24 +14,29 @@ import { binOf } from "./bins.js";
  * @property {boolean} [network] the network view in place of the layer view
  * @property {string} [column] of the heat map
  * @property {boolean} [bySite] the ridges are sites, not steps
+ * @property {boolean} [logSteps] the axis of steps is logarithmic
  *
  * @typedef {object} Ask
  * @property {string} base path of the job
  * @property {View} view
  * @property {AbortSignal} signal
  * @property {() => Promise<Sites>} sites
- * @property {boolean} merged bands over the steps are merged from neighbouring ones
+ * @property {boolean} merged several runs are compared: bands over the steps are merged from neighbouring ones
  *
  * @typedef {{ scale: Summary[], self: Summary[] }} Glance  one item a site, pooled
  * @typedef {{ site: string, density: import("./api.js").Density, self: Summary | undefined,
  *     exact: [number, number][], network: boolean, of: number }} CloudData  of: how many rows there are, read or not
- * @typedef {{ from: number, at: number, to: number, q: Record<string, number | null> }} Band  merged neighbouring steps
- * @typedef {{ site: string, items: Summary[], more: boolean, bands: Band[], merged: number }} DriftData
+ * @typedef {{ from: number, at: number, to: number, steps: number,
+ *     q: Record<string, number | null>, summary: Summary }} Band  merged neighbouring steps
+ * @typedef {{ shown: number, of: number, count: number, undefined: number, nonpositive: number }} Thinned  of all steps
+ * @typedef {{ site: string, items: Summary[], all: Thinned, bands: Band[],
+ *     seeds?: Summary[][] }} DriftData  seeds: of runs that are one, the steps of each
  * @typedef {{ column: string, windows: { from: number, to: number, steps: number }[],
  *     rows: { site: string, values: (number | null)[], counts: number[] }[] }} HeatData  a value a window
  * @typedef {{ step: number, sites: (number | null)[], before: number | null, after: number | null,
  *     own: (number | null)[] }} PromiseStep
- * @typedef {{ sites: string[], steps: PromiseStep[] }} PromiseData
+ * @typedef {{ sites: string[], steps: PromiseStep[], of: number, measured: number, kept: number, rose: number }}
+ *     PromiseData  counts are of all steps, drawn or not
  * @typedef {{ site: string, scale: Summary, own?: Summary, within?: Summary, across?: Summary }} MadeSite
  * @typedef {{ label: string, from: number, to: number, steps: number, count: number, undefined: number,
  *     cells: [number, number][] }} Ridge
@@ -43,21 +48,31 @@ export const GLANCE_STEPS = 8;
 export const CLOUD_STEPS = 24;
 /** Past this many samples a lone dot stands at its bin's centre instead of its exact place. */
 const EXACT_LIMIT = 4000;
-const STEPS_LIMIT = 5000;
+/** A figure has about so many marks at most. */
+const MARKS = 2000;
+/** A heat map has no more columns than can be told apart. */
+const COLUMNS = 240;
+/** Steps of a run's quantiles over the steps, alone and beside other runs. */
+const DRIFT_STEPS = 400;
+const COMPARED_STEPS = 100;
 /** Where runs are compared, the bands are of so many neighbouring steps at least, and there are so many at most. */
 const MERGED_STEPS = 5;
 const MERGED_BANDS = 24;
-/** A heat map of more cells has its steps merged into so many columns. */
-const CELL_LIMIT = 6000;
-const MERGED_COLUMNS = 60;
 const RIDGES = 12;
 
 /** @param {View} view the steps it is about, as a query */
 const steps = ({ step }) => (step ? { step } : { last: CLOUD_STEPS });
 
-/** @param {Ask} ask @param {object} query @returns {Promise<Summary[]>} one item a site */
-const pooled = async ({ base, signal }, query) =>
-    (await request(withQuery(`${base}/divergence/summary`, { pooled: true, ...query }), { signal })).items;
+/**
+ * Items of merged steps; with their histograms, where those of several runs are merged.
+ * @param {Ask} ask
+ * @param {object} query
+ * @returns {Promise<Summary[]>}
+ */
+const pooled = async ({ base, signal, merged }, query) => {
+    const path = `${base}/divergence/${merged ? "histogram" : "summary"}`;
+    return (await request(withQuery(path, { pooled: true, ...query }), { signal })).items;
+};
 
 /** @param {Ask} ask @returns {Promise<Glance>} */
 async function glance(ask) {
@@ -105,22 +120,36 @@ export async function rowsOf({ base, view, signal }, among, limit) {
     return (await allPages(`${base}/divergence`, query, { limit, signal })).items;
 }
 
+/** @param {number[]} steps */
+const ends = (steps) => ({
+    from: steps[0],
+    at: steps[steps.length >> 1],
+    to: steps[steps.length - 1],
+    steps: steps.length,
+});
+
+/** @type {Thinned} */
+const NO_STEPS = { shown: 0, of: 0, count: 0, undefined: 0, nonpositive: 0 };
+
 /** @param {Ask} ask @returns {Promise<DriftData | null>} */
 async function drift(ask) {
     const { base, view, signal, merged } = ask;
     const { site } = view;
     if (!site) return null;
     const path = `${base}/divergence/summary`;
-    const pages = await allPages(path, { site, column: "scale" }, { limit: STEPS_LIMIT, signal });
-    const known = merged ? pages.items.filter((item) => item.count > 0).map((item) => Number(item.step)) : [];
-    const size = Math.max(MERGED_STEPS, Math.ceil(known.length / MERGED_BANDS));
+    const axis = { log_steps: view.logSteps };
+    const query = { site, column: "scale", max_points: merged ? COMPARED_STEPS : DRIFT_STEPS, ...axis };
+    const { items, series } = await request(withQuery(path, query), { signal });
+    const all = series?.[0] ?? NO_STEPS;
+    const count = Math.min(MERGED_BANDS, Math.max(1, Math.floor(all.of / MERGED_STEPS)));
     /** Quantiles over neighbouring steps, from their merged histograms. */
-    const bands = windows(known, size).map(async (group) => {
-        const [from, at, to] = [0, group.length >> 1, group.length - 1].map((i) => group[i]);
-        const [item] = await pooled(ask, { column: "scale", site, step_from: from, step_to: to });
-        return { from, at, to, q: item?.quantiles ?? {} };
-    });
-    return { site, ...pages, bands: await Promise.all(bands), merged: size };
+    const groups = merged && all.of ? await pooled(ask, { column: "scale", site, windows: count, ...axis }) : [];
+    const bands = groups.map((summary) => ({
+        ...ends(summary.steps ?? []),
+        q: summary.quantiles,
+        summary,
+    }));
+    return { site, items, all, bands };
 }
 
 /** @param {Ask} ask @returns {Promise<HeatData>} */
@@ -129,65 +158,67 @@ async function heat(ask) {
     const column = view.column ?? "scale";
     const known = await ask.sites();
     const asked = column === "spread" ? "scale" : column;
+    /** @returns {Promise<Summary[]>} */
+    const single = async () =>
+        (await request(withQuery(`${base}/divergence/summary`, { column: asked, max_results: MARKS }), { signal }))
+            .items;
     const value = (/** @type {Summary | undefined} */ item) => {
         const { 25: low, 50: middle, 75: high } = item?.quantiles ?? {};
         if (column !== "spread") return middle ?? null;
         return low == null || high == null ? null : high - low;
     };
-    const many = known.steps.length * known.sites.length > CELL_LIMIT;
-    const groups = windows(known.steps, many ? Math.ceil(known.steps.length / MERGED_COLUMNS) : 1);
-    /** @type {Map<string, Summary>} */
-    const items = new Map();
-    const keep = (/** @type {Summary[]} */ found, /** @type {number | null} */ from) =>
-        found.forEach((item) => items.set(`${item.site} ${from ?? item.step}`, item));
-    if (many)
-        await Promise.all(
-            groups.map(async (group) => {
-                const range = { step_from: group[0], step_to: group[group.length - 1] };
-                keep(await pooled(ask, { column: asked, ...range }), group[0]);
-            }),
-        );
-    else {
-        const path = `${base}/divergence/summary`;
-        keep((await allPages(path, { column: asked }, { limit: CELL_LIMIT, signal })).items, null);
-    }
+    // A map of more cells has its neighbouring steps merged.
+    const most = Math.min(COLUMNS, Math.max(1, Math.floor(MARKS / Math.max(1, known.sites.length))));
+    const merge = known.steps.length > most;
+    const found = merge
+        ? await pooled(ask, { column: asked, windows: most, log_steps: view.logSteps })
+        : await single();
+    /** @type {Map<number, { from: number, to: number, steps: number }>} */
+    const groups = new Map();
+    const items = new Map(
+        found.map((item) => {
+            const among = item.steps ?? [Number(item.step)];
+            const from = among[0];
+            groups.set(from, { from, to: among[among.length - 1], steps: among.length });
+            return [`${item.site} ${from}`, item];
+        }),
+    );
+    const windows = [...groups.values()].sort((a, b) => a.from - b.from);
     return {
         column,
-        windows: groups.map((group) => ({ from: group[0], to: group[group.length - 1], steps: group.length })),
+        windows,
         rows: known.sites.map(({ name }) => {
-            const found = groups.map((group) => items.get(`${name} ${group[0]}`));
-            return { site: name, values: found.map(value), counts: found.map((item) => item?.count ?? 0) };
+            const cells = windows.map(({ from }) => items.get(`${name} ${from}`));
+            return { site: name, values: cells.map(value), counts: cells.map((item) => item?.count ?? 0) };
         }),
     };
 }
 
-const PROBE_KEYS = ["loss_before", "loss_after"];
-
 /** @param {Ask} ask @returns {Promise<PromiseData>} */
-async function promise({ base, signal, sites }) {
-    const [{ items }, { series }, known] = await Promise.all([
-        request(`${base}/divergence/batch`, { signal }),
-        request(withQuery(`${base}/metrics`, { keys: PROBE_KEYS.join(",") }), { signal }),
-        sites(),
-    ]);
-    const names = known.sites.map((site) => site.name);
-    /** @type {Map<number, PromiseStep>} */
-    const byStep = new Map();
-    for (const { site, step, predicted_decrease: fall, own_share: own } of items) {
-        const blank = () => names.map(() => /** @type {number | null} */ (null));
-        const at = byStep.get(step) ?? { step, sites: blank(), own: blank(), before: null, after: null };
-        byStep.set(step, at);
+async function promise({ base, view, signal, sites }) {
+    const names = (await sites()).sites.map((site) => site.name);
+    const most = Math.max(6, Math.floor(MARKS / (names.length + 1)));
+    const batch = await request(withQuery(`${base}/divergence/batch`, { max_points: most, log_steps: view.logSteps }), {
+        signal,
+    });
+    const blank = () => names.map(() => /** @type {number | null} */ (null));
+    /** @type {PromiseStep[]} */
+    const all = batch.steps.map((/** @type {any} */ { step, loss_before: before, loss_after: after }) => ({
+        step,
+        sites: blank(),
+        own: blank(),
+        before,
+        after,
+    }));
+    const byStep = new Map(all.map((at) => [at.step, at]));
+    for (const { site, step, predicted_decrease: fall, own_share: own } of batch.items) {
+        const at = byStep.get(step);
+        if (!at) continue;
         at.sites[names.indexOf(site)] = fall;
         at.own[names.indexOf(site)] = own;
     }
-    for (const { key, steps: at, values } of series) {
-        const which = key === PROBE_KEYS[0] ? "before" : "after";
-        at.forEach((/** @type {number} */ step, /** @type {number} */ i) => {
-            const found = byStep.get(step);
-            if (found && typeof values[i] === "number") found[which] = values[i];
-        });
-    }
-    return { sites: names, steps: [...byStep.values()].sort((a, b) => a.step - b.step) };
+    const { of, measured, kept, rose } = batch;
+    return { sites: names, steps: all, of, measured, kept, rose };
 }
 
 /** @param {Ask} ask @returns {Promise<{ steps: number[], items: MadeSite[] }>} */
@@ -210,7 +241,7 @@ async function direction({ base, view, signal }) {
 }
 
 /** @param {Ask} ask @returns {Promise<RidgesData | null>} */
-async function ridges({ base, view, signal, sites }) {
+async function ridges({ base, view, signal }) {
     const { site, network, bySite = false } = view;
     if (!site) return null;
     const column = network ? "network_scale" : "scale";
@@ -234,48 +265,18 @@ async function ridges({ base, view, signal, sites }) {
         const items = await read(steps(view));
         return { bySite, column, site, ridges: items.map((/** @type {any} */ item) => ridge(item, item.site)) };
     }
-    const groups = logWindows((await sites()).steps, RIDGES);
-    const found = await Promise.all(
-        groups.map((group) => read({ site, step_from: group[0], step_to: group[group.length - 1] })),
-    );
-    return { bySite, column, site, ridges: found.flatMap(([item]) => (item ? [ridge(item, "")] : [])) };
+    const items = await read({ site, windows: RIDGES, log_steps: true });
+    return { bySite, column, site, ridges: items.map((/** @type {any} */ item) => ridge(item, "")) };
 }
 
 export const FIGURES = {
     glance: { load: glance, of: () => "" },
     cloud: { load: cloud, of: (/** @type {View} */ v) => `${v.site} ${v.step} ${v.network}` },
-    drift: { load: drift, of: (/** @type {View} */ v) => `${v.site}` },
-    heat: { load: heat, of: (/** @type {View} */ v) => `${v.column}` },
-    promise: { load: promise, of: () => "" },
+    drift: { load: drift, of: (/** @type {View} */ v) => `${v.site} ${v.logSteps}` },
+    heat: { load: heat, of: (/** @type {View} */ v) => `${v.column} ${v.logSteps}` },
+    promise: { load: promise, of: (/** @type {View} */ v) => `${v.logSteps}` },
     made: { load: made, of: (/** @type {View} */ v) => `${v.step}` },
     direction: { load: direction, of: (/** @type {View} */ v) => `${v.site} ${v.step}` },
     ridges: { load: ridges, of: (/** @type {View} */ v) => `${v.site} ${v.network} ${v.bySite && v.step} ${v.bySite}` },
 };
 /** @typedef {keyof typeof FIGURES} FigureName */
-
-/**
- * Neighbouring steps in groups of one size; a rest that is too small joins the last group.
- * @param {number[]} all
- * @param {number} size
- */
-function windows(all, size) {
-    const count = Math.max(1, Math.floor(all.length / size));
-    if (!all.length) return [];
-    return Array.from({ length: count }, (_, i) => all.slice(i * size, i === count - 1 ? undefined : (i + 1) * size));
-}
-
-/**
- * Neighbouring steps in groups of about equal length on a logarithmic axis; none is empty.
- * @param {number[]} all
- * @param {number} most
- */
-function logWindows(all, most) {
-    const end = Math.log(all[all.length - 1] + 1);
-    /** @type {Map<number, number[]>} */
-    const groups = new Map();
-    for (const step of all) {
-        const key = Math.min(most - 1, Math.floor((Math.log(step) / end) * most));
-        groups.set(key, [...(groups.get(key) ?? []), step]);
-    }
-    return [...groups.values()];
-}

@@ -96,7 +96,7 @@ export function leaves(value, pointer = "") {
 }
 
 /** Keys that name a job and do not change what it computes. */
-const NAMING = /^\/(name|tags|note|priority|checkpoint_every)(\/|$)/;
+export const NAMING = /^\/(name|tags|note|priority|checkpoint_every)(\/|$)/;
 
 /**
  * The leaves in which specs differ; null where a spec has no such key. Neighbouring layers that differ in the same way

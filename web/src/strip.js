@@ -69,7 +69,10 @@ export const strip = (sites, scales, chosen, choose) =>
     html`<div class="strip" role="group" aria-label="The network, a cell a site">
         ${groupsOf(sites).map(
             (group) =>
-                html`<div class="group" ${css({ flex: `${Math.max(1, group.sites.length)} 1 0` })}>
+                html`<div
+                    class="group"
+                    ${css({ flex: `${Math.max(1, group.sites.length) * (group.bracket ? 1 : 2)} 1 0` })}
+                >
                     <div class="cells">
                         ${group.sites.map((site) => {
                             const scale = scales[site.name];

@@ -11,7 +11,8 @@ import { param, setQuery } from "../router.js";
 /**
  * One of the runs of a figure.
  * @typedef {object} Run
- * @property {number} id
+ * @property {number} id of the first, where several seeds are one
+ * @property {number[]} ids
  * @property {string} label short, and different for each
  * @property {string | null} variant
  * @property {boolean} hollow a second run of the same variant: hollow shapes, dashed lines
@@ -19,6 +20,16 @@ import { param, setQuery } from "../router.js";
  * @property {number | null} batch
  * @property {import("../run_data.js").RunData} data
  */
+
+/** What is said of runs that are one but for their seeds. @param {Run[]} runs */
+export function seedsText(runs) {
+    const sizes = [...new Set(runs.map((run) => run.ids.length))].sort((a, b) => a - b);
+    if (sizes[sizes.length - 1] === 1) return "";
+    return ` Runs that differ in their seed alone are merged: ${sizes.join(" or ")} seeds each.`;
+}
+
+/** A figure's axes belong to the runs it shows. @param {string} name @param {Run[]} runs */
+export const axisKey = (name, runs) => `${name} ${runs.map((run) => run.ids)}`;
 
 /** Whether only the part of a step that comes from the sample itself is shown. */
 export const isSelfPart = () => param("part") === "self";

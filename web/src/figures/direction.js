@@ -7,7 +7,7 @@ import { int, num, plural } from "../format.js";
 import { countRamp } from "../ramp.js";
 import { theme } from "../theme.js";
 import { colourOf } from "../variant.js";
-import { awaiting, drawn, fitButton, isMeasured, staleOf, stepsText, variantAt } from "./common.js";
+import { awaiting, axisKey, drawn, fitButton, isMeasured, seedsText, staleOf, stepsText, variantAt } from "./common.js";
 
 /** @typedef {import("./common.js").Run} Run @typedef {import("../bins.js").Directions} Directions */
 
@@ -49,7 +49,7 @@ export function directionFigure(runs, site, { cls, aside = false, empty, axes })
                   </p>`
                 : empty,
         });
-    const key = `direction ${site} ${runs.map((run) => run.id)}`;
+    const key = axisKey(`direction ${site}`, runs);
     const y = axes.get(key, () => domainOf(clouds));
     const best = domainOf(clouds);
     const fullest = Math.max(1, ...clouds.flatMap((data) => data.cells.map((cell) => cell.n)));
@@ -77,7 +77,7 @@ export function directionFigure(runs, site, { cls, aside = false, empty, axes })
     return figure({
         ...about,
         aside,
-        runs: runs.map((run) => run.id),
+        runs: runs.flatMap((run) => run.ids),
         settings: fitButton(best[0] < y[0] || best[1] > y[1], () => axes.fit(key)),
         body: html`<div class="panels">
             ${panels.map(
@@ -107,7 +107,7 @@ export function directionFigure(runs, site, { cls, aside = false, empty, axes })
                 ({ run, data }) => `${runs.length > 1 ? `${run.label}: median` : "Median"} cosine ${num(data.median)}.`,
             )
             .join(" "),
-        caption: caption.join(" "),
+        caption: caption.join(" ") + seedsText(runs),
         table: () => ({
             columns: [
                 { name: "run" },

@@ -2,25 +2,22 @@
 import { html } from "lit-html";
 import { figure, placeholder, plotHost } from "../figure.js";
 import { int, num, plural } from "../format.js";
-import { awaiting, countText, drawn, fitButton, isLogStep, lastStep, staleOf, stepSwitch } from "./common.js";
+import {
+    awaiting,
+    axisKey,
+    countText,
+    drawn,
+    fitButton,
+    isLogStep,
+    lastStep,
+    seedsText,
+    staleOf,
+    stepSwitch,
+} from "./common.js";
 
 /** @typedef {import("./common.js").Run} Run @typedef {import("../plots/drift.js").DriftSeries} DriftSeries */
 
 const QUANTILES = ["5", "25", "50", "75", "95"];
-/** A plot never gets more marks than about this many steps make. */
-const STEP_LIMIT = 400;
-
-/**
- * Evenly thinned, the ends kept.
- * @template T
- * @param {T[]} items
- */
-function thinned(items) {
-    if (items.length <= STEP_LIMIT) return items;
-    const every = (items.length - 1) / (STEP_LIMIT - 1);
-    return Array.from({ length: STEP_LIMIT }, (_, i) => items[Math.round(i * every)]);
-}
-
 /**
  * Merged bands from the first step to the last; each group's stand at its middle.
  * @param {Run} run
@@ -46,12 +43,18 @@ const seriesOf = (runs) =>
             dashed: runs.length > 1 && (run.variant === "affine" || run.hollow),
             hollow: run.hollow,
             bands: bandsOf(run),
-            steps: thinned(items.filter((item) => item.count > 0)).map((item) => ({
-                step: /** @type {number} */ (item.step),
-                q: item.quantiles,
-                n: item.count,
-                undefined: item.undefined,
-            })),
+            of: run.data.drift.state.value.data?.all.of ?? 0,
+            seeds: (run.data.drift.state.value.data?.seeds ?? []).map((items) =>
+                items.map((item) => ({ step: Number(item.step), q: item.quantiles })),
+            ),
+            steps: items
+                .filter((item) => item.count > 0)
+                .map((item) => ({
+                    step: /** @type {number} */ (item.step),
+                    q: item.quantiles,
+                    n: item.count,
+                    undefined: item.undefined,
+                })),
         };
     });
 
@@ -61,12 +64,14 @@ function reading(series) {
         const [first, last] = [s.steps[0], s.steps[s.steps.length - 1]];
         if (!last) return [];
         const below = s.steps.filter((step) => Number(step.q["5"]) <= 0).length;
+        const share =
+            s.of > s.steps.length ? "" : `; the 5 % quantile is ≤ 0 at ${below} of ${s.steps.length} probed steps`;
         const lead = series.length > 1 ? `${s.label}: median` : "Median";
         const went =
             first === last
                 ? `${num(last.q["50"])} at step ${int(last.step)}`
                 : `${num(first.q["50"])} at step ${int(first.step)}, ${num(last.q["50"])} at step ${int(last.step)}`;
-        return [`${lead} ${went}; the 5 % quantile is ≤ 0 at ${below} of ${s.steps.length} probed steps.`];
+        return [`${lead} ${went}${share}.`];
     });
     return parts.join(" ");
 }
@@ -74,23 +79,24 @@ function reading(series) {
 /** @param {DriftSeries[]} series @param {Run[]} runs */
 function caption(series, runs) {
     const steps = series.flatMap((s) => s.steps);
-    const gone = steps.reduce((sum, step) => sum + step.undefined, 0);
-    const all = runs.map((run) => run.data.drift.state.value.data?.items.filter((item) => item.count > 0).length ?? 0);
+    const gone = runs.reduce((sum, run) => sum + (run.data.drift.state.value.data?.all.undefined ?? 0), 0);
+    const all = series.map((s) => s.of);
     const bands = series.length > 1 ? "bands: 25–75 %; thin: 5 % and 95 %" : "bands: 25–75 % and 5–95 %";
     const shown = series.map((s) => s.steps.length);
-    const sizes = runs.flatMap(({ data }) =>
-        data.drift.state.value.data?.bands.length ? [data.drift.state.value.data.merged] : [],
-    );
+    const sizes = runs.flatMap(({ data }) => data.drift.state.value.data?.bands.map((band) => band.steps) ?? []);
     const pooling = sizes.length
-        ? `bands over ${Math.max(...sizes)} neighbouring ones by merging histograms, medians not pooled`
+        ? `bands over up to ${Math.max(...sizes)} neighbouring ones by merging histograms, medians not pooled`
         : "not pooled";
     const thin = all.some((n, i) => n > shown[i])
-        ? `, ${int(Math.max(...shown))} of ${int(Math.max(...all))} drawn`
+        ? `, ${int(Math.max(...shown))} drawn: of each stretch those of the lowest and highest quantiles`
+        : "";
+    const seeds = series.some((s) => s.seeds.length)
+        ? " The thick line is the middle one of the seeds’ medians, thin without a name: those of each seed."
         : "";
     return `Scale by step at one site. Thick: median of the batch; ${bands}. Signed log axis, linear from −0.1 to 0.1: below 0 a sample is moved away from its ideal. ${plural(Math.max(...all), "probed step")}${thin}, ${pooling}, ${countText(
         steps.map((step) => step.n),
         "each",
-    )}, ${int(gone)} undefined.`;
+    )}, ${int(gone)} undefined.${seedsText(runs)}${seeds}`;
 }
 
 /** @param {Run[]} runs @returns {import("../figure.js").Table} */
@@ -133,7 +139,7 @@ export function driftFigure(runs, site, { cls, aside = false, axes, empty }) {
     const series = seriesOf(runs);
     if (!series.some((s) => s.steps.length)) return placeholder(about, { height: 400, awaited: "", empty });
 
-    const key = `drift ${site}`;
+    const key = axisKey(`drift ${site}`, runs);
     const y = axes.get(key, () => module.driftDomain(series));
     const best = module.driftDomain(series);
     const grown = best[0] < y[0] || best[1] > y[1];
@@ -148,7 +154,7 @@ export function driftFigure(runs, site, { cls, aside = false, axes, empty }) {
     return figure({
         ...about,
         aside,
-        runs: runs.map((run) => run.id),
+        runs: runs.flatMap((run) => run.ids),
         settings: html`${fitButton(grown, () => axes.fit(key))} ${stepSwitch()}`,
         body: plotHost({
             deps: [y, end, logStep, ...readings.map((r) => r.state.value.data), runs.map((r) => r.label).join()],

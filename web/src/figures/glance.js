@@ -3,7 +3,18 @@ import { figure, placeholder, plotHost } from "../figure.js";
 import { variant } from "../dom.js";
 import { int, list, num, wholePercent } from "../format.js";
 import { html } from "lit-html";
-import { awaiting, countText, drawn, fitButton, isSelfPart, partSwitch, staleOf, stepsText } from "./common.js";
+import {
+    awaiting,
+    axisKey,
+    countText,
+    drawn,
+    fitButton,
+    isSelfPart,
+    partSwitch,
+    seedsText,
+    staleOf,
+    stepsText,
+} from "./common.js";
 
 /** @typedef {import("./common.js").Run} Run @typedef {import("../plots/glance.js").GlanceRow} GlanceRow */
 
@@ -89,7 +100,7 @@ function caption(runs, selfPart) {
                 "a row",
             )}, ${int(gone)} undefined.`,
         );
-    return parts.join(" ");
+    return parts.join(" ") + seedsText(runs);
 }
 
 /** @param {Run[]} runs @param {GlanceRow[]} rows @returns {import("../figure.js").Table} */
@@ -128,7 +139,7 @@ export function glanceFigure(runs, { cls, axes, empty }) {
     const rows = rowsOf(runs, selfPart);
     if (!rows.length) return placeholder(about, { height: 240, awaited: "", empty });
 
-    const key = `glance ${selfPart}`;
+    const key = axisKey(`glance ${selfPart}`, runs);
     const domain = axes.get(key, () => module.glanceDomain(rows));
     const best = module.glanceDomain(rows);
     const options = {
@@ -141,7 +152,7 @@ export function glanceFigure(runs, { cls, axes, empty }) {
     const height = module.glanceHeight(rows);
     return figure({
         ...about,
-        runs: runs.map((run) => run.id),
+        runs: runs.flatMap((run) => run.ids),
         settings: html`${fitButton(best.join() !== domain.join(), () => axes.fit(key))} ${partSwitch()}`,
         body: html`<div class="keyed">
             ${

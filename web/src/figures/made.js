@@ -4,7 +4,7 @@ import { variant } from "../dom.js";
 import { figure, placeholder, plotHost } from "../figure.js";
 import { int, list, num } from "../format.js";
 import { go } from "../router.js";
-import { awaiting, countText, drawn, fitButton, staleOf, stepsText, variantAt } from "./common.js";
+import { awaiting, axisKey, countText, drawn, fitButton, seedsText, staleOf, stepsText, variantAt } from "./common.js";
 
 /** @typedef {import("./common.js").Run} Run @typedef {import("../figure_data.js").MadeSite} MadeSite */
 
@@ -46,7 +46,7 @@ export function madeFigure(runs, chosen, { cls, empty, axes }) {
                   </p>`
                 : empty,
         });
-    const key = `made ${runs.map((run) => run.id)}`;
+    const key = axisKey("made", runs);
     const x = axes.get(key, () => madeDomain(all));
     const best = madeDomain(all);
     const grown = best[0] < x[0] || best[1] > x[1];
@@ -82,7 +82,7 @@ export function madeFigure(runs, chosen, { cls, empty, axes }) {
     );
     return figure({
         ...about,
-        runs: runs.map((run) => run.id),
+        runs: runs.flatMap((run) => run.ids),
         settings: fitButton(grown, () => axes.fit(key)),
         body: html`<div class="panels">
             ${panels
@@ -106,7 +106,7 @@ export function madeFigure(runs, chosen, { cls, empty, axes }) {
                 )}
         </div>`,
         reading,
-        caption: caption.join(" "),
+        caption: caption.join(" ") + seedsText(runs),
         table: () => ({
             columns: [
                 { name: "run" },

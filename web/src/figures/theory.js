@@ -8,11 +8,13 @@ import { countRamp } from "../ramp.js";
 import { theme } from "../theme.js";
 import {
     awaiting,
+    axisKey,
     drawn,
     fitButton,
     isMeasured,
     isSelfPart,
     partSwitch,
+    seedsText,
     staleOf,
     stepsText,
     variantAt,
@@ -91,7 +93,7 @@ function caption(panels, selfPart) {
     const { of = 0 } = panels[0].run.data.cloud.state.value.data ?? {};
     if (network && panels[0].cloud.total < of)
         parts.push(`The first ${int(panels[0].cloud.total)} of ${int(of)} samples.`);
-    return parts.join(" ");
+    return parts.join(" ") + seedsText(panels.map(({ run }) => run));
 }
 
 /** @param {{ run: Run, cloud: Cloud }[]} panels @returns {import("../figure.js").Table} */
@@ -152,7 +154,7 @@ export function theoryFigure(runs, site, { cls, aside = false, settings = nothin
         });
     }
     const clouds = panels.map((panel) => panel.cloud);
-    const key = `theory ${site} ${runs.map((run) => run.id)}`;
+    const key = axisKey(`theory ${site}`, runs);
     const domain = axes.get(key, () => cloudDomain(panels.map(({ data }) => cloudOf(data, false))));
     /** Beside another figure a panel is no taller than that one. */
     const tallest = aside ? 640 : 480;
@@ -173,7 +175,7 @@ export function theoryFigure(runs, site, { cls, aside = false, settings = nothin
     return figure({
         ...about,
         aside,
-        runs: runs.map((run) => run.id),
+        runs: runs.flatMap((run) => run.ids),
         settings: html`${fitButton(
             out.some((o) => o.above || o.beside),
             () => axes.fit(key),

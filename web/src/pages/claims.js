@@ -1,13 +1,17 @@
 /**
  * Claims: what the paper found, each beside the equation it tests and what a study of it would need.
  */
-import { html, svg } from "lit-html";
+import { html, nothing, svg } from "lit-html";
 import { request } from "../api.js";
 import { formula, unknownKeysNotice, variant } from "../dom.js";
-import { int } from "../format.js";
+import { int, plural } from "../format.js";
 import { jobsOf } from "../draft.js";
+
 import { resource } from "../resource.js";
 import { unknownKeys } from "../router.js";
+import { countsOf } from "./studies.js";
+
+/** @typedef {import("./studies.js").Study} Study */
 
 /**
  * @typedef {object} Claim
@@ -16,6 +20,7 @@ import { unknownKeys } from "../router.js";
  * @property {string} equation
  * @property {string} needs
  * @property {string[]} variants
+ * @property {(study: Study) => boolean} tests whether a study is about it
  * @property {(dataset: string) => { spec: object, grid: import("../draft.js").Grid }} study a beginning of it
  */
 
@@ -33,6 +38,15 @@ const base = (name, dataset, model) => ({
     probe: { schedule: "none" },
 });
 
+/** So many of the last studies are looked at. */
+const LOOKED_AT = 30;
+
+/** Whether a study compares variants along one of these. @param {...string} keys @returns {Claim["tests"]} */
+const along =
+    (...keys) =>
+    ({ grid }) =>
+        "/model/variant" in grid && keys.some((key) => key in grid);
+
 /** @type {Claim[]} */
 const CLAIMS = [
     {
@@ -42,6 +56,7 @@ const CLAIMS = [
         equation: "k_ii = ‖x‖² + 1 for affine; 2 for l2; 1 for affine-like",
         needs: "Every variant at several widths and depths, each with several learning rates, as the variants’ steps differ in length as 1 : 2 : n + 1 : ‖x‖² + 1; five seeds of each, compared seed by seed.",
         variants: DENSE,
+        tests: along("/model/width", "/model/depth"),
         study: (dataset) => ({
             spec: base("width and depth", dataset, {
                 preset: "mlp",
@@ -65,6 +80,7 @@ const CLAIMS = [
         equation: "e_i = −η k_ii g_i − η Σ_j≠i k_ij g_j",
         needs: "Every variant at batch sizes over several powers of two, five seeds of each; the slope of accuracy on log2 batch size, with its interval.",
         variants: DENSE,
+        tests: along("/batch_size"),
         study: (dataset) => ({
             spec: base("batch size", dataset, {
                 preset: "mlp",
@@ -83,6 +99,7 @@ const CLAIMS = [
         equation: "k_(ip)(ip) = ‖x_p‖² + 1 for a patch of a plain convolution; 1 for patch-affine-like",
         needs: "Convolutions of each variant in several architectures, five seeds of each, compared seed by seed.",
         variants: CONV,
+        tests: ({ base: { model }, grid }) => "/model/variant" in grid && model?.preset === "cnn",
         study: (dataset) => ({
             spec: base("PatchNorm", dataset, { preset: "cnn", channels: [8, 16], variant: "affine" }),
             grid: { "/model/variant": CONV, "/seed": SEEDS },
@@ -94,6 +111,14 @@ const CLAIMS = [
 export function open() {
     const datasets = resource(async (abort) => (await request("/datasets", { signal: abort })).items);
     datasets.refresh();
+    const studies = resource(async (signal) => {
+        const { items } = await request(`/studies?max_results=${LOOKED_AT}`, { signal });
+        const ids = items.map((/** @type {Study} */ { id }) => id);
+        return /** @type {Promise<Study[]>} */ (
+            Promise.all(ids.map((/** @type {number} */ id) => request(`/studies/${id}`, { signal })))
+        );
+    });
+    studies.refresh();
     const dataset = () => {
         const found = (datasets.state.value.data ?? []).filter((/** @type {any} */ set) => set.found);
         const wanted = ["cifar-10", "fashion-mnist", "mnist"];
@@ -104,17 +129,33 @@ export function open() {
     function one(claim, i) {
         const { spec, grid } = claim.study(dataset());
         const link = `/new?${new URLSearchParams({ spec: JSON.stringify(spec), grid: JSON.stringify(grid) })}`;
+        const mine = (studies.state.value.data ?? []).filter(claim.tests);
         return html`<section class="claim prose" aria-label=${`Claim ${i + 1}`} id=${claim.id}>
             <h2>${claim.sentence}</h2>
             <p class="verdict">
                 <svg viewBox="0 0 16 16" fill="none" stroke="currentColor" stroke-width="1.8" aria-hidden="true">
                     ${svg`<circle cx="8" cy="8" r="6" stroke-dasharray="2.2 2.5"></circle>`}
                 </svg>
-                <span>Not yet tested here</span>
+                <span>${mine.length ? "No verdict yet: see what its studies show" : "Not yet tested here"}</span>
             </p>
             <p class="eq">${formula(claim.equation)}</p>
             <p>${claim.needs}</p>
             <p class="claim-variants">${claim.variants.map((name) => variant(name))}</p>
+            ${
+                mine.length
+                    ? html`<ul class="claim-studies" aria-label="Studies of it">
+                          ${mine.map(
+                              (study) =>
+                                  html`<li>
+                                      <a href="/studies/${study.id}">${study.name || `study ${study.id}`}</a>
+                                      <span class="faint"
+                                          >${int(countsOf(study).ended)} of ${plural(study.jobs, "job")} done</span
+                                      >
+                                  </li>`,
+                          )}
+                      </ul>`
+                    : nothing
+            }
             <p>
                 <a class="btn" href=${link}>Write a study of ${int(jobsOf(grid))} jobs on ${dataset()}</a>
             </p>
@@ -134,6 +175,9 @@ export function open() {
                     </div>
                 </div>
                 ${unknownKeysNotice(unknownKeys([]))} ${CLAIMS.map(one)}`,
-        close: datasets.close,
+        close() {
+            datasets.close();
+            studies.close();
+        },
     };
 }

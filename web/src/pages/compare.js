@@ -6,6 +6,7 @@ import { html, nothing } from "lit-html";
 import { Problem, request } from "../api.js";
 import { axisKeeper } from "../axes.js";
 import { copyText, errorNotice, retryButton, toast, unknownKeysNotice, variant } from "../dom.js";
+import { isLogStep } from "../figures/common.js";
 import { directionFigure } from "../figures/direction.js";
 import { guideButton } from "../figure.js";
 import { driftFigure } from "../figures/drift.js";
@@ -18,13 +19,17 @@ import { isFinal, title } from "../job.js";
 import { needPlots } from "../plots_loader.js";
 import { go, param, setQuery, unknownKeys } from "../router.js";
 import { chosenSite, runData } from "../run_data.js";
+import { bySeed, mergedData } from "../seeds.js";
 import { readViews, removeView, saveView } from "../views.js";
 import { datasetText, differences, mainVariant, networkText } from "../spec_summary.js";
 
 /** @typedef {import("../api.js").Job} Job @typedef {import("../figures/common.js").Run} Run */
 
-/** So many runs can be told apart in one figure. */
+/** So many lines can be told apart in one figure; runs that differ in their seed alone are one line. */
 const MOST = 6;
+const MOST_RUNS = 30;
+/** A label of more letters than this says less than the job's number. */
+const LABEL = 40;
 
 /** @param {string | null} text */
 const idsOf = (text) => [
@@ -58,7 +63,7 @@ export function open() {
         () => {},
     );
     const stop = effect(() => {
-        const ids = idsOf(asked.value).slice(0, MOST);
+        const ids = idsOf(asked.value).slice(0, MOST_RUNS);
         current.peek()?.close();
         current.value = ids.length ? openRuns(ids) : null;
     });
@@ -66,7 +71,7 @@ export function open() {
     /** @param {number[]} ids */
     function picker(ids) {
         const more = others.value.filter((job) => !ids.includes(job.id));
-        if (!more.length || ids.length >= MOST) return nothing;
+        if (!more.length || ids.length >= MOST_RUNS) return nothing;
         const add = (/** @type {Event} */ event) => {
             const select = /** @type {HTMLSelectElement} */ (event.target);
             if (select.value) setQuery({ jobs: [...ids, select.value].join(",") });
@@ -85,8 +90,8 @@ export function open() {
             ${unknownKeysNotice(unknownKeys(["jobs"]))}
             <div class="empty">
                 <p>
-                    <b>No runs are chosen.</b> Tick two or more in the list of jobs and press Compare, or take the last
-                    two that finished.
+                    <b>No runs are chosen.</b> Tick two or more in the list of jobs and press
+                    Compare${ids.length === 2 ? `, or take the last two that finished: ${list(done.map(title))}` : ""}.
                 </p>
                 ${
                     ids.length === 2
@@ -95,7 +100,7 @@ export function open() {
                               type="button"
                               @click=${() => setQuery({ jobs: ids.join(",") })}
                           >
-                              Compare ${title(done[1])} and ${title(done[0])}
+                              Compare these two
                           </button>`
                         : html`<button class="btn primary" type="button" @click=${() => go("/")}>
                               Go to the jobs
@@ -147,43 +152,62 @@ function openRuns(ids) {
     const axes = axisKeeper();
     /** @type {import("../figure_data.js").FigureName[]} */
     const figures = ["glance", "cloud", "drift", "direction", "made"];
-    const runs = ids.map((id) => runData(id, () => ({ site: site.peek() }), { figures, merged: true }));
+    /** A run is asked about a site once it has it. @param {import("../run_data.js").RunData} run */
+    const looked = (run) => {
+        const at = site.peek();
+        return { site: sitesOf(run).some(({ name }) => name === at) ? at : null, logSteps: isLogStep() };
+    };
+    const runs = ids.map((id) => {
+        /** @type {import("../run_data.js").RunData} */
+        const run = runData(id, () => looked(run), { figures, merged: true });
+        return run;
+    });
+    const sitesOf = (/** @type {import("../run_data.js").RunData} */ run) => run.sites.state.value.data?.sites ?? [];
 
-    /** Sites that all runs have, in the first one's order. */
+    /** Sites that all runs have which have any, in the first one's order. */
     const common = computed(() => {
-        const lists = runs.map((run) => run.sites.state.value.data?.sites ?? []);
-        return lists[0].filter(({ name }) => lists.every((sites) => sites.some((s) => s.name === name)));
+        const lists = runs.map(sitesOf).filter((sites) => sites.length);
+        return (lists[0] ?? []).filter(({ name }) => lists.every((sites) => sites.some((s) => s.name === name)));
     });
     /** @type {import("@preact/signals-core").ReadonlySignal<string | null>} */
     const site = computed(() => chosenSite(common.value, param("site")));
     const following = follow(runs);
     const stopMoving = effect(() => {
-        void site.value;
+        void [site.value, isLogStep()];
         runs.forEach((run) => run.move());
     });
 
-    /** The jobs that were read; those that are gone are told. */
-    const jobs = () =>
-        runs.flatMap((run) => {
-            const job = run.job.state.value.data;
-            return job ? [{ run, job }] : [];
-        });
+    /** The jobs that were read, by seed; those that are gone are told. */
+    const groups = computed(() =>
+        bySeed(
+            runs.flatMap((run) => {
+                const job = run.job.state.value.data;
+                return job ? [{ run, job }] : [];
+            }),
+        ).slice(0, MOST),
+    );
+    /** What the figures read of each group: of the runs in which something is measured. */
+    const data = computed(() =>
+        groups.value.map((group) => {
+            const measured = group.map(({ run }) => run).filter((run) => sitesOf(run).length);
+            return mergedData(measured.length ? measured : [group[0].run]);
+        }),
+    );
 
     /** @returns {Run[]} */
     function labelled() {
-        const known = jobs();
-        const variants = known.map(({ job }) => mainVariant(job.spec));
-        const names = known.map(({ job }) => title(job));
-        /** @param {(string | null)[]} words */
-        const telling = (words) => new Set(words).size === words.length && words.every(Boolean);
-        return known.map(({ run, job }, i) => ({
-            id: run.id,
-            label: telling(variants) ? String(variants[i]) : telling(names) ? names[i] : `${names[i]} (${run.id})`,
+        const known = groups.value.map(([{ job }]) => job);
+        const variants = known.map(({ spec }) => mainVariant(spec));
+        const labels = labelsOf(known, variants);
+        return groups.value.map((group, i) => ({
+            id: group[0].run.id,
+            ids: group.map(({ run }) => run.id),
+            label: labels[i],
             variant: variants[i],
             hollow: variants.indexOf(variants[i]) < i,
-            growing: !isFinal(job.state),
-            batch: job.spec.batch_size ?? null,
-            data: run,
+            growing: group.some(({ job }) => !isFinal(job.state)),
+            batch: known[i].spec.batch_size ?? null,
+            data: data.value[i],
         }));
     }
 
@@ -194,49 +218,66 @@ function openRuns(ids) {
             known.map(({ spec }) => networkText(spec)),
             known.map(({ spec }) => `batch ${spec.batch_size}`),
             known.map(({ spec }) => plural(spec.epochs ?? 0, "epoch")),
+            groups.value.map((group) => `seed ${seedsOf(group)}`),
         ];
         return facts.filter((fact) => fact.every((text) => text === fact[0])).map((fact) => fact[0]);
     }
 
-    /** The result in words, with its n. @param {Run[]} shown @param {Job[]} known */
-    function result(shown, known) {
-        const measured = shown
-            .map((run, i) => ({
-                label: run.label,
-                accuracy: known[i].results?.["test/accuracy"],
-                running: run.growing,
-            }))
-            .filter((r) => typeof r.accuracy === "number");
-        measured.sort((a, b) => Number(b.accuracy) - Number(a.accuracy));
+    /** The figure of each job of a group that has it. @param {number} i @param {"test/accuracy" | "test/loss"} key */
+    const results = (i, key) =>
+        groups.value[i].flatMap(({ job }) => {
+            const value = job.results?.[key];
+            return typeof value === "number" ? [value] : [];
+        });
+
+    /** The result in words, with its n. @param {Run[]} shown */
+    function result(shown) {
+        const measured = shown.flatMap((run, i) => {
+            const values = results(i, "test/accuracy");
+            return values.length ? [{ run, n: values.length, accuracy: mean(values) }] : [];
+        });
+        measured.sort((a, b) => b.accuracy - a.accuracy);
         if (measured.length < 2) return nothing;
         const [first, last] = [measured[0], measured[measured.length - 1]];
-        const points = 100 * (Number(first.accuracy) - Number(last.accuracy));
-        const running = measured.some((r) => r.running) ? ", some still running" : "";
+        const points = 100 * (first.accuracy - last.accuracy);
+        const running = measured.some(({ run }) => run.growing) ? ", some still running" : "";
         const words =
             measured.length === 2
-                ? `${first.label} is ahead by ${points.toFixed(1)} points of test accuracy`
-                : `${first.label} is highest with ${percent(first.accuracy)} test accuracy, ${last.label} lowest with ${percent(last.accuracy)}`;
-        return html`<b>${words}</b>, one run each (n = ${measured.length} runs${running})`;
+                ? `${first.run.label} is ahead by ${points.toFixed(1)} points of test accuracy`
+                : `${first.run.label} is highest with ${percent(first.accuracy)} test accuracy, ${last.run.label} lowest with ${percent(last.accuracy)}`;
+        const sizes = measured.map(({ n }) => n);
+        const each = Math.max(...sizes) === 1 ? "one run each" : "means over seeds";
+        return html`<b>${words}</b>, ${each} (n = ${sizes.reduce((sum, n) => sum + n, 0)} runs${running})`;
     }
 
-    /** @param {Run[]} shown @param {Job[]} known */
-    function diffTable(shown, known) {
-        const { rows, keys } = differences(known.map((job) => job.spec));
-        const final = [
-            { name: "test accuracy", values: known.map((job) => percent(job.results?.["test/accuracy"])) },
-            { name: "test loss", values: known.map((job) => loss(job.results?.["test/loss"])) },
-        ];
+    /** A mean with the least and the most of the seeds. @param {number[]} values @param {(v: number) => string} text */
+    function seedsCell(values, text) {
+        if (values.length < 2) return text(values[0]);
+        return html`${text(mean(values))}
+            <span class="faint"
+                >mean of ${values.length}, ${text(Math.min(...values))} to ${text(Math.max(...values))}</span
+            >`;
+    }
+
+    /** @param {Run[]} shown */
+    function diffTable(shown) {
+        const { rows, keys } = differences(
+            groups.value.map((group) => ({ ...group[0].job.spec, seed: /** @type {any} */ (seedsOf(group)) })),
+        );
         return html`<div class="scroll diff-scroll" role="region" aria-label="What differs" tabindex="0">
             <table class="diff">
                 <thead>
                     <tr>
                         <th scope="col">What differs: ${int(rows.length)} of ${int(keys)} keys</th>
-                        ${shown.map(
-                            (run, i) =>
-                                html`<th scope="col">
-                                    ${variant(run.variant, html`<a href="/run/${run.id}">${title(known[i])}</a>`, run.hollow || undefined)}
-                                </th>`,
-                        )}
+                        ${shown.map((run, i) => {
+                            const group = groups.value[i];
+                            const links = group.map(
+                                ({ job }, k) => html`${k ? ", " : ""}<a href="/run/${job.id}">${job.id}</a>`,
+                            );
+                            const name = html`<a href="/run/${run.id}">${title(group[0].job)}</a>`;
+                            const words = group.length > 1 ? html`<span>${run.label}: ${links}</span>` : name;
+                            return html`<th scope="col">${variant(run.variant, words, run.hollow || undefined)}</th>`;
+                        })}
                     </tr>
                 </thead>
                 <tbody>
@@ -247,13 +288,14 @@ function openRuns(ids) {
                                 ${row.values.map((value) => html`<td>${value ?? html`<span class="faint">not there</span>`}</td>`)}
                             </tr>`,
                     )}
-                    ${final.map(
-                        (row) =>
-                            html`<tr class="final">
-                                <td>${row.name}</td>
-                                ${row.values.map((value) => html`<td>${value}</td>`)}
-                            </tr>`,
-                    )}
+                    <tr class="final">
+                        <td>test accuracy</td>
+                        ${shown.map((_, i) => html`<td>${seedsCell(results(i, "test/accuracy"), percent)}</td>`)}
+                    </tr>
+                    <tr class="final">
+                        <td>test loss</td>
+                        ${shown.map((_, i) => html`<td>${seedsCell(results(i, "test/loss"), loss)}</td>`)}
+                    </tr>
                 </tbody>
             </table>
         </div>`;
@@ -272,17 +314,13 @@ function openRuns(ids) {
                   )}
               </select>`;
 
-    const heading = () => {
-        const known = jobs().map(({ job }) => job);
-        const words = labelled().map((run) => run.label);
-        return known.length < 2 ? "Compare" : list(words);
-    };
+    const heading = () => (groups.value.length < 2 ? "Compare" : list(labelled().map((run) => run.label)));
 
     return {
         title: heading,
         /** @param {(ids: number[]) => import("../dom.js").Part} picker */
         view(picker) {
-            const known = jobs().map(({ job }) => job);
+            const known = groups.value.flatMap((group) => group.map(({ job }) => job));
             const shown = labelled();
             const failed = runs.filter((run) => run.job.state.value.error && !run.job.state.value.data);
             const measured = shown.filter((run) => run.data.sites.state.value.data?.sites.length);
@@ -295,7 +333,7 @@ function openRuns(ids) {
                     <div class="lead">
                         <p class="crumb"><a href="/">Jobs</a> / compare</p>
                         <h1>${heading()}</h1>
-                        <p>${joined([result(shown, known), ...commonText(known)])}</p>
+                        <p>${joined([result(shown), ...commonText(known)])}</p>
                     </div>
                     <div class="actions">
                         ${picker(ids)} ${guideButton()}
@@ -305,12 +343,15 @@ function openRuns(ids) {
                 </div>
                 ${unknownKeysNotice(unknownKeys(["jobs", "site", "part", "steps", "table", "guide"]))}
                 ${
-                    idsOf(param("jobs")).length > MOST
-                        ? html`<p class="banner" role="status">Only the first ${MOST} runs are shown.</p>`
+                    known.length < runs.length - failed.length || idsOf(param("jobs")).length > MOST_RUNS
+                        ? html`<p class="banner" role="status">
+                              Shown are ${known.length} of ${idsOf(param("jobs")).length} runs: at most ${MOST} that
+                              differ in more than their seed.
+                          </p>`
                         : nothing
                 }
                 ${failed.map((run) => failure(run))}
-                ${known.length ? diffTable(shown, known) : html`<div class="skeleton" aria-busy="true"></div>`}
+                ${known.length ? diffTable(shown) : html`<div class="skeleton" aria-busy="true"></div>`}
                 <div class="cols">
                     ${measured.length ? glanceFigure(measured, { cls: "c12", ...o }) : nothing}
                     ${
@@ -351,6 +392,34 @@ function openRuns(ids) {
 async function copyPage() {
     const done = await copyText(location.href);
     toast({ text: done ? "The link is copied" : `The link could not be copied: ${location.href}` });
+}
+
+/** @param {number[]} values */
+const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
+
+/** "1, 2, 3". @param {import("../seeds.js").Known[]} group */
+const seedsOf = (group) => group.map(({ job }) => job.spec.seed).join(", ");
+
+/**
+ * The shortest words that tell the jobs apart: their variants, what else differs in their specs, their names.
+ * @param {Job[]} jobs
+ * @param {(string | null)[]} variants
+ */
+function labelsOf(jobs, variants) {
+    const telling = (/** @type {(string | null)[]} */ words) =>
+        words.every((word) => word && word.length <= LABEL) && new Set(words).size === words.length;
+    const { rows } = differences(jobs.map((job) => job.spec));
+    const others = rows.filter(({ pointer }) => !/\/variant$/.test(pointer));
+    const told = new Set(variants).size > 1;
+    const apart = jobs.map((_, i) =>
+        [
+            ...(told ? [variants[i]] : []),
+            ...others.map(({ pointer, values }) => `${pointer.split("/").pop()?.replaceAll("_", " ")} ${values[i]}`),
+        ].join(", "),
+    );
+    const names = jobs.map(title);
+    const best = [variants, apart, names].find(telling);
+    return best ? best.map(String) : jobs.map((job, i) => `${variants[i] ?? "run"} ${job.id}`);
 }
 
 /** @param {import("../dom.js").Part[]} parts */

@@ -17,7 +17,7 @@ import { colourOf, isHollow } from "../variant.js";
 
 /** @typedef {import("../api.js").Job} Job @typedef {import("../api.js").State} State */
 
-const PAGE_SIZE = 200;
+const PAGE_SIZE = 100;
 /** @type {State[]} */
 const STATES = ["queued", "running", "paused", "finished", "failed", "diverged", "cancelled"];
 /** @type {{ key: string, name: string, states: State[] }[]} */
@@ -31,6 +31,21 @@ const TABS = [
     { key: "cancelled", name: "Cancelled", states: ["cancelled"] },
     { key: "trash", name: "Trash", states: STATES },
 ];
+
+/**
+ * The two lines of a job: its name, and what it runs. What a study wrote at the end of a name, in which its jobs differ,
+ * begins the second line, where it is not cut off.
+ * @param {Job} job
+ */
+function nameCell(job) {
+    const whole = title(job);
+    const tail = /(?: [\w.-]+=\S+)+$/.exec(whole)?.[0] ?? "";
+    const second = `${tail.trim()}${tail ? " · " : ""}${secondLine(job.spec)}`;
+    return html`<a href="/run/${job.id}" title=${whole} aria-label=${tail ? whole : nothing}
+            >${whole.slice(0, whole.length - tail.length)}</a
+        >
+        <span class="sub" title=${second}>${second}</span>`;
+}
 
 /** @type {import("../main.js").PageModule["open"]} */
 export function open() {
@@ -414,10 +429,7 @@ export function open() {
                 />
             </td>
             <td class="st">${stateMark(job.state)}</td>
-            <td class="name">
-                <a href="/run/${job.id}" title=${title(job)}>${title(job)}</a>
-                <span class="sub" title=${secondLine(job.spec)}>${secondLine(job.spec)}</span>
-            </td>
+            <td class="name">${nameCell(job)}</td>
             <td class="var">${variant(name)}</td>
             <td class="progress">
                 ${standing ? nothing : bar(done, job.state === "running", `Progress of ${title(job)}`)}

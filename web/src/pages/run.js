@@ -10,6 +10,7 @@ import { bar, errorNotice, icon, menu, retryButton, stateMark, unknownKeysNotice
 import { guideButton } from "../figure.js";
 import { driftFigure } from "../figures/drift.js";
 import { glanceFigure } from "../figures/glance.js";
+import { isLogStep } from "../figures/common.js";
 import { heatColumn, heatFigure } from "../figures/heat.js";
 import { linesFigure } from "../figures/lines.js";
 import { promiseFigure } from "../figures/promise.js";
@@ -41,7 +42,7 @@ export function open(text) {
     const axes = axisKeeper();
     /** @type {import("@preact/signals-core").ReadonlySignal<string | null>} */
     const site = computed(() => chosenSite(data.sites.state.value.data?.sites ?? [], param("site")));
-    const data = runData(id, () => ({ site: site.peek(), column: heatColumn() }), {
+    const data = runData(id, () => ({ site: site.peek(), column: heatColumn(), logSteps: isLogStep() }), {
         figures: ["glance", "cloud", "drift", "heat", "promise"],
         begin: () => readLogs(),
     });
@@ -114,6 +115,7 @@ export function open(text) {
     }
 
     const stopMoving = effect(() => {
+        void isLogStep();
         if (site.value) void heatColumn();
         data.move();
     });
@@ -301,6 +303,7 @@ export function open(text) {
         /** @type {import("../figures/common.js").Run} */
         const run = {
             id,
+            ids: [id],
             label: mainVariant(job.spec) ?? title(job),
             variant: mainVariant(job.spec),
             hollow: false,

@@ -6,10 +6,10 @@ import { html, nothing } from "lit-html";
 import { Problem, request, withQuery } from "../api.js";
 import { axisKeeper } from "../axes.js";
 import { className, pictureOf } from "../classes.js";
-import { errorNotice, icon, retryButton, segments, unknownKeysNotice } from "../dom.js";
+import { css, errorNotice, icon, retryButton, segments, unknownKeysNotice } from "../dom.js";
 import { bySiteFigure, moversFigure, tableFigure } from "../figures/sample.js";
 import { follow } from "../follow.js";
-import { int, loss, num, plural } from "../format.js";
+import { int, loss, num, percent, plural } from "../format.js";
 import { title } from "../job.js";
 import { needPlots } from "../plots_loader.js";
 import { resource } from "../resource.js";
@@ -18,7 +18,8 @@ import { runData } from "../run_data.js";
 
 /**
  * @typedef {import("../api.js").Job} Job @typedef {import("../api.js").Row} Row
- * @typedef {{ step: number, loss: number | null, label: number | null, predicted: number | null, in_batch: 0 | 1 }} SampleStep
+ * @typedef {{ step: number, loss: number | null, label: number | null, predicted: number | null, in_batch: 0 | 1,
+ *     likeliest: [number, number | null][] }} SampleStep  likeliest: classes with their probabilities
  * @typedef {{ sample: number, steps: SampleStep[], rows: Row[] }} Sample
  * @typedef {{ site: string, step: number, sample: number, items: { sample: number, part: number, label: number }[],
  *     rest: { part: number } }} Contributors
@@ -145,8 +146,22 @@ export function open(text, number) {
                             <dd>${value}</dd>`,
                 )}
             </dl>
+            ${now?.likeliest.length ? likeliest(job, now) : nothing}
         </div>`;
     }
+
+    /** What the network took the sample for. @param {Job} job @param {SampleStep} now */
+    const likeliest = (job, now) =>
+        html`<ul class="likeliest" aria-label="The likeliest classes">
+            ${now.likeliest.map(
+                ([label, share]) =>
+                    html`<li class=${label === now.label ? "own" : nothing}>
+                        <span>${className(job.spec, label)}</span>
+                        <span class="track"><i ${css({ width: `${100 * (share ?? 0)}%` })}></i></span>
+                        <span class="r">${percent(share)}</span>
+                    </li>`,
+            )}
+        </ul>`;
 
     /** What is said where nothing was measured. @param {Job} job @param {Sample} known */
     function unmeasured(job, known) {

@@ -112,6 +112,7 @@ export function open(text, encoded) {
         /** @type {import("../figures/common.js").Run} */
         const run = {
             id,
+            ids: [id],
             label: mainVariant(job.spec) ?? title(job),
             variant: mainVariant(job.spec),
             hollow: false,

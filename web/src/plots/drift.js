@@ -13,8 +13,10 @@ import { SIGNED, signed, signedDomain, signedTicks } from "./signed.js";
 /**
  * @typedef {{ step: number, q: Record<string, number | null>, n: number, undefined: number }} DriftStep
  * @typedef {{ label: string, variant: string | null, dashed: boolean, hollow: boolean, steps: DriftStep[],
- *     bands: { step: number, q: Record<string, number | null> }[] | null }} DriftSeries
- *     bands: merged over neighbouring steps; null: those of each step
+ *     bands: { step: number, q: Record<string, number | null> }[] | null, of: number,
+ *     seeds: { step: number, q: Record<string, number | null> }[][] }} DriftSeries
+ *     bands: merged over neighbouring steps; null: those of each step; of: how many steps there are, drawn or not;
+ *     seeds: where several are one line, each by itself
  * @typedef {object} DriftOptions
  * @property {[number, number]} y
  * @property {[number, number]} x
@@ -113,6 +115,9 @@ export function driftPlot(series, o, width) {
         marks.push(area("25", "75", 0.22));
         for (const p of ["5", "95"]) marks.push(lineY(bands, { x: "step", y: at(p), stroke, strokeWidth: 0.75 }));
     }
+    for (const s of series)
+        for (const steps of s.seeds)
+            marks.push(lineY(steps, { x: "step", y: at("50"), stroke: colourOf(s.variant), strokeWidth: 0.75 }));
     marks.push(ruleY([1], kit.RULE));
     for (const s of series) {
         const line = { x: "step", y: at("50") };

@@ -22,15 +22,17 @@ import * as kit from "./kit.js";
  * @property {import("../colour.js").Theme} theme
  */
 
-const PITCH = 18;
 const TOP = 8;
 const BOTTOM = 28;
 const RIGHT = 8;
 /** Pixels of the picture for one of the page. */
 const SHARP = 2;
 
+/** The height of a row; few of them are taller. @param {HeatData} data */
+const pitchOf = ({ rows }) => (rows.length > 8 ? 18 : 28);
+
 /** @param {HeatData} data */
-export const heatHeight = (data) => TOP + BOTTOM + data.rows.length * PITCH;
+export const heatHeight = (data) => TOP + BOTTOM + data.rows.length * pitchOf(data);
 
 /** Where the cells begin and end, in steps: halfway between neighbours. @param {HeatData} data @param {boolean} log */
 function edges({ windows }, log) {
@@ -71,6 +73,7 @@ export function heat(data, o, width) {
     const left = Math.min(narrow ? 128 : 192, Math.max(64, 16 + Math.max(...sites.map(kit.textWidth))));
     const frame = width - left - RIGHT;
     const height = heatHeight(data);
+    const pitch = pitchOf(data);
     const end = Math.max(2, o.end);
     const at = (/** @type {number} */ step) =>
         frame * (o.logStep ? Math.log(step) / Math.log(end) : (step - 1) / (end - 1));
@@ -78,7 +81,7 @@ export function heat(data, o, width) {
 
     const canvas = document.createElement("canvas");
     canvas.width = Math.max(1, Math.round(frame * SHARP));
-    canvas.height = data.rows.length * PITCH * SHARP;
+    canvas.height = data.rows.length * pitch * SHARP;
     const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
     const stripes = hatch(context, o);
     /** @type {import("../readout.js").Point[]} */
@@ -90,13 +93,13 @@ export function heat(data, o, width) {
             if (value != null) {
                 context.fillStyle = o.mismatch && value <= 0 ? stripes : colour(value, o);
                 const [a, b] = [Math.round(x1 * SHARP), Math.round(x2 * SHARP)];
-                context.fillRect(a, row * PITCH * SHARP, Math.max(1, b - a), PITCH * SHARP);
+                context.fillRect(a, row * pitch * SHARP, Math.max(1, b - a), pitch * SHARP);
             }
             items.push({
                 x: left + (x1 + x2) / 2,
-                y: TOP + (row + 0.5) * PITCH,
+                y: TOP + (row + 0.5) * pitch,
                 w: Math.max(2, x2 - x1),
-                h: PITCH,
+                h: pitch,
                 title: site,
                 facts: () => [
                     steps === 1 ? ["step", int(from)] : ["steps", `${int(from)} to ${int(to)}, ${steps} pooled`],
@@ -128,7 +131,7 @@ export function heat(data, o, width) {
                 sites.length > 8
                     ? ruleY(begins, {
                           y: (d) => d,
-                          dy: -PITCH / 2,
+                          dy: -pitch / 2,
                           stroke: kit.SURFACE,
                           strokeWidth: 3,
                           insetLeft: -left,
@@ -164,6 +167,6 @@ export function heat(data, o, width) {
         },
         o.name,
     );
-    const area = { left, top: TOP, width: frame, height: data.rows.length * PITCH };
+    const area = { left, top: TOP, width: frame, height: data.rows.length * pitch };
     return { nodes: [svg], points: { label: `${o.name}, cell`, ...area, items } };
 }
