@@ -379,6 +379,16 @@ static void make_interrupted(void **state, const json_t *json, double all, char 
     fail_msg("no run could be interrupted");
 }
 
+/* What the likeliest classes were is not told by runs of before there was such a column. */
+static void forget_likeliest(const char *path)
+{
+    sqlite3 *db = NULL;
+    struct error err;
+    assert_ok(db_open(path, DB_WRITE, &db, &err));
+    assert_ok(db_execute(db, "UPDATE sample_steps SET likeliest = NULL", &err));
+    cleanup_db(&db);
+}
+
 /* Whatever version was there when the run was interrupted, the present one goes on with it to the same bits. */
 static void test_an_upgrade_of_the_schema_in_between(void **state)
 {
@@ -390,6 +400,7 @@ static void test_an_upgrade_of_the_schema_in_between(void **state)
     double start_time = clock_seconds();
     assert_true(run_killed(data, whole, json, 1, -1));
     make_interrupted(state, json, clock_seconds() - start_time, parts);
+    forget_likeliest(whole);
     struct spec *spec = parse_spec(json);
     for (size_t version = 1; version <= catalog_schema.count; version++) {
         make_catalog(catalog, version, spec);
@@ -402,6 +413,7 @@ static void test_an_upgrade_of_the_schema_in_between(void **state)
         assert_query(run_of(state, 1), "SELECT count(*) FROM log WHERE text LIKE 'attempt 2 goes on from step %'", "1");
         assert_int_equal(query_integer(run_of(state, 1), "PRAGMA user_version"), run_schema.count);
         assert_int_equal(query_integer(catalog, "PRAGMA user_version"), catalog_schema.count);
+        forget_likeliest(run_of(state, 1));
         assert_same_run(whole, run_of(state, 1));
         assert_int_equal(unlink(catalog) + unlink(run_of(state, 1)), 0);
     }

@@ -190,10 +190,18 @@ test("an open page of a run that goes on does not grow", async () => {
             for (let last = told(), seen = 0; seen < wanted; await new Promise(requestAnimationFrame))
                 if (told() !== last) [last, seen] = [told(), seen + 1];
         }, updates);
-    await follow(4);
-    const before = await heapUsed(page);
-    await follow(24);
-    const grown = (await heapUsed(page)) - before;
+    /** The least of some updates: what an update is at work on is no growth. */
+    const leastHeap = async () => {
+        let least = Infinity;
+        for (let i = 0; i < 5; i++) {
+            await follow(3);
+            least = Math.min(least, await heapUsed(page));
+        }
+        return least;
+    };
+    const before = await leastHeap();
+    await follow(12);
+    const grown = (await leastHeap()) - before;
     assert.ok(grown < 8 * MEGABYTE, `${(grown / MEGABYTE).toFixed(1)} MB`);
     await page.getByRole("button", { name: "Cancel", exact: true }).click();
     await page.locator(".run-head .state.cancelled").waitFor();
