@@ -1,11 +1,11 @@
 // A full disk: jobs are paused with the reason, what must be written is refused, all that is there can be read, and when
 // space returns everything goes on by itself.
 import assert from "node:assert/strict";
-import { existsSync, readFileSync, rmSync, statSync, truncateSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { api, ask, ended, smallSpec, startDaemon, until } from "../daemon.mjs";
-import { assertCatalog, assertRuns, assertSameRun, smallDisk, trials, value } from "./support.mjs";
+import { assertCatalog, assertRuns, assertSameRun, smallDisk, trials } from "./support.mjs";
 
 const disk = smallDisk(8);
 /** @type {Awaited<ReturnType<typeof startDaemon>> | undefined} */
@@ -15,9 +15,6 @@ after(async () => {
     await daemon?.ended;
     disk.remove();
 });
-
-/** Byte 18 of a database says how it is written: 1 without a write-ahead log. @param {string} path */
-const isSealed = (path) => existsSync(path) && !existsSync(`${path}-wal`) && readFileSync(path)[18] === 1;
 
 /** A job of many rows, about 1 MB. */
 const spec = (/** @type {string} */ name) =>
@@ -74,24 +71,6 @@ describe("a disk of 8 MB", { skip: disk.skip }, () => {
             const gone = await ask(base(), `/jobs/${id}?purge=true`, { method: "DELETE" });
             if (gone.status >= 300) rmSync(join(data, `runs/${id}.db`)); // where there is no such route yet
         }
-        const { id } = await api(base(), "/jobs", spec("cancelled"));
-        await until("it runs", async () => (await api(base(), `/jobs/${id}`)).state === "running");
-        await until("it is paused", async () => {
-            disk.fill(0);
-            return (await api(base(), `/jobs/${id}`)).state === "paused";
-        });
-        await until("there is just enough to cancel it", async () => {
-            const filler = join(disk.folder, "filler");
-            truncateSync(filler, statSync(filler).size - 8192);
-            return (await ask(base(), `/jobs/${id}/cancel`, { method: "POST" })).status < 300;
-        });
-        assert.equal((await api(base(), `/jobs/${id}`)).state, "cancelled");
-        const run = join(data, `runs/${id}.db`);
-        await until("its run could not be sealed", () => isSealed(run) || /run file in order/.test(errors()));
-        disk.empty();
-        await until("its run is sealed as well", () => isSealed(run));
-        const other = "SELECT count(*) FROM run WHERE state <> 'cancelled'"; // no row, where it had not begun
-        assert.equal(value(run, other), 0);
         assert.ok(!existsSync(join(disk.folder, "filler")));
         await daemon.stop();
         t.diagnostic(`${rounds} rounds, ${refused} submissions refused: every job finished with the same bits`);
