@@ -56,6 +56,8 @@ static void test_a_backup_under_load_is_restored(void **state)
     assert_query(IN(copy, "/runs/2.db"), "PRAGMA integrity_check", "ok");
     assert_same_run(IN(data, "/runs/1.db"), IN(copy, "/runs/1.db"));
     assert_true(file_exists(IN(copy, "/weights/a/file")));
+    /* runs are copied after the catalog: by then it may have come to its end, and need no checkpoint any more */
+    int64_t parted = query_integer(IN(copy, "/runs/2.db"), "SELECT count(*) FROM checkpoints");
     write_pictures(copy);
     scheduler = start(copy, self, 2, 3);
     await_end(scheduler, runs, "finished");
@@ -65,7 +67,8 @@ static void test_a_backup_under_load_is_restored(void **state)
     scheduler_stop(scheduler);
     assert_same_run(IN(data, "/runs/1.db"), IN(copy, "/runs/2.db"));
     assert_same_run(IN(data, "/runs/1.db"), IN(copy, "/runs/3.db"));
-    assert_int_equal(query_integer(IN(copy, "/runs/2.db"), "SELECT count(*) FROM log WHERE text LIKE '%goes on%'"), 1);
+    assert_int_equal(query_integer(IN(copy, "/runs/2.db"), "SELECT count(*) FROM log WHERE text LIKE '%goes on%'"),
+                     parted);
 }
 
 static void test_what_is_no_data_directory_or_in_the_way(void **state)
