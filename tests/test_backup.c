@@ -125,16 +125,6 @@ static void make_old(const char *from, const struct schema *schema)
     assert_int_equal(rename(old, from), 0);
 }
 
-/* The first version did not keep them. */
-static void forget_likeliest(const char *path)
-{
-    sqlite3 *db = NULL;
-    struct error err;
-    assert_ok(db_open(path, DB_WRITE, &db, &err));
-    assert_ok(db_execute(db, "UPDATE sample_steps SET likeliest = NULL", &err));
-    cleanup_db(&db);
-}
-
 static void test_an_older_program_left_a_run_in_the_middle(void **state)
 {
     struct error err;

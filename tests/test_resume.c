@@ -379,16 +379,6 @@ static void make_interrupted(void **state, const json_t *json, double all, char 
     fail_msg("no run could be interrupted");
 }
 
-/* What the likeliest classes were is not told by runs of before there was such a column. */
-static void forget_likeliest(const char *path)
-{
-    sqlite3 *db = NULL;
-    struct error err;
-    assert_ok(db_open(path, DB_WRITE, &db, &err));
-    assert_ok(db_execute(db, "UPDATE sample_steps SET likeliest = NULL", &err));
-    cleanup_db(&db);
-}
-
 /* Whatever version was there when the run was interrupted, the present one goes on with it to the same bits. */
 static void test_an_upgrade_of_the_schema_in_between(void **state)
 {
