@@ -62,6 +62,20 @@ const struct option rows_parameters[] = {
     OPTION_END,
 };
 
+/* How a series over the steps is thinned: `what` of each stretch is kept. */
+#define THIN_PARAMETERS(what)                                                                                          \
+    {.name = "max_points",                                                                                             \
+     .kind = OPTION_INTEGER,                                                                                           \
+     .fallback = "null",                                                                                               \
+     .nullable = true,                                                                                                 \
+     .minimum = 6,                                                                                                     \
+     .maximum = 1e9,                                                                                                   \
+     .help = "at most so many steps; of each stretch are kept " what},                                                 \
+    {                                                                                                                  \
+        .name = "even_steps", .kind = OPTION_BOOLEAN, .fallback = "false",                                             \
+        .help = "with max_points: the last step of each stretch is kept in their place, so that runs that were "       \
+                "measured at the same steps keep the same"                                                             \
+    }
 #define LOG_STEPS_PARAMETER                                                                                            \
     {                                                                                                                  \
         .name = "log_steps", .kind = OPTION_BOOLEAN, .fallback = "false",                                              \
@@ -88,14 +102,8 @@ const struct option histograms_parameters[] = {SUMMARY_PARAMETERS, OPTION_END};
 
 const struct option summaries_parameters[] = {
     SUMMARY_PARAMETERS,
-    {.name = "max_points",
-     .kind = OPTION_INTEGER,
-     .fallback = "null",
-     .nullable = true,
-     .minimum = 6,
-     .maximum = 1e9,
-     .help = "at most so many steps a site and column, all on one page: of each stretch the lowest 5 % quantile, the "
-             "lowest and highest median and the highest 95 % quantile are kept"},
+    THIN_PARAMETERS("those of the lowest 5 % quantile, the lowest and highest median and the highest 95 % quantile, by "
+                    "site and column, all on one page"),
     OPTION_END,
 };
 
@@ -110,14 +118,9 @@ const struct option density_parameters[] = {
 const struct option batch_parameters[] = {
     SITE_PARAMETER,
     STEP_PARAMETERS,
-    {.name = "max_points",
-     .kind = OPTION_INTEGER,
-     .fallback = "null",
-     .nullable = true,
-     .minimum = 6,
-     .maximum = 1e9,
-     .help = "at most so many steps: of each stretch those are kept that predict the least and the most of all sites "
-             "together, and whose loss fell the least and the most"},
+    THIN_PARAMETERS(
+        "those that predict the least and the most of all sites together, and whose loss fell the least and "
+        "the most"),
     LOG_STEPS_PARAMETER,
     OPTION_END,
 };
@@ -140,6 +143,7 @@ static struct divergence_query read_query(const json_t *given)
                                      .max_results = (size_t)integer(given, "max_results", 0),
                                      .max_points = (size_t)integer(given, "max_points", 0),
                                      .windows = (size_t)integer(given, "windows", 0),
+                                     .even_steps = json_is_true(json_object_get(given, "even_steps")),
                                      .log_steps = json_is_true(json_object_get(given, "log_steps")),
                                      .page_token = json_string_value(json_object_get(given, "page_token")),
                                      .pooled = json_is_true(json_object_get(given, "pooled"))};

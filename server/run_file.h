@@ -134,6 +134,7 @@ struct divergence_query {
     size_t windows;    /* pooled: the steps in at most so many stretches, an item each; the answer is one page */
     bool cells;        /* summaries with their histograms */
     size_t max_points; /* thin each series over the steps to at most so many; the answer is one page */
+    bool even_steps;   /* thinned by the steps alone, whatever was measured at them */
     bool log_steps;    /* windows, and stretches that are thinned, are equally long on a logarithmic axis of steps */
 };
 

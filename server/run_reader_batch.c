@@ -93,7 +93,7 @@ static enum status steps_thin(struct batch_steps *all, const struct divergence_q
         {.values = &all->steps->fell, .stride = stride, .lowest = true, .highest = true},
     };
     const struct thin_steps steps = {.values = &all->steps->step, .stride = stride, .log = query->log_steps};
-    thin(keys, sizeof keys / sizeof *keys, &steps, all->count, query->max_points, all->keep);
+    thin(keys, query->even_steps ? 0 : sizeof keys / sizeof *keys, &steps, all->count, query->max_points, all->keep);
     return STATUS_OK;
 }
 

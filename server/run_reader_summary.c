@@ -28,6 +28,7 @@ struct walk {
     bool more;                /* the page is full and there is another item */
     bool cells;               /* items with their histograms */
     size_t max_points;        /* 0: all */
+    bool even_steps;          /* thinned by the steps alone */
     json_t *series;           /* what was thinned, and of how many */
     bool log_steps;           /* stretches are equally long on a logarithmic axis */
     struct stretches windows; /* pooled: an item each; count 0: one item for all steps */
@@ -176,7 +177,7 @@ static enum status thinned_choose(struct thinned *all, const struct walk *walk, 
         {.values = &quantiles[Q95], .stride = stride, .highest = true},
     };
     const struct thin_steps steps = {.values = &all->steps->step, .stride = stride, .log = walk->log_steps};
-    thin(keys, sizeof keys / sizeof *keys, &steps, all->count, walk->max_points, all->keep);
+    thin(keys, walk->even_steps ? 0 : sizeof keys / sizeof *keys, &steps, all->count, walk->max_points, all->keep);
     return STATUS_OK;
 }
 
@@ -440,6 +441,7 @@ enum status run_reader_summaries(struct run_reader *reader, const struct diverge
                         .limit = one_page ? 0 : query->max_results,
                         .cells = query->cells,
                         .max_points = query->max_points,
+                        .even_steps = query->even_steps,
                         .series = series,
                         .log_steps = query->log_steps,
                         .windows = {.count = query->windows, .log = query->log_steps}};

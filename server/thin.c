@@ -48,7 +48,7 @@ void thin(const struct thin_key *keys, size_t key_count, const struct thin_steps
     for (size_t k = 0; k < key_count; k++)
         kinds += (size_t)keys[k].lowest + keys[k].highest + keys[k].nonfinite;
     const size_t inner = count - 2, stride = steps->stride;
-    const struct stretches by = {.count = kinds ? (max_points - 2) / kinds : 0,
+    const struct stretches by = {.count = (max_points - 2) / (kinds ? kinds : 1),
                                  .points = inner,
                                  .first = steps->values[stride],
                                  .last = steps->values[inner * stride],
@@ -57,6 +57,7 @@ void thin(const struct thin_key *keys, size_t key_count, const struct thin_steps
         size_t stretch = stretch_of(&by, first - 1, steps->values[first * stride]);
         for (end = first + 1; end <= inner && stretch_of(&by, end - 1, steps->values[end * stride]) == stretch;)
             end++;
+        keep[end - 1] |= key_count == 0;
         for (size_t k = 0; k < key_count; k++)
             keep_extremes(&keys[k], first, end, keep);
     }

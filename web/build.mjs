@@ -21,7 +21,7 @@ const TYPES = {
 
 /**
  * What no figure uses of Observable Plot, more than a quarter of its weight, is left out: maps, dates, named colour
- * schemes, legends and tips. Plot asks these functions all the same and is answered that there is none; any other call
+ * schemes, legends, tips, arrowheads and bins. Plot asks these functions all the same and is answered that there is none; any other call
  * is a mistake.
  * @type {import("esbuild").Plugin}
  */
@@ -38,8 +38,13 @@ const leanPlot = {
             maybeBooleanRange: "",
             exposeLegends: "",
             createLegends: "return []",
+            markers: "",
+            applyMarkers: "",
+            applyGroupedMarkers: "",
+            maybeDenseIntervalX: "return arguments[0]",
+            maybeDenseIntervalY: "return arguments[0]",
         };
-        const parts = "projection|scales/schemes|legends|marks/tip|interactions/pointer";
+        const parts = "projection|scales/schemes|legends|marker|marks/tip|interactions/pointer|transforms/bin";
         const filter = new RegExp(`plot/src/(${parts})\\.js$|d3-(geo|time-format)/dist/d3-[a-z-]+\\.mjs$`);
         onLoad({ filter }, ({ path }) => {
             const source = readFileSync(path, "utf8");

@@ -382,6 +382,19 @@ describe("what was measured", () => {
             [1, 2, 3],
             "every early step is a stretch of its own",
         );
+        // By the steps alone: of each stretch the last, whatever was measured.
+        const last = [1, 19, 38, 57, 76, 95, 96];
+        for (const [of, list] of [
+            ["summary?column=scale&site=1.dense", "items"],
+            ["batch?", "steps"],
+        ])
+            assert.deepEqual(
+                (await api(daemon.base, `${path}/${of}&max_points=7&even_steps=true`))[list].map(
+                    (/** @type {any} */ item) => item.step,
+                ),
+                last,
+                of,
+            );
         for (const query of ["max_points=6&pooled=true", "windows=4", "max_points=5", "max_points=8&page_token=x"])
             assert.equal((await ask(daemon.base, `${path}/summary?${query}`)).status, 400, query);
     });

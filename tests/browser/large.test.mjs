@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { api, finishedJob, longSpec, manyJobs, smallSpec, startDaemon, until } from "../daemon.mjs";
-import { heapUsed, marksOf, number, openBrowser, seeAll, watchedPage } from "./support.mjs";
+import { heapUsed, marksOf, number, openBrowser, seeAll, tableRows, watchedPage } from "./support.mjs";
 
 /** A figure never draws many more than this. */
 const MARKS = 2000;
@@ -169,6 +169,31 @@ describe("runs that differ in their seed alone", () => {
             page.locator(`#drift svg.plot g[fill=none][stroke-width="${width}"] path`).count();
         await until("all lines are drawn", async () => (await lines("0.75")) === 5 + 2 * 2);
         assert.deepEqual([await lines("4"), await lines("2")], [2, 2]);
+
+        // F3: a cell is the middle one of the seeds' medians; F9: a height is their mean.
+        const first = ids.slice(0, 3);
+        const [heat] = await tableRows(page, "heat");
+        const at = await Promise.all(
+            first.map((id) => api(daemon.base, `/jobs/${id}/divergence/summary?site=1.dense&column=scale&step=1`)),
+        );
+        const middle = at.map(({ items }) => items[0].quantiles["50"]).sort((a, b) => a - b)[1];
+        const counted = at.reduce((sum, { items }) => sum + items[0].count, 0);
+        assert.deepEqual([heat[0], heat[1], heat[2], number(heat[5])], ["affine", "1.dense", "1", counted]);
+        assert.ok(Math.abs(number(heat[4]) / middle - 1) < 0.01, `${heat[4]}: ${middle}`);
+        const [promise] = await tableRows(page, "promise");
+        const falls = await Promise.all(first.map((id) => api(daemon.base, `/jobs/${id}/divergence/batch?step=1`)));
+        const fall = falls.reduce((sum, { steps: [s] }) => sum + (s.loss_before - s.loss_after) / 3, 0);
+        assert.deepEqual(promise.slice(0, 2), ["affine", "1"]);
+        assert.ok(Math.abs(number(promise[2]) / fall - 1) < 0.01, `${promise[2]}: ${fall}`);
+
+        // F4: the samples of all seeds, bin by bin.
+        const ridges = (await tableRows(page, "ridges")).filter(([run, steps]) => run === "affine" && steps === "1–1");
+        assert.equal(
+            ridges.reduce((sum, [, , , n]) => sum + number(n), 0),
+            counted,
+        );
+        for (const id of ["heat", "ridges", "promise"])
+            assert.equal(await page.locator(`#${id} .panel svg.plot`).count(), 2, id);
         assert.deepEqual(faults, []);
         await close();
     });

@@ -18,7 +18,7 @@ test("logs in, and shows the job with its figures", async () => {
     await page.getByLabel(/token/i).fill(token);
     await page.keyboard.press("Enter");
     await page.getByRole("link", { name: "in a container" }).first().click();
-    await page.getByText("finished", { exact: true }).first().waitFor();
+    await page.locator(".run-head .state.finished").waitFor();
     await seeAll(page);
     assert.deepEqual(await accessibilityFaults(page), []);
     assert.ok((await page.locator("figure.fig svg, figure.fig canvas").count()) > 0, "there are figures");

@@ -21,7 +21,8 @@ import { binOf } from "./bins.js";
  * @property {View} view
  * @property {AbortSignal} signal
  * @property {() => Promise<Sites>} sites
- * @property {boolean} merged several runs are compared: bands over the steps are merged from neighbouring ones
+ * @property {boolean} merged several runs are compared: bands over the steps are merged from neighbouring ones, and what
+ *     is thinned is thinned at the same steps
  *
  * @typedef {{ scale: Summary[], self: Summary[] }} Glance  one item a site, pooled
  * @typedef {{ site: string, density: import("./api.js").Density, self: Summary | undefined,
@@ -29,14 +30,14 @@ import { binOf } from "./bins.js";
  * @typedef {{ from: number, at: number, to: number, steps: number,
  *     q: Record<string, number | null>, summary: Summary }} Band  merged neighbouring steps
  * @typedef {{ shown: number, of: number, count: number, undefined: number, nonpositive: number }} Thinned  of all steps
- * @typedef {{ site: string, items: Summary[], all: Thinned, bands: Band[],
- *     seeds?: Summary[][] }} DriftData  seeds: of runs that are one, the steps of each
+ * @typedef {{ site: string, items: Summary[], all: Thinned, even: boolean, bands: Band[],
+ *     seeds?: Summary[][] }} DriftData  even: thinned by the steps alone; seeds: of runs that are one, the steps of each
  * @typedef {{ column: string, windows: { from: number, to: number, steps: number }[],
  *     rows: { site: string, values: (number | null)[], counts: number[] }[] }} HeatData  a value a window
  * @typedef {{ step: number, sites: (number | null)[], before: number | null, after: number | null,
  *     own: (number | null)[] }} PromiseStep
- * @typedef {{ sites: string[], steps: PromiseStep[], of: number, measured: number, kept: number, rose: number }}
- *     PromiseData  counts are of all steps, drawn or not
+ * @typedef {{ sites: string[], steps: PromiseStep[], even: boolean, of: number, measured: number, kept: number,
+ *     rose: number }} PromiseData  counts are of all steps, drawn or not
  * @typedef {{ site: string, scale: Summary, own?: Summary, within?: Summary, across?: Summary }} MadeSite
  * @typedef {{ label: string, from: number, to: number, steps: number, count: number, undefined: number,
  *     cells: [number, number][] }} Ridge
@@ -137,19 +138,20 @@ async function drift(ask) {
     const { site } = view;
     if (!site) return null;
     const path = `${base}/divergence/summary`;
-    const axis = { log_steps: view.logSteps };
+    const axis = { log_steps: view.logSteps, even_steps: merged };
     const query = { site, column: "scale", max_points: merged ? COMPARED_STEPS : DRIFT_STEPS, ...axis };
     const { items, series } = await request(withQuery(path, query), { signal });
     const all = series?.[0] ?? NO_STEPS;
     const count = Math.min(MERGED_BANDS, Math.max(1, Math.floor(all.of / MERGED_STEPS)));
     /** Quantiles over neighbouring steps, from their merged histograms. */
-    const groups = merged && all.of ? await pooled(ask, { column: "scale", site, windows: count, ...axis }) : [];
+    const windows = { windows: count, log_steps: view.logSteps };
+    const groups = merged && all.of ? await pooled(ask, { column: "scale", site, ...windows }) : [];
     const bands = groups.map((summary) => ({
         ...ends(summary.steps ?? []),
         q: summary.quantiles,
         summary,
     }));
-    return { site, items, all, bands };
+    return { site, items, all, even: merged, bands };
 }
 
 /** @param {Ask} ask @returns {Promise<HeatData>} */
@@ -195,12 +197,11 @@ async function heat(ask) {
 }
 
 /** @param {Ask} ask @returns {Promise<PromiseData>} */
-async function promise({ base, view, signal, sites }) {
+async function promise({ base, view, signal, sites, merged }) {
     const names = (await sites()).sites.map((site) => site.name);
     const most = Math.max(6, Math.floor(MARKS / (names.length + 1)));
-    const batch = await request(withQuery(`${base}/divergence/batch`, { max_points: most, log_steps: view.logSteps }), {
-        signal,
-    });
+    const query = { max_points: most, log_steps: view.logSteps, even_steps: merged };
+    const batch = await request(withQuery(`${base}/divergence/batch`, query), { signal });
     const blank = () => names.map(() => /** @type {number | null} */ (null));
     /** @type {PromiseStep[]} */
     const all = batch.steps.map((/** @type {any} */ { step, loss_before: before, loss_after: after }) => ({
@@ -218,7 +219,7 @@ async function promise({ base, view, signal, sites }) {
         at.own[names.indexOf(site)] = own;
     }
     const { of, measured, kept, rose } = batch;
-    return { sites: names, steps: all, of, measured, kept, rose };
+    return { sites: names, steps: all, even: merged, of, measured, kept, rose };
 }
 
 /** @param {Ask} ask @returns {Promise<{ steps: number[], items: MadeSite[] }>} */

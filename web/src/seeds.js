@@ -36,14 +36,19 @@ export function bySeed(all) {
     return [...groups.values()];
 }
 
+/** Counts by bin, added up. @param {[number, number][][]} all */
+function addedCells(all) {
+    /** @type {Map<number, number>} */
+    const counts = new Map();
+    for (const [bin, n] of all.flat()) counts.set(bin, (counts.get(bin) ?? 0) + n);
+    return [...counts].sort((a, b) => a[0] - b[0]);
+}
+
 /** One summary of several with their histograms. @param {Summary[]} items @returns {Summary} */
 function mergeSummaries(items) {
     if (items.length === 1) return items[0];
     const known = items.filter((item) => item.count);
-    /** @type {Map<number, number>} */
-    const counts = new Map();
-    for (const [bin, n] of items.flatMap((item) => item.cells ?? [])) counts.set(bin, (counts.get(bin) ?? 0) + n);
-    const cells = [...counts].sort((a, b) => a[0] - b[0]);
+    const cells = addedCells(items.map((item) => item.cells ?? []));
     const minimum = Math.min(...known.map((item) => Number(item.minimum)));
     const maximum = Math.max(...known.map((item) => Number(item.maximum)));
     const all = (/** @type {"count" | "undefined" | "nonpositive"} */ key) => sum(items.map((item) => item[key]));
@@ -139,6 +144,71 @@ const mergeMade = (lists) =>
         return { site, scale, own: part("own"), within: part("within"), across: part("across") };
     });
 
+/** Values that all seeds have, as one. @param {(number | null)[]} values @param {(v: number[]) => number | null} as */
+const known = (values, as) => {
+    const there = values.flatMap((value) => value ?? []);
+    return there.length ? as(there) : null;
+};
+const mean = (/** @type {number[]} */ values) => sum(values) / values.length;
+
+/** @param {import("./figure_data.js").HeatData[]} all @returns {import("./figure_data.js").HeatData} */
+function mergeHeats(all) {
+    const places = all[0].windows
+        .map(({ from }) => all.map(({ windows }) => windows.findIndex((window) => window.from === from)))
+        .filter((at) => !at.includes(-1));
+    return {
+        ...all[0],
+        windows: places.map(([at]) => all[0].windows[at]),
+        rows: all[0].rows.map(({ site }) => {
+            const rows = all.flatMap((one) => one.rows.find((row) => row.site === site) ?? []);
+            return {
+                site,
+                values: places.map((at) =>
+                    known(
+                        rows.map(({ values }, i) => values[at[i]]),
+                        median,
+                    ),
+                ),
+                counts: places.map((at) => sum(rows.map(({ counts }, i) => counts[at[i]]))),
+            };
+        }),
+    };
+}
+
+/** @param {import("./figure_data.js").RidgesData[]} all @returns {import("./figure_data.js").RidgesData} */
+const mergeRidges = (all) => ({
+    ...all[0],
+    ridges: all[0].ridges.map((ridge) => {
+        const same = all.flatMap((one) => one.ridges.filter((r) => r.label === ridge.label && r.from === ridge.from));
+        return {
+            ...ridge,
+            count: sum(same.map((r) => r.count)),
+            undefined: sum(same.map((r) => r.undefined)),
+            cells: addedCells(same.map((r) => r.cells)),
+        };
+    }),
+});
+
+/** @param {import("./figure_data.js").PromiseData[]} all @returns {import("./figure_data.js").PromiseData} */
+const mergePromises = (all) => ({
+    ...all[0],
+    steps: all[0].steps.flatMap((first) => {
+        const same = all.flatMap((one) => one.steps.find(({ step }) => step === first.step) ?? []);
+        if (same.length < all.length) return [];
+        const at = (/** @type {(step: typeof first) => number | null} */ of) => known(same.map(of), mean);
+        return {
+            ...first,
+            sites: first.sites.map((_, i) => at(({ sites }) => sites[i])),
+            own: first.own.map((_, i) => at(({ own }) => own[i])),
+            before: at(({ before }) => before),
+            after: at(({ after }) => after),
+        };
+    }),
+    measured: sum(all.map((one) => one.measured)),
+    kept: sum(all.map((one) => one.kept)),
+    rose: sum(all.map((one) => one.rose)),
+});
+
 /** How the figures' data of several runs become those of one. */
 const MERGE = {
     glance: (/** @type {any[]} */ all) => ({
@@ -147,9 +217,15 @@ const MERGE = {
     }),
     cloud: mergeClouds,
     drift: mergeDrifts,
+    heat: mergeHeats,
+    ridges: mergeRidges,
+    promise: mergePromises,
     direction: mergeDensities,
     made: (/** @type {any[]} */ all) => ({ ...all[0], items: mergeMade(all.map((one) => one.items)) }),
 };
+
+/** What a figure was read for: while it changes, some of the runs are still read for what was shown before. */
+const SHOWN = ["site", "column", "bySite"];
 
 /**
  * Resources of several runs as one, which has data when all have.
@@ -160,7 +236,7 @@ const joined = (parts, merge) => ({
     state: computed(() => {
         const states = parts.map((part) => part.state.value);
         const all = states.map(({ data }) => data);
-        const same = all.every((data) => data && data.site === all[0].site);
+        const same = all.every((data) => data && SHOWN.every((key) => data[key] === all[0][key]));
         return {
             data: same ? merge(all) : null,
             error: states.find(({ error }) => error)?.error ?? null,

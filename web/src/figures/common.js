@@ -2,8 +2,8 @@
  * What figures over one or several runs share.
  */
 import { html, nothing } from "lit-html";
-import { segments } from "../dom.js";
-import { placeholder } from "../figure.js";
+import { segments, variant } from "../dom.js";
+import { placeholder, plotHost } from "../figure.js";
 import { int, plural } from "../format.js";
 import { plots, plotsFailed } from "../plots_loader.js";
 import { param, setQuery } from "../router.js";
@@ -27,6 +27,47 @@ export function seedsText(runs) {
     if (sizes[sizes.length - 1] === 1) return "";
     return ` Runs that differ in their seed alone are merged: ${sizes.join(" or ")} seeds each.`;
 }
+
+/**
+ * @typedef {object} Panel
+ * @property {Run} run
+ * @property {string | null} [variant] of what is drawn, where it need not be the run's
+ * @property {import("../dom.js").Part} [note] beside the run's name
+ * @property {import("../drawn.js").PlotSpec} plot
+ */
+
+/** A panel a run, under the run's name where there are several. @param {Panel[]} panels @param {boolean} named */
+export const panelsView = (panels, named) =>
+    html`<div class="panels">
+        ${panels.map(
+            ({ run, variant: shown = run.variant, note = nothing, plot }) =>
+                html`<div class="panel">
+                    ${
+                        named
+                            ? html`<p class="panel-head">
+                                  ${variant(shown, html`<b>${run.label}</b>`, run.hollow || undefined)} ${note}
+                              </p>`
+                            : nothing
+                    }
+                    ${plotHost(plot)}
+                </div>`,
+        )}
+    </div>`;
+
+/** A panel's drawing in an export. @param {SVGSVGElement} svg @param {string} heading */
+export function headed(svg, heading) {
+    if (heading) svg.dataset.heading = heading;
+    return svg;
+}
+
+/** A run's name, where there are several. @param {Run} run @param {Run[]} runs */
+export const nameAmong = (run, runs) => (runs.length > 1 ? run.label : "");
+
+/** What a sentence about one of the runs begins with. @param {Run} run @param {Run[]} runs */
+export const leadOf = (run, runs) => (runs.length > 1 ? `${run.label}: ` : "");
+
+/** The texts that differ, in their order. @param {string[]} texts */
+export const distinct = (texts) => [...new Set(texts)].join("; ");
 
 /** A figure's axes belong to the runs it shows. @param {string} name @param {Run[]} runs */
 export const axisKey = (name, runs) => `${name} ${runs.map((run) => run.ids)}`;

@@ -1,13 +1,26 @@
 /** F5 as a figure: a panel a run. */
 import { html, nothing } from "lit-html";
 import { directions } from "../bins.js";
-import { variant } from "../dom.js";
-import { figure, placeholder, plotHost } from "../figure.js";
+import { figure, placeholder } from "../figure.js";
 import { int, num, plural } from "../format.js";
 import { countRamp } from "../ramp.js";
 import { theme } from "../theme.js";
 import { colourOf } from "../variant.js";
-import { awaiting, axisKey, drawn, fitButton, isMeasured, seedsText, staleOf, stepsText, variantAt } from "./common.js";
+import {
+    awaiting,
+    axisKey,
+    distinct,
+    drawn,
+    fitButton,
+    headed,
+    isMeasured,
+    nameAmong,
+    panelsView,
+    seedsText,
+    staleOf,
+    stepsText,
+    variantAt,
+} from "./common.js";
 
 /** @typedef {import("./common.js").Run} Run @typedef {import("../bins.js").Directions} Directions */
 
@@ -70,7 +83,7 @@ export function directionFigure(runs, site, { cls, aside = false, empty, axes })
     const none = clouds.reduce((sum, data) => sum + data.none, 0);
     const gone = clouds.reduce((sum, data) => sum + data.undefined, 0);
     caption.push(
-        `${[...new Set(panels.map(({ density }) => stepsText(density.steps)))].join("; ")}; layer view; n = ${clouds
+        `${distinct(panels.map(({ density }) => stepsText(density.steps)))}; layer view; n = ${clouds
             .map((data) => int(data.total))
             .join(" and ")} samples, ${int(none)} that no other moves, ${int(gone)} undefined.`,
     );
@@ -79,26 +92,19 @@ export function directionFigure(runs, site, { cls, aside = false, empty, axes })
         aside,
         runs: runs.flatMap((run) => run.ids),
         settings: fitButton(best[0] < y[0] || best[1] > y[1], () => axes.fit(key)),
-        body: html`<div class="panels">
-            ${panels.map(
-                ({ run, density, data }) =>
-                    html`<div class="panel">
-                        ${
-                            runs.length > 1
-                                ? html`<p class="panel-head">
-                                      ${variant(variantAt(run, site), html`<b>${run.label}</b>`, run.hollow || undefined)}
-                                      ${run.batch ? html`<span class="faint">· batch ${run.batch}</span>` : nothing}
-                                  </p>`
-                                : nothing
-                        }
-                        ${plotHost({
-                            deps: [density, y, fullest, now],
-                            height: directionHeight(440),
-                            draw: (width) => direction(data, optionsOf(run, now), width),
-                        })}
-                    </div>`,
-            )}
-        </div>`,
+        body: panelsView(
+            panels.map(({ run, density, data }) => ({
+                run,
+                variant: variantAt(run, site),
+                note: run.batch ? html`<span class="faint">· batch ${run.batch}</span>` : nothing,
+                plot: {
+                    deps: [density, y, fullest, now],
+                    height: directionHeight(440),
+                    draw: (width) => direction(data, optionsOf(run, now), width),
+                },
+            })),
+            runs.length > 1,
+        ),
         key: countRamp(fullest),
         exportNote: `Counts from 1 to ${plural(fullest, "sample")} a bin, log.`,
         reading: panels
@@ -128,11 +134,9 @@ export function directionFigure(runs, site, { cls, aside = false, empty, axes })
             ),
         }),
         drawings: async () => [
-            panels.map(({ run, data }) => {
-                const [svg] = direction(data, optionsOf(run, "light"), 440).nodes;
-                if (runs.length > 1) svg.dataset.heading = run.label;
-                return svg;
-            }),
+            panels.map(({ run, data }) =>
+                headed(direction(data, optionsOf(run, "light"), 440).nodes[0], nameAmong(run, runs)),
+            ),
         ],
         stale: staleOf(readings),
     });

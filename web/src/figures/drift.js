@@ -88,7 +88,7 @@ function caption(series, runs) {
         ? `bands over up to ${Math.max(...sizes)} neighbouring ones by merging histograms, medians not pooled`
         : "not pooled";
     const thin = all.some((n, i) => n > shown[i])
-        ? `, ${int(Math.max(...shown))} drawn: of each stretch those of the lowest and highest quantiles`
+        ? `, ${int(Math.max(...shown))} drawn: of each stretch ${runs.some((run) => run.data.drift.state.value.data?.even) ? "the last" : "those of the lowest and highest quantiles"}`
         : "";
     const seeds = series.some((s) => s.seeds.length)
         ? " The thick line is the middle one of the seeds’ medians, thin without a name: those of each seed."

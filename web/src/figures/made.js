@@ -1,10 +1,24 @@
 /** F10 as a figure: a panel a run. */
-import { html, nothing } from "lit-html";
-import { variant } from "../dom.js";
-import { figure, placeholder, plotHost } from "../figure.js";
+import { html } from "lit-html";
+import { figure, placeholder } from "../figure.js";
 import { int, list, num } from "../format.js";
 import { go } from "../router.js";
-import { awaiting, axisKey, countText, drawn, fitButton, seedsText, staleOf, stepsText, variantAt } from "./common.js";
+import {
+    awaiting,
+    axisKey,
+    countText,
+    distinct,
+    drawn,
+    fitButton,
+    headed,
+    leadOf,
+    nameAmong,
+    panelsView,
+    seedsText,
+    staleOf,
+    stepsText,
+    variantAt,
+} from "./common.js";
 
 /** @typedef {import("./common.js").Run} Run @typedef {import("../figure_data.js").MadeSite} MadeSite */
 
@@ -34,6 +48,7 @@ export function madeFigure(runs, chosen, { cls, empty, axes }) {
             runs.flatMap((run) => (dataOf(run)?.items ?? []).filter((s) => !s.own || !s.across).map((s) => s.site)),
         ),
     ];
+    const filled = panels.filter(({ items }) => items.length);
     const all = panels.flatMap((panel) => panel.items);
     if (!all.length)
         return placeholder(about, {
@@ -63,9 +78,7 @@ export function madeFigure(runs, chosen, { cls, empty, axes }) {
             const site = items.find(({ site: name }) => name === chosen) ?? items[0];
             if (!site) return [];
             const [own, across, scale] = middles(site);
-            return [
-                `${runs.length > 1 ? `${run.label}, ` : ""}${site.site}: own ${num(own)}, across ${num(across)}, scale ${num(scale)}.`,
-            ];
+            return [`${leadOf(run, runs)}${site.site}, own ${num(own)}, across ${num(across)}, scale ${num(scale)}.`];
         })
         .join(" ");
     const caption = [
@@ -75,7 +88,7 @@ export function madeFigure(runs, chosen, { cls, empty, axes }) {
     ];
     if (left.length) caption.push(`Not defined at ${list(left)}.`);
     caption.push(
-        `${[...new Set(runs.map((run) => stepsText(dataOf(run)?.steps ?? [])))].join("; ")}; layer view; ${countText(
+        `${distinct(runs.map((run) => stepsText(dataOf(run)?.steps ?? [])))}; layer view; ${countText(
             all.map((site) => site.scale.count),
             "a site",
         )}.`,
@@ -84,27 +97,17 @@ export function madeFigure(runs, chosen, { cls, empty, axes }) {
         ...about,
         runs: runs.flatMap((run) => run.ids),
         settings: fitButton(grown, () => axes.fit(key)),
-        body: html`<div class="panels">
-            ${panels
-                .filter(({ items }) => items.length)
-                .map(
-                    ({ run, items }) =>
-                        html`<div class="panel">
-                            ${
-                                runs.length > 1
-                                    ? html`<p class="panel-head">
-                                          ${variant(run.variant, html`<b>${run.label}</b>`, run.hollow || undefined)}
-                                      </p>`
-                                    : nothing
-                            }
-                            ${plotHost({
-                                deps: [run.data.made.state.value.data, x, chosen],
-                                height: madeHeight(items),
-                                draw: (width) => made(items, optionsOf(run), width),
-                            })}
-                        </div>`,
-                )}
-        </div>`,
+        body: panelsView(
+            filled.map(({ run, items }) => ({
+                run,
+                plot: {
+                    deps: [run.data.made.state.value.data, x, chosen],
+                    height: madeHeight(items),
+                    draw: (width) => made(items, optionsOf(run), width),
+                },
+            })),
+            runs.length > 1,
+        ),
         reading,
         caption: caption.join(" ") + seedsText(runs),
         table: () => ({
@@ -124,13 +127,7 @@ export function madeFigure(runs, chosen, { cls, empty, axes }) {
             ),
         }),
         drawings: async () => [
-            panels
-                .filter(({ items }) => items.length)
-                .map(({ run, items }) => {
-                    const [svg] = made(items, optionsOf(run), 560).nodes;
-                    if (runs.length > 1) svg.dataset.heading = run.label;
-                    return svg;
-                }),
+            filled.map(({ run, items }) => headed(made(items, optionsOf(run), 560).nodes[0], nameAmong(run, runs))),
         ],
         stale: staleOf(readings),
     });

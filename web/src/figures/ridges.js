@@ -1,12 +1,27 @@
-/** F4 as a figure. */
+/** F4 as a figure: a panel a run. */
 import { html } from "lit-html";
 import { segments } from "../dom.js";
-import { figure, placeholder, plotHost } from "../figure.js";
+import { figure, placeholder } from "../figure.js";
 import { int, num, percent, plural } from "../format.js";
 import { param, setQuery } from "../router.js";
-import { awaiting, countText, drawn, fitButton, staleOf, stepsText, variantAt } from "./common.js";
+import {
+    awaiting,
+    axisKey,
+    countText,
+    distinct,
+    drawn,
+    fitButton,
+    headed,
+    leadOf,
+    nameAmong,
+    panelsView,
+    seedsText,
+    staleOf,
+    stepsText,
+    variantAt,
+} from "./common.js";
 
-/** @typedef {import("./common.js").Run} Run @typedef {import("../figure_data.js").RidgesData} RidgesData */
+/** @typedef {import("./common.js").Run} Run @typedef {import("../figure_data.js").Ridge} Ridge */
 
 /** Whether a row is a site; else it is a stretch of steps. */
 export const ridgesBySite = () => param("rows") === "site";
@@ -22,75 +37,111 @@ const rowSwitch = () =>
         (key) => setQuery({ rows: key === "site" ? "site" : null }),
     );
 
+/** @param {Ridge} ridge */
+const stretch = (ridge) => (ridgesBySite() ? ridge.label : `steps ${int(ridge.from)} to ${int(ridge.to)}`);
+
+/** @param {Ridge} ridge */
+const shareText = (ridge) => `${num(drawn().ridgeMedian(ridge))} (${percent(drawn().belowShare(ridge))} ≤ 0)`;
+
+/** @param {Ridge[]} ridges @param {string} lead */
+function reading(ridges, lead) {
+    const [first, last] = [ridges[0], ridges[ridges.length - 1]];
+    const median = `${lead}${lead ? "median" : "Median"}`;
+    if (first === last) return `${median} ${shareText(first)}.`;
+    return `${median} ${shareText(first)} at ${stretch(first)}, ${shareText(last)} at ${stretch(last)}.`;
+}
+
 /**
- * @param {Run} run
+ * @param {Run[]} runs
  * @param {string} site
- * @param {{ cls: string, step: number | null, network: boolean, empty: import("../dom.js").Part,
+ * @param {{ cls: string, network?: boolean, empty: import("../dom.js").Part,
  *     axes: import("../axes.js").AxisKeeper }} o
  */
-export function ridgesFigure(run, site, { cls, step, network, empty, axes }) {
+export function ridgesFigure(runs, site, { cls, network = false, empty, axes }) {
     const bySite = ridgesBySite();
     const about = { id: "ridges", title: bySite ? "Distributions by site" : `Distributions at ${site}`, cls };
     const column = network ? "network_scale" : "scale";
-    const waiting = awaiting(about, [run.data.ridges], {
+    const readings = runs.map((run) => run.data.ridges);
+    const waiting = awaiting(about, readings, {
         height: 480,
         awaited: "Reading the histograms.",
         loaded: (data) => data?.bySite === bySite && data.column === column && (bySite || data.site === site),
     });
     if (waiting) return waiting;
-    const { ridgeLines, ridgesDomain, ridgesHeight, ridgesOutside, ridgeMedian, belowShare } = drawn();
-    const { ridges: all } = /** @type {RidgesData} */ (run.data.ridges.state.value.data);
-    const ridges = all.filter((ridge) => ridge.count);
-    if (!ridges.length) return placeholder(about, { height: 480, awaited: "", empty });
-    const key = `ridges ${bySite} ${site} ${network}`;
-    const x = axes.get(key, () => ridgesDomain(ridges));
-    const best = ridgesDomain(ridges);
-    const options = {
+    const { ridgeLines, ridgesDomain, ridgesHeight, ridgesOutside } = drawn();
+    const panels = runs.flatMap((run) => {
+        const read = run.data.ridges.state.value.data;
+        const ridges = read?.ridges.filter((ridge) => ridge.count) ?? [];
+        return ridges.length ? [{ run, read, ridges }] : [];
+    });
+    if (!panels.length) return placeholder(about, { height: 480, awaited: "", empty });
+    const all = panels.flatMap(({ ridges }) => ridges);
+    const key = axisKey(`ridges ${bySite} ${site} ${network}`, runs);
+    const x = axes.get(key, () => ridgesDomain(all));
+    const best = ridgesDomain(all);
+    const quantity = network ? "network scale" : "scale";
+    const optionsOf = (/** @type {Run} */ run) => ({
         x,
         variant: (/** @type {{ label: string }} */ ridge) => variantAt(run, bySite ? ridge.label : site),
         bySite,
-        quantity: network ? "network scale" : "scale",
-        name: `Distributions of ${network ? "network scale" : "scale"} by ${bySite ? "site" : "steps"}`,
-    };
-    const outside = ridgesOutside(ridges, x);
-    const gone = ridges.reduce((sum, ridge) => sum + ridge.undefined, 0);
-    const [first, last] = [ridges[0], ridges[ridges.length - 1]];
-    const stretch = (/** @type {typeof first} */ r) => (bySite ? r.label : `steps ${int(r.from)} to ${int(r.to)}`);
-    const shareText = (/** @type {typeof first} */ r) => `${num(ridgeMedian(r))} (${percent(belowShare(r))} ≤ 0)`;
+        quantity,
+        name: `Distributions of ${quantity} by ${bySite ? "site" : "steps"}${runs.length > 1 ? `, ${run.label}` : ""}`,
+    });
+    const gone = all.reduce((sum, ridge) => sum + ridge.undefined, 0);
     const what = bySite
-        ? stepsText(Array.from({ length: first.steps }, (_, i) => (i ? first.to : first.from)))
+        ? distinct(
+              panels.map(({ ridges: [{ steps, from, to }] }) =>
+                  stepsText(Array.from({ length: steps }, (_, i) => (i ? to : from))),
+              ),
+          )
         : `Rows: neighbouring probed steps of about equal length on a log axis, pooled by merging histograms`;
     return figure({
         ...about,
-        runs: [run.id],
+        runs: runs.flatMap((run) => run.ids),
         settings: html`${fitButton(best[0] < x[0] || best[1] > x[1], () => axes.fit(key))} ${rowSwitch()}`,
-        body: plotHost({
-            deps: [all, x, bySite, network],
-            height: ridgesHeight(ridges),
-            draw: (width) => ridgeLines(ridges, options, width),
-        }),
-        reading:
-            first === last
-                ? `Median ${shareText(first)}.`
-                : `Median ${shareText(first)} at ${stretch(first)}, ${shareText(last)} at ${stretch(last)}.`,
+        body: panelsView(
+            panels.map(({ run, read, ridges }) => ({
+                run,
+                variant: bySite ? run.variant : variantAt(run, site),
+                plot: {
+                    deps: [read, x, bySite, network],
+                    height: ridgesHeight(ridges),
+                    draw: (width) => ridgeLines(ridges, optionsOf(run), width),
+                },
+            })),
+            runs.length > 1,
+        ),
+        reading: panels.map(({ run, ridges }) => reading(ridges, leadOf(run, runs))).join(" "),
         caption: [
-            `The share of samples by ${options.quantity}; height: share a piece of the axis, the same for all rows, not smoothed. Signed log axis, linear from −0.1 to 0.1.`,
+            `The share of samples by ${quantity}; height: share a piece of the axis, the same for all rows${runs.length > 1 ? " of a run" : ""}, not smoothed. Signed log axis, linear from −0.1 to 0.1.`,
             `${what}; ${network ? "network" : "layer"} view; ${countText(
-                ridges.map((ridge) => ridge.count),
+                all.map((ridge) => ridge.count),
                 "a row",
-            )}, ${plural(outside, "sample")} beyond the axis, ${int(gone)} undefined.`,
+            )}, ${plural(ridgesOutside(all, x), "sample")} beyond the axis, ${int(gone)} undefined.${seedsText(runs)}`,
         ].join(" "),
         table: () => ({
             columns: [
+                { name: "run" },
                 { name: bySite ? "site" : "steps" },
                 { name: "bin", numeric: true, format: int },
                 { name: "samples", numeric: true, format: int },
             ],
-            rows: ridges.flatMap((ridge) =>
-                ridge.cells.map(([bin, n]) => [bySite ? ridge.label : `${ridge.from}–${ridge.to}`, bin, n]),
+            rows: panels.flatMap(({ run, ridges }) =>
+                ridges.flatMap((ridge) =>
+                    ridge.cells.map(([bin, n]) => [
+                        run.label,
+                        bySite ? ridge.label : `${ridge.from}–${ridge.to}`,
+                        bin,
+                        n,
+                    ]),
+                ),
             ),
         }),
-        drawings: async () => [ridgeLines(ridges, options, 720).nodes],
-        stale: staleOf([run.data.ridges]),
+        drawings: async () => [
+            panels.map(({ run, ridges }) =>
+                headed(ridgeLines(ridges, optionsOf(run), runs.length > 1 ? 480 : 720).nodes[0], nameAmong(run, runs)),
+            ),
+        ],
+        stale: staleOf(readings),
     });
 }

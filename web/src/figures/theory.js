@@ -1,18 +1,20 @@
 /** F1 as a figure: a panel a run. */
 import { html, nothing } from "lit-html";
 import { allRatios, BIN, cloud, cloudDomain, outside, ratioQuantile } from "../bins.js";
-import { variant } from "../dom.js";
-import { figure, placeholder, plotHost } from "../figure.js";
+import { figure, placeholder } from "../figure.js";
 import { int, num, percent, plural, tick } from "../format.js";
 import { countRamp } from "../ramp.js";
 import { theme } from "../theme.js";
 import {
     awaiting,
     axisKey,
+    distinct,
     drawn,
     fitButton,
+    headed,
     isMeasured,
     isSelfPart,
+    panelsView,
     partSwitch,
     seedsText,
     staleOf,
@@ -83,13 +85,9 @@ function caption(panels, selfPart) {
     parts.push(
         "A cell: the count of samples in a bin of 1/20 decade; a lone sample is a dot. Below: median and 25–75 % of measured ÷ predicted, samples with scale ≤ 0 counted as below the axis.",
     );
-    const steps = [
-        ...new Set(panels.map(({ run }) => stepsText(run.data.cloud.state.value.data?.density.steps ?? []))),
-    ];
+    const steps = distinct(panels.map(({ run }) => stepsText(run.data.cloud.state.value.data?.density.steps ?? [])));
     const network = panels.some(({ run }) => run.data.cloud.state.value.data?.network);
-    parts.push(
-        `${steps.join("; ")}; ${network ? "network view, which holds what all earlier layers did" : "layer view"}.`,
-    );
+    parts.push(`${steps}; ${network ? "network view, which holds what all earlier layers did" : "layer view"}.`);
     const { of = 0 } = panels[0].run.data.cloud.state.value.data ?? {};
     if (network && panels[0].cloud.total < of)
         parts.push(`The first ${int(panels[0].cloud.total)} of ${int(of)} samples.`);
@@ -181,22 +179,22 @@ export function theoryFigure(runs, site, { cls, aside = false, settings = nothin
             () => axes.fit(key),
         )}
         ${settings} ${partSwitch()}`,
-        body: html`<div class="panels">
-            ${panels.map((panel) => {
+        body: panelsView(
+            panels.map((panel) => {
                 const options = optionsOf(panel);
-                return html`<div class="panel">
-                    <p class="panel-head">
-                        ${variant(options.variant, html`<b>${panel.run.label}</b>`, panel.run.hollow || undefined)}
-                        <span class="faint">· ${countsText(panel.cloud, domain)}</span>
-                    </p>
-                    ${plotHost({
+                return {
+                    run: panel.run,
+                    variant: options.variant,
+                    note: html`<span class="faint">· ${countsText(panel.cloud, domain)}</span>`,
+                    plot: {
                         deps: [panel.data, domain, fullest, selfPart, now],
                         height: module.theoryHeight({ ...domain, tallest }, 440),
                         draw: (width) => module.theory(panel.cloud, options, width),
-                    })}
-                </div>`;
-            })}
-        </div>`,
+                    },
+                };
+            }),
+            true,
+        ),
         key: countRamp(fullest),
         reading: selfPart ? "" : reading(panels),
         exportNote: `Counts from 1 to ${plural(fullest, "sample")} a bin, log.`,
@@ -205,7 +203,7 @@ export function theoryFigure(runs, site, { cls, aside = false, settings = nothin
         drawings: async () => {
             const made = panels.map((panel) => {
                 const plots = module.theoryPlots(panel.cloud, { ...optionsOf(panel), theme: "light" }, 440);
-                plots[0].dataset.heading = `${panel.run.label} · ${countsText(panel.cloud, domain)}`;
+                headed(plots[0], `${panel.run.label} · ${countsText(panel.cloud, domain)}`);
                 return plots;
             });
             return [made.map(([main]) => main), made.map(([, residual]) => residual)];

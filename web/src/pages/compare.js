@@ -11,7 +11,10 @@ import { directionFigure } from "../figures/direction.js";
 import { guideButton } from "../figure.js";
 import { driftFigure } from "../figures/drift.js";
 import { glanceFigure } from "../figures/glance.js";
+import { heatColumn, heatFigure } from "../figures/heat.js";
 import { madeFigure } from "../figures/made.js";
+import { promiseFigure } from "../figures/promise.js";
+import { ridgesBySite, ridgesFigure } from "../figures/ridges.js";
 import { theoryFigure } from "../figures/theory.js";
 import { follow } from "../follow.js";
 import { int, list, loss, percent, plural } from "../format.js";
@@ -151,11 +154,16 @@ export function open() {
 function openRuns(ids) {
     const axes = axisKeeper();
     /** @type {import("../figure_data.js").FigureName[]} */
-    const figures = ["glance", "cloud", "drift", "direction", "made"];
+    const figures = ["glance", "cloud", "drift", "heat", "ridges", "direction", "promise", "made"];
     /** A run is asked about a site once it has it. @param {import("../run_data.js").RunData} run */
     const looked = (run) => {
         const at = site.peek();
-        return { site: sitesOf(run).some(({ name }) => name === at) ? at : null, logSteps: isLogStep() };
+        return {
+            site: sitesOf(run).some(({ name }) => name === at) ? at : null,
+            column: heatColumn(),
+            bySite: ridgesBySite(),
+            logSteps: isLogStep(),
+        };
     };
     const runs = ids.map((id) => {
         /** @type {import("../run_data.js").RunData} */
@@ -173,7 +181,7 @@ function openRuns(ids) {
     const site = computed(() => chosenSite(common.value, param("site")));
     const following = follow(runs);
     const stopMoving = effect(() => {
-        void [site.value, isLogStep()];
+        void [site.value, heatColumn(), ridgesBySite(), isLogStep()];
         runs.forEach((run) => run.move());
     });
 
@@ -341,7 +349,7 @@ function openRuns(ids) {
                         <button class="btn" type="button" @click=${copyPage}>Copy link</button>
                     </div>
                 </div>
-                ${unknownKeysNotice(unknownKeys(["jobs", "site", "part", "steps", "table", "guide"]))}
+                ${unknownKeysNotice(unknownKeys(["jobs", "site", "part", "steps", "column", "rows", "table", "guide"]))}
                 ${
                     known.length < runs.length - failed.length || idsOf(param("jobs")).length > MOST_RUNS
                         ? html`<p class="banner" role="status">
@@ -358,7 +366,10 @@ function openRuns(ids) {
                         measured.length && at
                             ? html`${theoryFigure(measured, at, { cls: "c12", aside: true, settings: siteSwitch(), ...o })}
                               ${driftFigure(measured, at, { cls: "c12", aside: true, ...o })}
+                              ${heatFigure(measured, at, { cls: "c12", ...o })}
+                              ${ridgesFigure(measured, at, { cls: "c12", ...o })}
                               ${directionFigure(measured, at, { cls: "c12", aside: true, ...o })}
+                              ${promiseFigure(measured, { cls: "c12", ...o })}
                               ${madeFigure(measured, at, { cls: "c12", ...o })}`
                             : nothing
                     }

@@ -347,9 +347,9 @@ export function open(text) {
                 ${
                     at
                         ? html`${driftFigure([run], at, { cls: "c6", axes, empty })}
-                          ${heatFigure(run, at, { cls: "c6", axes, empty })}
+                          ${heatFigure([run], at, { cls: "c6", axes, empty })}
                           ${theoryFigure([run], at, { cls: "c6", axes, empty, settings: siteLink(at) })}
-                          ${promiseFigure(run, { cls: "c6", axes, empty })}`
+                          ${promiseFigure([run], { cls: "c6", axes, empty })}`
                         : nothing
                 }
                 ${logView()} ${specView(job)}

@@ -133,7 +133,7 @@ export function open(text, encoded) {
         return html`<div class="cols">
             ${theoryFigure([run], name, { ...o, cls: "c5", choose })}
             ${directionFigure([run], name, { ...o, cls: "c7" })} ${samples.view(job)}
-            ${ridgesFigure(run, name, { ...o, step: step.value, network })} ${madeFigure([run], name, o)}
+            ${ridgesFigure([run], name, { ...o, network })} ${madeFigure([run], name, o)}
         </div>`;
     }
 

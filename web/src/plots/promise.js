@@ -12,7 +12,7 @@ import * as kit from "./kit.js";
  * @property {[number, number]} y
  * @property {number} end the last step of the axis
  * @property {boolean} logStep
- * @property {(site: number) => string} fill
+ * @property {(site: string) => string} fill
  * @property {string} name
  */
 
@@ -29,10 +29,10 @@ export const promised = ({ sites }) => sites.reduce((/** @type {number} */ sum, 
 
 /**
  * The limits of the axis: nearly all of what is known when the figure opens.
- * @param {PromiseData} data
+ * @param {PromiseData["steps"]} steps
  * @returns {[number, number]}
  */
-export function promiseDomain({ steps }) {
+export function promiseDomain(steps) {
     const values = steps.flatMap((step) => [promised(step), fell(step) ?? 0]).sort((a, b) => a - b);
     const at = (/** @type {number} */ f) => values[Math.round(f * (values.length - 1))] ?? 0;
     const [low, high] = [Math.min(0, at(0.01)), Math.max(1e-6, at(0.98))];
@@ -52,7 +52,7 @@ export function promise(data, o, width) {
         return fall == null ? [] : [{ step: step.step, fall: clip(fall) }];
     });
     let below = steps.map(() => 0);
-    const layers = sites.map((_, site) => {
+    const layers = sites.map((name, site) => {
         const from = below;
         below = steps.map((step, i) => from[i] + (step.sites[site] ?? 0));
         const to = below;
@@ -62,8 +62,9 @@ export function promise(data, o, width) {
                 x: "step",
                 y1: "y1",
                 y2: "y2",
-                fill: o.fill(site),
-                stroke: kit.SURFACE,
+                fill: o.fill(name),
+                // A rim would hide heights that are no wider than it.
+                stroke: steps.length > 100 ? "none" : kit.SURFACE,
                 strokeWidth: sites.length > 8 ? 0.2 : 0.5,
             },
         );
