@@ -59,8 +59,8 @@ printf '%s\0' "${sources[@]}" | xargs -0 -P "$(nproc)" -I{} bash tests/tidy.sh "
 # see, in later versions, what the status rules out; gcc and clang-tidy do.
 cppcheck --quiet --std=c11 --language=c -j "$(nproc)" --enable=warning,performance,portability --inline-suppr \
     --suppress=missingIncludeSystem --suppress=unknownMacro --suppress=memleak --suppress=resourceLeak \
-    --suppress=uninitvar --suppress=nullPointerOutOfMemory --error-exitcode=1 -I. -DPLUMBLINE_VERSION='""' \
-    core server || { say "cppcheck has findings"; failed=1; }
+    --suppress=uninitvar --suppress=nullPointerOutOfMemory --suppress=normalCheckLevelMaxBranches --error-exitcode=1 \
+    -I. -DPLUMBLINE_VERSION='""' core server || { say "cppcheck has findings"; failed=1; }
 
 (cd web && npm run --silent lint) || { say "the dashboard's lint has findings"; failed=1; }
 shellcheck tests/*.sh tests/deploy/*.sh migrations/*.sh .ci/run || { say "shellcheck has findings"; failed=1; }

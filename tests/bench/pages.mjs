@@ -8,7 +8,7 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { heapUsed, openBrowser, seeAll, watchedPage } from "../browser/support.mjs";
-import { api, finishedJob, longSpec, manyJobs, root, smallSpec, startDaemon, temporary } from "../daemon.mjs";
+import { api, ended, finishedJob, longSpec, manyJobs, root, smallSpec, startDaemon, temporary } from "../daemon.mjs";
 
 const { values: options } = parseArgs({
     options: {
@@ -22,6 +22,9 @@ const [jobs, epochs, rounds, seconds] = [options.jobs, options.epochs, options.r
 /** Requests of each kind of figure's data. */
 const REQUESTS = 40;
 const HOVERS = 120;
+/** Runs that are compared, each of so many steps at least. */
+const COMPARED = 20;
+const COMPARED_STEPS = 2000;
 const MEGABYTE = 1 << 20;
 
 /** @param {number[]} values @param {number} share */
@@ -95,6 +98,32 @@ const hover = (plot) =>
         return took;
     }, HOVERS);
 
+/** Script of each zoom into a live chart, by a drag of the pointer, and out of it again. @param {import("playwright-core").Locator} chart */
+const zoom = (chart) =>
+    chart.evaluate(async (node, times) => {
+        const { left, top, width, height } = node.getBoundingClientRect();
+        const at = (/** @type {number} */ share) => ({
+            clientX: left + width * share,
+            clientY: top + height / 2,
+            bubbles: true,
+            button: 0,
+            buttons: 1,
+        });
+        const took = [];
+        for (let i = 0; i < times; i++) {
+            node.dispatchEvent(new MouseEvent("mousedown", at(0.3)));
+            document.dispatchEvent(new MouseEvent("mousemove", at(0.6)));
+            node.dispatchEvent(new MouseEvent("mousemove", at(0.6)));
+            for (const last of [new MouseEvent("mouseup", at(0.6)), new MouseEvent("dblclick", at(0.5))]) {
+                const begun = performance.now();
+                node.dispatchEvent(last);
+                await Promise.resolve(); // the chart draws when the event is over
+                took.push(performance.now() - begun);
+            }
+        }
+        return took;
+    }, HOVERS / 4);
+
 async function lists() {
     const first = await startDaemon();
     await finishedJob(first.base, smallSpec("one of many", "affine", 0.02));
@@ -156,6 +185,42 @@ async function figures() {
     daemon.remove();
 }
 
+/** Many runs in one figure. */
+async function comparison() {
+    const daemon = await startDaemon();
+    const ids = [];
+    for (let seed = 1; seed <= COMPARED; seed++)
+        ids.push(api(daemon.base, "/jobs", smallSpec("", "affine", 0.02, { epochs: Math.ceil(COMPARED_STEPS / 64), seed })));
+    const jobs = await Promise.all(ids);
+    for (const { id } of jobs) await ended(daemon.base, id);
+    const { page, close } = await watchedPage(browser, daemon.base);
+    await page.goto(`${daemon.base}/compare?jobs=${jobs.map(({ id }) => id)}`);
+    await seeAll(page);
+    const answer = await api(
+        daemon.base,
+        `/compare?jobs=${jobs.map(({ id }) => id)}&keys=train/loss&max_points=${COMPARED_STEPS}`,
+    );
+    const what = `the losses of ${COMPARED} runs, ${answer.series[0].steps.length} steps each`;
+    await page.locator("#loss canvas").scrollIntoViewIfNeeded();
+    told(`a move over ${what}`, times(await hover(page.locator("#loss canvas"))), "16.7 ms");
+    told(`a zoom into ${what}`, times(await zoom(page.locator("#loss .u-over"))), "16.7 ms");
+    const lost = page.evaluate(
+        () =>
+            new Promise((done) => {
+                const look = () =>
+                    /Reconnecting/.test(document.body.textContent ?? "")
+                        ? done(Date.now())
+                        : requestAnimationFrame(look);
+                look();
+            }),
+    );
+    const killed = Date.now();
+    daemon.kill("SIGKILL");
+    told("the server is killed: the page says so after", `${(await lost) - killed} ms`, "2000 ms");
+    await close();
+    daemon.remove();
+}
+
 async function heap() {
     const daemon = await startDaemon();
     const { id } = await api(daemon.base, "/jobs", {
@@ -194,5 +259,6 @@ console.log("\n| the pages | found | may be |\n|---|---|---|");
 weigh();
 await lists();
 await figures();
+await comparison();
 await heap();
 await browser.close();

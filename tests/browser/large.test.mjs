@@ -186,6 +186,15 @@ describe("runs that differ in their seed alone", () => {
         assert.deepEqual(promise.slice(0, 2), ["affine", "1"]);
         assert.ok(Math.abs(number(promise[2]) / fall - 1) < 0.01, `${promise[2]}: ${fall}`);
 
+        // Loss: a line for the batches of each run, and for the test set the mean of the seeds.
+        const losses = (await tableRows(page, "loss")).map(([name, step, value]) => ({ name, step, value }));
+        const names = [...new Set(losses.map(({ name }) => name))];
+        const last = ids[ids.length - 1];
+        assert.deepEqual(names.slice(0, 3), ["affine-like", "affine", `affine-like, batches of ${last}`]);
+        const tested = jobs.slice(0, 3).reduce((sum, job) => sum + job.results["test/loss"] / 3, 0);
+        const shown = losses.filter(({ name }) => name === "affine").pop();
+        assert.ok(Math.abs(number(shown?.value ?? "") - tested) < 0.01, `${shown?.value}: ${tested}`);
+
         // F4: the samples of all seeds, bin by bin.
         const ridges = (await tableRows(page, "ridges")).filter(([run, steps]) => run === "affine" && steps === "1–1");
         assert.equal(

@@ -61,15 +61,20 @@ export async function watchedPage(
 export async function anotherPage(context, base, faults, refused) {
     const page = await context.newPage();
     page.setDefaultTimeout(DEADLINE);
-    page.on("pageerror", (error) => faults.push(`error: ${error.message}`));
+    /** What a test that waits in vain does not come to say. @param {string} fault */
+    const found = (fault) => {
+        console.error(`page: ${fault}`);
+        faults.push(fault);
+    };
+    page.on("pageerror", (error) => found(`error: ${error.message}`));
     page.on("console", (message) => {
         if (!["error", "warning"].includes(message.type())) return;
         if (refused?.test(message.location().url)) return;
-        faults.push(`console: ${message.text()} ${message.location().url}`);
+        found(`console: ${message.text()} ${message.location().url}`);
     });
     page.on("request", (request) => {
         const url = new URL(request.url());
-        if (/^(https?|wss?):$/.test(url.protocol) && url.origin !== base) faults.push(`request to ${url.origin}`);
+        if (/^(https?|wss?):$/.test(url.protocol) && url.origin !== base) found(`request to ${url.origin}`);
     });
     await page.addInitScript(() => {
         document.addEventListener("securitypolicyviolation", (event) =>

@@ -10,10 +10,11 @@ import { int } from "./format.js";
 
 /**
  * @param {Grid} grid
- * @param {{ fields: Field[], valueOfField: (pointer: string) => any, errors: Map<string, string>,
- *     change: (grid: Grid) => void }} o  errors: by pointer and value, as `wrongKey` has it
+ * @param {{ fields: Field[], known: boolean, valueOfField: (pointer: string) => any, errors: Map<string, string>,
+ *     change: (next: (grid: Grid) => Grid) => void }} o
+ *     known: fields have the values that they begin with; errors: by pointer and value, as `wrongKey` has it
  */
-export function gridEditor(grid, { fields, valueOfField, errors, change }) {
+export function gridEditor(grid, { fields, known, valueOfField, errors, change }) {
     const kindOf = (/** @type {string} */ pointer) => fields.find((field) => field.pointer === pointer)?.kind ?? "any";
     /** @param {string} pointer @param {string} text */
     const add = (pointer, text) => {
@@ -22,22 +23,25 @@ export function gridEditor(grid, { fields, valueOfField, errors, change }) {
             .split(kind === "integers" || kind === "strings" ? ";" : /[,;]/)
             .map((word) => valueOf(word, kind))
             .filter((value) => value !== undefined);
-        const known = grid[pointer].map((value) => JSON.stringify(value));
-        const fresh = found.filter((value) => !known.includes(JSON.stringify(value)));
-        if (fresh.length) change({ ...grid, [pointer]: [...grid[pointer], ...fresh] });
+        change((now) => {
+            const there = (now[pointer] ?? []).map((value) => JSON.stringify(value));
+            const fresh = found.filter((value) => !there.includes(JSON.stringify(value)));
+            return { ...now, [pointer]: [...(now[pointer] ?? []), ...fresh] };
+        });
     };
-    /** @param {string} pointer @param {number} i */
-    const remove = (pointer, i) => {
-        const { [pointer]: values, ...rest } = grid;
-        const left = values.filter((_, k) => k !== i);
-        change(left.length ? { ...grid, [pointer]: left } : rest);
-    };
+    /** @param {string} pointer @param {any} value */
+    const remove = (pointer, value) =>
+        change((now) => {
+            const { [pointer]: values = [], ...rest } = now;
+            const left = values.filter((other) => JSON.stringify(other) !== JSON.stringify(value));
+            return left.length ? { ...now, [pointer]: left } : rest;
+        });
     const entries = Object.entries(grid);
     const product = entries.map(([, values]) => values.length).join(" × ");
 
     /** @param {[string, any[]]} entry */
     function block([pointer, values]) {
-        const field = fields.find((known) => known.pointer === pointer);
+        const field = fields.find((one) => one.pointer === pointer);
         const rest = (field?.choices ?? []).filter((choice) => !values.includes(choice));
         const name = field?.label ?? pointer;
         return html`<div class="grid-block">
@@ -46,14 +50,14 @@ export function gridEditor(grid, { fields, valueOfField, errors, change }) {
                 ><span class="small quiet">${values.length === 1 ? "1 value" : `${values.length} values`}</span>
             </p>
             <div class="chips">
-                ${values.map((value, i) => {
+                ${values.map((value) => {
                     const wrong = errors.get(wrongKey(pointer, value));
                     return html`<span class="chip-value ${wrong ? "wrong" : ""}" title=${wrong ?? nothing}>
                         ${pointer.endsWith("/variant") && typeof value === "string" ? variant(value) : textOf(value)}
                         <button
                             type="button"
                             aria-label=${`Remove ${textOf(value)} from ${name}`}
-                            @click=${() => remove(pointer, i)}
+                            @click=${() => remove(pointer, value)}
                         >
                             ${icon("close")}
                         </button>
@@ -110,10 +114,12 @@ export function gridEditor(grid, { fields, valueOfField, errors, change }) {
         <select
             class="input"
             aria-label="Add a field to the grid"
+            ?disabled=${!known}
             @change=${(/** @type {Event} */ event) => {
                 const select = /** @type {HTMLSelectElement} */ (event.target);
                 const pointer = select.value;
-                if (pointer) change({ ...grid, [pointer]: [valueOfField(pointer)].filter((value) => value != null) });
+                const first = [valueOfField(pointer)].filter((value) => value != null);
+                if (pointer) change((now) => ({ ...now, [pointer]: first }));
                 select.value = "";
             }}
         >

@@ -11,8 +11,11 @@ import { factsTable, Readout } from "./readout.js";
  * @property {string} colour a custom property: "var(--ink)"
  * @property {string} ink of its name at the line's end
  * @property {number} width
- * @property {boolean} points
- * @property {boolean} valued its last value stands beside its name
+ * @property {boolean} [faint]
+ * @property {boolean} [points]
+ * @property {boolean} [dashed]
+ * @property {boolean} [named] its name stands at its end, and it is read out
+ * @property {boolean} [valued] with its last value
  * @property {(value: number | null) => string} format
  * @property {number[]} steps
  * @property {(number | null)[]} values
@@ -25,6 +28,15 @@ import { factsTable, Readout } from "./readout.js";
  */
 
 const HEIGHT = 208;
+/** At the right, in px: beside the names, and for a value behind one. */
+const ASIDE = 16;
+const VALUE = 48;
+/** Of a letter, about. */
+const LETTER = 7;
+/** Lines behind others. */
+const FAINT = 0.8;
+/** Names take no more of a figure's width than this. */
+const NAMES = 0.4;
 /** Names at the ends of lines stand so far apart, in px. */
 const APART = 16;
 
@@ -42,6 +54,18 @@ const resolved = (colour) => {
     const match = /^var\((--[\w-]+)\)$/.exec(colour);
     return match ? getComputedStyle(document.documentElement).getPropertyValue(match[1]).trim() : colour;
 };
+
+/**
+ * The words, or as many of their letters as there is room for.
+ * @param {CanvasRenderingContext2D} ctx
+ * @param {string} words
+ * @param {number} room
+ */
+function fitted(ctx, words, room) {
+    let cut = words;
+    while (cut.length > 1 && ctx.measureText(cut).width > room) cut = `${cut.slice(0, -2)}…`;
+    return cut;
+}
 
 /**
  * All series on one ascending row of steps.
@@ -118,9 +142,16 @@ export class PlumbLive extends Drawn {
         this.readout.use(this.scrub());
     }
 
+    /** The series with names, and their columns. */
+    named() {
+        const [, ...columns] = this.data;
+        return (this.present?.series ?? []).map((s, i) => ({ s, column: columns[i] })).filter(({ s }) => s.named);
+    }
+
     /** @param {number} width @returns {import("uplot").Options} */
     options(width) {
         const { series, options } = /** @type {NonNullable<typeof this.present>} */ (this.present);
+        const names = this.named().map(({ s }) => s.name.length * LETTER + (s.valued ? VALUE : 0));
         const font = `12px ${resolved("var(--ui)")}`;
         const axis = {
             font,
@@ -131,7 +162,7 @@ export class PlumbLive extends Drawn {
         return {
             width,
             height: HEIGHT,
-            padding: [12, 88, 0, 0],
+            padding: [12, Math.round(Math.min(NAMES * width, ASIDE + Math.max(...names))), 0, 0],
             legend: { show: false },
             cursor: { y: false, points: { size: 7 }, drag: { x: true, y: false, setScale: true } },
             scales: { x: { time: false, auto: false, min: 0, max: options.steps }, y: { range: options.range } },
@@ -156,8 +187,10 @@ export class PlumbLive extends Drawn {
                 ...series.map((s) => ({
                     stroke: resolved(s.colour),
                     width: s.width,
+                    alpha: s.faint ? FAINT : 1,
+                    dash: s.dashed ? [6, 4] : undefined,
                     spanGaps: true,
-                    points: { show: s.points, size: 5, fill: resolved(s.colour) },
+                    points: { show: s.points ?? false, size: 5, fill: resolved(s.colour) },
                 })),
             ],
             hooks: {
@@ -175,7 +208,6 @@ export class PlumbLive extends Drawn {
 
     /** The names of the series at the ends of their lines. @param {InstanceType<typeof UPlot>} chart */
     names(chart) {
-        const { series } = /** @type {NonNullable<typeof this.present>} */ (this.present);
         const ratio = devicePixelRatio;
         const { ctx, bbox } = chart;
         const family = resolved("var(--ui)");
@@ -185,7 +217,7 @@ export class PlumbLive extends Drawn {
         ctx.font = `${12 * ratio}px ${family}`;
         ctx.fillStyle = resolved("var(--ink-2)");
         ctx.fillText("step", ctx.canvas.width - 4 * ratio, bbox.top + bbox.height + 15 * ratio);
-        const labels = series.flatMap((s) => {
+        const labels = this.named().flatMap(({ s }) => {
             let last = s.values.length - 1;
             while (last >= 0 && s.values[last] == null) last--;
             if (last < 0) return [];
@@ -206,8 +238,9 @@ export class PlumbLive extends Drawn {
             ctx.textAlign = "left";
             ctx.lineWidth = 4 * ratio;
             ctx.strokeStyle = resolved("var(--surface)");
-            ctx.strokeText(words, end + 8 * ratio, y);
-            ctx.fillText(words, end + 8 * ratio, y);
+            const shown = fitted(ctx, words, ctx.canvas.width - end - 12 * ratio);
+            ctx.strokeText(shown, end + 8 * ratio, y);
+            ctx.fillText(shown, end + 8 * ratio, y);
         }
         ctx.restore();
     }
@@ -222,15 +255,17 @@ export class PlumbLive extends Drawn {
     /** @returns {import("./readout.js").Scrub | undefined} */
     scrub() {
         const chart = this.chart;
-        const { series, options } = /** @type {NonNullable<typeof this.present>} */ (this.present);
+        const { options } = /** @type {NonNullable<typeof this.present>} */ (this.present);
         if (!chart || !this.data[0].length) return undefined;
         const ratio = devicePixelRatio;
-        const [steps, ...columns] = this.data;
-        /** @param {number} i @param {number} k the last value known at a step */
-        const known = (i, k) => {
-            while (i >= 0 && columns[k][i] == null) i--;
-            return i < 0 ? null : columns[k][i];
+        const [steps] = this.data;
+        /** The last value known at a step. @param {number} i @param {(number | null)[]} column */
+        const known = (i, column) => {
+            while (i >= 0 && column[i] == null) i--;
+            return i < 0 ? null : column[i];
         };
+        /** @param {number} i @returns {[string, string][]} */
+        const values = (i) => this.named().map(({ s, column }) => [s.name, s.format(known(i, column))]);
         return {
             label: `${options.name}, step`,
             left: chart.bbox.left / ratio,
@@ -240,13 +275,8 @@ export class PlumbLive extends Drawn {
             count: steps.length,
             x: (i) => chart.valToPos(steps[i], "x"),
             key: (i) => steps[i],
-            text: (i) =>
-                `step ${int(steps[i])}; ${series.map((s, k) => `${s.name} ${s.format(known(i, k))}`).join("; ")}`,
-            body: (i) =>
-                factsTable(
-                    `step ${int(steps[i])}`,
-                    series.map((s, k) => [s.name, s.format(known(i, k))]),
-                ),
+            text: (i) => [`step ${int(steps[i])}`, ...values(i).map((fact) => fact.join(" "))].join("; "),
+            body: (i) => factsTable(`step ${int(steps[i])}`, values(i)),
             below: false,
             passive: true,
         };

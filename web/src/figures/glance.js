@@ -85,7 +85,7 @@ function caption(runs, selfPart) {
     const shown = items.filter((item) => item.count > 0);
     const gone = items.reduce((sum, item) => sum + item.undefined, 0);
     const missing = items.filter((item) => !item.count).map((item) => item.site);
-    const parts = ["Dot: median; thick: 25–75 %; thin: 5–95 %, with ◀ or ▶ where it goes on beyond the axis."];
+    const parts = ["Marker: median; thick: 25–75 %; thin: 5–95 %, with ◀ or ▶ where it goes on beyond the axis."];
     parts.push(
         selfPart
             ? "The self part equals its self factor by construction, and is no evidence."

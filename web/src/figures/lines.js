@@ -1,23 +1,22 @@
-/** Loss and accuracy as figures: live lines. */
+/** Loss and accuracy as figures, of one run or of several: live lines. */
 import { html } from "lit-html";
 import { figure, placeholder } from "../figure.js";
 import { int, loss, percent, plural, tick } from "../format.js";
 import { liveReady, needPlots, plots, plotsFailed } from "../plots_loader.js";
-import { fitButton } from "./common.js";
+import { NO_LINE } from "../training_log.js";
+import { colourOf } from "../variant.js";
+import { axisKey, fitButton, lastStep, seedsText } from "./common.js";
 
 /**
- * @typedef {object} Line  a series as it is read and as it grows
- * @property {number[]} steps
- * @property {(number | null)[]} values
- * @property {number} nonfinite values that are not numbers; they are gaps
- * @property {number} of how many the run has
- * @typedef {Record<string, Line>} Metrics
+ * @typedef {"loss" | "accuracy"} Kind
+ * @typedef {import("./common.js").Run} Run
+ * @typedef {import("../training_log.js").Line} Line @typedef {import("../training_log.js").Metrics} Metrics
+ * @typedef {import("../live.js").LiveSeries} LiveSeries
+ * @typedef {{ error: unknown, retry: () => void, cls: string, axes: import("../axes.js").AxisKeeper,
+ *     empty: import("../dom.js").Part }} Options
  */
 
-/** @type {Line} */
-const NONE = { steps: [], values: [], nonfinite: 0, of: 0 };
-
-/** @type {Record<"loss" | "accuracy", { title: string, key: string, format: (v: any) => string, what: string }>} */
+/** @type {Record<Kind, { title: string, key: string, format: (v: any) => string, what: string }>} */
 const KINDS = {
     loss: { title: "Loss", key: "loss", format: loss, what: "Mean cross-entropy." },
     accuracy: { title: "Accuracy", key: "accuracy", format: percent, what: "Share of samples classified correctly." },
@@ -38,7 +37,7 @@ function lossRange(lines) {
     return /** @type {[number, number]} */ ([0, Math.ceil((high * 1.05) / (unit / 2)) * (unit / 2)]);
 }
 
-/** @param {"loss" | "accuracy"} kind @param {Line} test @param {number} perEpoch */
+/** @param {Kind} kind @param {Line} test @param {number} perEpoch */
 function reading(kind, test, perEpoch) {
     const last = test.values.length - 1;
     const value = test.values[last];
@@ -52,76 +51,46 @@ function reading(kind, test, perEpoch) {
 }
 
 /**
- * @param {"loss" | "accuracy"} kind
- * @param {import("./common.js").Run} run
- * @param {{ metrics: Metrics | null, error: unknown, retry: () => void, cls: string,
- *     axes: import("../axes.js").AxisKeeper, empty: import("../dom.js").Part }} o
+ * The figure of some lines, or what stands in its place.
+ * @param {Kind} kind
+ * @param {Run[]} runs
+ * @param {{ lines: Line[] | null, seriesOf: () => LiveSeries[], told: () => { reading: string, words: string[] } }} shown
+ *     lines: null while they are read
+ * @param {Options} o
  */
-export function linesFigure(kind, run, { metrics, error, retry, cls, axes, empty }) {
-    const { title, key, format, what } = KINDS[kind];
+function figureOf(kind, runs, { lines, seriesOf, told }, { error, retry, cls, axes, empty }) {
+    const { title, format } = KINDS[kind];
     const about = { id: kind, title, cls };
-    if (plotsFailed.value || (error && !metrics) || !metrics || !liveReady.value)
+    if (plotsFailed.value || !lines || !liveReady.value)
         return placeholder(about, {
             height: 208,
             awaited: "Reading the training log.",
-            error: plotsFailed.value ?? error,
+            error: plotsFailed.value ?? (lines ? null : error),
             retry,
         });
-    const train = metrics[`train/${key}`] ?? NONE;
-    const test = metrics[`test/${key}`] ?? NONE;
-    if (!train.steps.length && !test.steps.length) return placeholder(about, { height: 208, awaited: "", empty });
-
-    const job = run.data.job.state.value.data;
-    const steps = Math.max(job?.progress?.steps ?? 0, train.steps[train.steps.length - 1] ?? 1);
-    const perEpoch = job?.progress?.epochs && job.progress.steps ? job.progress.steps / job.progress.epochs : 0;
-    const range =
-        kind === "loss" ? axes.get("loss", () => lossRange([train, test])) : /** @type {[number, number]} */ ([0, 1]);
-    const above = [...train.values, ...test.values].filter((v) => v != null && v > range[1]).length;
+    if (!lines.some((line) => line.steps.length)) return placeholder(about, { height: 208, awaited: "", empty });
+    const key = axisKey("loss", runs);
+    const range = kind === "loss" ? axes.get(key, () => lossRange(lines)) : /** @type {[number, number]} */ ([0, 1]);
+    const steps = lastStep(
+        runs,
+        lines.map((line) => line.steps[line.steps.length - 1] ?? 1),
+    );
+    const above = lines.flatMap((line) => line.values).filter((v) => v != null && v > range[1]).length;
+    const gaps = lines.reduce((sum, line) => sum + line.nonfinite, 0);
+    const series = seriesOf().filter((s) => s.steps.length);
     const tickFormat = (/** @type {number} */ v) => (kind === "loss" ? tick(v) : `${Math.round(100 * v)}\u00a0%`);
-    /** @type {import("../live.js").LiveSeries[]} */
-    const series = [
-        {
-            name: "train",
-            colour: "var(--axis)",
-            ink: "var(--ink-2)",
-            width: 1,
-            points: false,
-            valued: false,
-            format,
-            ...train,
-        },
-        {
-            name: "test",
-            colour: "var(--ink)",
-            ink: "var(--ink)",
-            width: 2,
-            points: true,
-            valued: true,
-            format,
-            ...test,
-        },
-    ].filter((s) => s.steps.length);
     /** @type {import("../live.js").LiveOptions} */
     const options = { steps, range, format: tickFormat, name: `${title} by step` };
-    const batch = run.batch ? `, n = ${int(run.batch)}` : "";
-    const thinned =
-        train.of > train.steps.length
-            ? `, ${int(train.steps.length)} of ${int(train.of)} drawn${run.growing ? "" : ", extremes kept"}`
-            : "";
-    const parts = [`${what} Thin: each training batch${batch}, not smoothed${thinned}.`];
-    parts.push(
-        test.steps.length ? "Thick: the test set, after each epoch." : "The test set follows after the first epoch.",
-    );
-    if (above) parts.push(`${plural(above, "value")} above the axis.`);
-    const gaps = train.nonfinite + test.nonfinite;
-    if (gaps) parts.push(`${plural(gaps, "value")} not finite.`);
+    const { reading, words } = told();
+    if (above) words.push(`${plural(above, "value")} above the axis.`);
+    if (gaps) words.push(`${plural(gaps, "value")} not finite.`);
     return figure({
         ...about,
-        runs: [run.id],
-        settings: html`${fitButton(kind === "loss" && lossRange([train, test])[1] > range[1], () => axes.fit("loss"))}`,
+        runs: runs.flatMap((run) => run.ids),
+        settings: html`${fitButton(kind === "loss" && lossRange(lines)[1] > range[1], () => axes.fit(key))}`,
         body: html`<plumb-live .lines=${{ series, options }}></plumb-live>`,
-        reading: reading(kind, test, perEpoch),
-        caption: parts.join(" "),
+        reading,
+        caption: words.join(" "),
         table: () => ({
             columns: [
                 { name: "series" },
@@ -136,4 +105,119 @@ export function linesFigure(kind, run, { metrics, error, retry, cls, axes, empty
         },
         stale: error ? { error, at: 0, retry } : null,
     });
+}
+
+/**
+ * One run: each batch it was trained on, and the test set.
+ * @param {Kind} kind
+ * @param {Run} run
+ * @param {Options & { metrics: Metrics | null }} o
+ */
+export function linesFigure(kind, run, { metrics, ...o }) {
+    const { key, format, what } = KINDS[kind];
+    const train = metrics?.[`train/${key}`] ?? NO_LINE;
+    const test = metrics?.[`test/${key}`] ?? NO_LINE;
+    const seriesOf = () => [
+        { name: "train", colour: "var(--axis)", ink: "var(--ink-2)", width: 1, named: true, format, ...train },
+        {
+            name: "test",
+            colour: "var(--ink)",
+            ink: "var(--ink)",
+            width: 2,
+            points: true,
+            valued: true,
+            named: true,
+            format,
+            ...test,
+        },
+    ];
+    const told = () => {
+        const { steps: planned, epochs } = run.data.job.state.value.data?.progress ?? {};
+        const batch = run.batch ? `, n = ${int(run.batch)}` : "";
+        const thinned =
+            train.of > train.steps.length
+                ? `, ${int(train.steps.length)} of ${int(train.of)} drawn${run.growing ? "" : ", extremes kept"}`
+                : "";
+        return {
+            reading: reading(kind, test, planned && epochs ? planned / epochs : 0),
+            words: [
+                `${what} Thin: each training batch${batch}, not smoothed${thinned}.`,
+                test.steps.length
+                    ? "Thick: the test set, after each epoch."
+                    : run.growing
+                      ? "The test set follows after the first epoch."
+                      : "No epoch was completed, after which the test set would follow.",
+            ],
+        };
+    };
+    return figureOf(kind, [run], { lines: metrics && [train, test], seriesOf, told }, o);
+}
+
+/** The mean of several lines, where all that have begun have a value. @param {Line[]} all @returns {Line} */
+function meanLine(all) {
+    const lines = all.filter((line) => line.steps.length);
+    if (lines.length < 2) return lines[0] ?? NO_LINE;
+    const at = lines.map(({ steps, values }) => new Map(steps.map((step, i) => [step, values[i]])));
+    const shared = lines[0].steps.filter((step) => at.every((line) => line.get(step) != null));
+    const mean = (/** @type {number} */ step) => at.reduce((sum, line) => sum + Number(line.get(step)), 0) / at.length;
+    return { steps: shared, values: shared.map(mean), nonfinite: 0, of: shared.length };
+}
+
+/**
+ * Several runs: a thin line for the batches of each, a thick one for the test set of those that are one.
+ * @param {Kind} kind
+ * @param {Run[]} runs
+ * @param {Options & { compared: Map<number, Metrics> | null }} o
+ */
+export function comparedLinesFigure(kind, runs, { compared, ...o }) {
+    const { key, format, what } = KINDS[kind];
+    const linesOf = (/** @type {Run} */ run, /** @type {string} */ name) =>
+        run.ids.map((id) => compared?.get(id)?.[name] ?? NO_LINE);
+    const trained = runs.map((run) => linesOf(run, `train/${key}`));
+    const tested = runs.map((run) => linesOf(run, `test/${key}`));
+    const means = tested.map((lines) => meanLine(lines));
+    const seriesOf = () => {
+        const look = runs.map((run) => ({
+            colour: colourOf(run.variant),
+            ink: "var(--ink)",
+            dashed: run.hollow,
+            format,
+        }));
+        return [
+            ...runs.flatMap((run, i) =>
+                trained[i].map((line, k) => ({
+                    ...look[i],
+                    ...line,
+                    name: `${run.label}, batches of ${run.ids[k]}`,
+                    width: 0.5,
+                    faint: true,
+                })),
+            ),
+            ...runs.map((run, i) => ({
+                ...look[i],
+                ...means[i],
+                name: run.label,
+                width: 2,
+                points: true,
+                valued: true,
+                named: true,
+            })),
+        ];
+    };
+    const told = () => {
+        const drawn = Math.max(...trained.flat().map((line) => line.steps.length));
+        const of = Math.max(...trained.flat().map((line) => line.of));
+        return {
+            reading: runs
+                .flatMap((run, i) => {
+                    const last = means[i].values[means[i].values.length - 1];
+                    return last == null ? [] : [`${run.label}: test ${kind} ${format(last)}.`];
+                })
+                .join(" "),
+            words: [
+                `${what} Thin: each training batch of each run, not smoothed${of > drawn ? `, ${int(drawn)} of ${int(of)} drawn, extremes kept` : ""}. Thick: the test set, after each epoch${runs.some((run) => run.ids.length > 1) ? ", the mean of the seeds" : ""}.${seedsText(runs)}`,
+            ],
+        };
+    };
+    return figureOf(kind, runs, { lines: compared && [...trained.flat(), ...tested.flat()], seriesOf, told }, o);
 }

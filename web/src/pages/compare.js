@@ -11,6 +11,7 @@ import { directionFigure } from "../figures/direction.js";
 import { guideButton } from "../figure.js";
 import { driftFigure } from "../figures/drift.js";
 import { glanceFigure } from "../figures/glance.js";
+import { comparedLinesFigure } from "../figures/lines.js";
 import { heatColumn, heatFigure } from "../figures/heat.js";
 import { madeFigure } from "../figures/made.js";
 import { promiseFigure } from "../figures/promise.js";
@@ -19,9 +20,11 @@ import { theoryFigure } from "../figures/theory.js";
 import { follow } from "../follow.js";
 import { int, list, loss, percent, plural } from "../format.js";
 import { isFinal, title } from "../job.js";
-import { needPlots } from "../plots_loader.js";
+import { needLive, needPlots } from "../plots_loader.js";
+import { resource } from "../resource.js";
 import { go, param, setQuery, unknownKeys } from "../router.js";
 import { chosenSite, runData } from "../run_data.js";
+import { readCompared } from "../training_log.js";
 import { bySeed, mergedData } from "../seeds.js";
 import { readViews, removeView, saveView } from "../views.js";
 import { datasetText, differences, mainVariant, networkText } from "../spec_summary.js";
@@ -61,6 +64,7 @@ export function open() {
         );
     if (!param("jobs")) readAllViews();
     needPlots();
+    needLive();
     request("/jobs?max_results=50", { signal: abort.signal }).then(
         ({ items }) => (others.value = items),
         () => {},
@@ -179,7 +183,19 @@ function openRuns(ids) {
     });
     /** @type {import("@preact/signals-core").ReadonlySignal<string | null>} */
     const site = computed(() => chosenSite(common.value, param("site")));
-    const following = follow(runs);
+    /** Loss and accuracy of the runs that there are. */
+    const lines = resource(
+        (signal) =>
+            readCompared(
+                groups.peek().flatMap((group) => group.map(({ run }) => run.id)),
+                signal,
+            ),
+        { interval: 1500 },
+    );
+    const following = follow(runs, {
+        event: ({ type }) => void (type === "metric" && lines.refresh()),
+        reload: () => void (groups.peek().length && lines.refresh()),
+    });
     const stopMoving = effect(() => {
         void [site.value, heatColumn(), ridgesBySite(), isLogStep()];
         runs.forEach((run) => run.move());
@@ -322,26 +338,31 @@ function openRuns(ids) {
                   )}
               </select>`;
 
+    const known = computed(() => groups.value.map((group) => group.map(({ run }) => run.id)).join(";"));
+    const stopReading = effect(() => void (known.value && lines.renew()));
+
     const heading = () => (groups.value.length < 2 ? "Compare" : list(labelled().map((run) => run.label)));
 
     return {
         title: heading,
         /** @param {(ids: number[]) => import("../dom.js").Part} picker */
         view(picker) {
-            const known = groups.value.flatMap((group) => group.map(({ job }) => job));
+            const jobs = groups.value.flatMap((group) => group.map(({ job }) => job));
             const shown = labelled();
-            const failed = runs.filter((run) => run.job.state.value.error && !run.job.state.value.data);
+            const failed = runs.filter(failureOf);
             const measured = shown.filter((run) => run.data.sites.state.value.data?.sites.length);
             const at = site.value;
             const empty = html`<p>
                 <b>Nothing is measured yet.</b> The figures begin when the first of these runs has a probed step.
             </p>`;
             const o = { axes, empty };
+            const { data: compared, error } = lines.state.value;
+            const trained = { ...o, compared, error, retry: lines.refresh, cls: "c6" };
             return html`<div class="page-head">
                     <div class="lead">
                         <p class="crumb"><a href="/">Jobs</a> / compare</p>
                         <h1>${heading()}</h1>
-                        <p>${joined([result(shown), ...commonText(known)])}</p>
+                        <p>${joined([result(shown), ...commonText(jobs)])}</p>
                     </div>
                     <div class="actions">
                         ${picker(ids)} ${guideButton()}
@@ -351,17 +372,23 @@ function openRuns(ids) {
                 </div>
                 ${unknownKeysNotice(unknownKeys(["jobs", "site", "part", "steps", "column", "rows", "table", "guide"]))}
                 ${
-                    known.length < runs.length - failed.length || idsOf(param("jobs")).length > MOST_RUNS
+                    jobs.length < runs.length - failed.length || idsOf(param("jobs")).length > MOST_RUNS
                         ? html`<p class="banner" role="status">
-                              Shown are ${known.length} of ${idsOf(param("jobs")).length} runs: at most ${MOST} that
+                              Shown are ${jobs.length} of ${idsOf(param("jobs")).length} runs: at most ${MOST} that
                               differ in more than their seed.
                           </p>`
                         : nothing
                 }
                 ${failed.map((run) => failure(run))}
-                ${known.length ? diffTable(shown) : html`<div class="skeleton" aria-busy="true"></div>`}
+                ${jobs.length ? diffTable(shown) : html`<div class="skeleton" aria-busy="true"></div>`}
                 <div class="cols">
                     ${measured.length ? glanceFigure(measured, { cls: "c12", ...o }) : nothing}
+                    ${
+                        measured.length
+                            ? html`${comparedLinesFigure("loss", measured, trained)}
+                              ${comparedLinesFigure("accuracy", measured, trained)}`
+                            : nothing
+                    }
                     ${
                         measured.length && at
                             ? html`${theoryFigure(measured, at, { cls: "c12", aside: true, settings: siteSwitch(), ...o })}
@@ -373,19 +400,27 @@ function openRuns(ids) {
                               ${madeFigure(measured, at, { cls: "c12", ...o })}`
                             : nothing
                     }
-                    ${known.length && !measured.length ? html`<div class="empty c12">${empty}</div>` : nothing}
+                    ${jobs.length && !measured.length ? html`<div class="empty c12">${empty}</div>` : nothing}
                 </div>`;
         },
         close() {
             following.close();
             stopMoving();
+            stopReading();
+            lines.close();
             runs.forEach((run) => run.close());
         },
     };
 
+    /** Why a run is left out. @param {import("../run_data.js").RunData} run */
+    function failureOf(run) {
+        const read = [run.job, run.sites].map((part) => part.state.value);
+        return read.find(({ data, error }) => error && !data)?.error ?? null;
+    }
+
     /** @param {import("../run_data.js").RunData} run */
     function failure(run) {
-        const error = run.job.state.value.error;
+        const error = failureOf(run);
         const gone = error instanceof Problem && error.status === 404;
         const without = ids.filter((id) => id !== run.id);
         return errorNotice(

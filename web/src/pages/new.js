@@ -341,12 +341,14 @@ export function open() {
                           <div class="c5 stack">
                               ${gridEditor(grid.value, {
                                   fields: fields.value,
+                                  // Defaults are in what the server made of the spec.
+                                  known: !draft.checking.value || valid.value != null,
                                   valueOfField: (pointer) =>
                                       at(spec.value, pointer) ??
                                       at(valid.value?.spec, pointer) ??
                                       fields.value.find((f) => f.pointer === pointer)?.fallback,
                                   errors: gridFaults.value,
-                                  change: (next) => (grid.value = next),
+                                  change: (next) => (grid.value = next(grid.value)),
                               })}
                               ${command()}
                           </div>

@@ -24,12 +24,11 @@ import { resource } from "../resource.js";
 import { go, param, setQuery, unknownKeys } from "../router.js";
 import { chosenSite, runData } from "../run_data.js";
 import { saveText } from "../save.js";
+import { readMetrics, withMetric } from "../training_log.js";
 import { datasetText, isProbed, leaves, mainVariant, networkText, optimiserText, probeText } from "../spec_summary.js";
 
-/** @typedef {import("../api.js").Job} Job @typedef {import("../figures/lines.js").Metrics} Metrics */
+/** @typedef {import("../api.js").Job} Job */
 
-const METRIC_KEYS = ["train/loss", "train/accuracy", "test/loss", "test/accuracy"];
-const MAX_POINTS = 2000;
 const LOG_LIMIT = 500;
 /** @type {Partial<Record<import("../actions.js").ActionName, string>>} */
 const ICONS = { pause: "pause", resume: "play", retry: "retry" };
@@ -53,14 +52,7 @@ export function open(text) {
     const editing = signal(false);
 
     /** Points that came as events since the metrics were read. */
-    const metrics = resource(
-        async (abort) => {
-            const path = withQuery(`${base}/metrics`, { keys: METRIC_KEYS.join(","), max_points: MAX_POINTS });
-            const { series } = await request(path, { signal: abort });
-            return /** @type {Metrics} */ (Object.fromEntries(series.map(lineOf)));
-        },
-        { interval: 5000 },
-    );
+    const metrics = resource((abort) => readMetrics(base, abort), { interval: 5000 });
     const log = resource(async (abort) => {
         const { items } = await request(`${base}/log`, { signal: abort });
         return /** @type {import("../api.js").LogLine[]} */ (items);
@@ -84,27 +76,12 @@ export function open(text) {
     needLive();
 
     /** @param {{ step: number, values: Record<string, number | string> }} event */
-    function addMetric({ step, values }) {
+    function addMetric(event) {
         const before = metrics.state.value.data;
         if (!before) return;
-        const next = { ...before };
-        for (const key of METRIC_KEYS) {
-            if (!(key in values)) continue;
-            const line = next[key] ?? { steps: [], values: [], nonfinite: 0, of: 0 };
-            // Made again after a resume, or read in the meantime: that step is there already.
-            if (line.steps.length && step <= line.steps[line.steps.length - 1]) continue;
-            const value = values[key];
-            const finite = typeof value === "number";
-            next[key] = {
-                steps: [...line.steps, step],
-                values: [...line.values, finite ? value : null],
-                nonfinite: line.nonfinite + (finite ? 0 : 1),
-                of: Math.max(line.of + 1, key.startsWith("train/") ? step : 0),
-            };
-        }
-        metrics.state.value = { ...metrics.state.value, data: next };
+        metrics.state.value = { ...metrics.state.value, data: withMetric(before, event) };
         // The events carry only the newest of many steps; the rest is read at each epoch's end.
-        if ("test/loss" in values || "test/accuracy" in values) metrics.refresh();
+        if ("test/loss" in event.values || "test/accuracy" in event.values) metrics.refresh();
     }
 
     /** @param {import("../api.js").LogLine} line */
@@ -437,17 +414,6 @@ export function open(text) {
         },
     };
 }
-
-/** @param {import("../api.js").Series} series @returns {[string, import("../figures/lines.js").Line]} */
-const lineOf = ({ key, steps, values, of }) => [
-    key,
-    {
-        steps,
-        values: values.map((v) => (typeof v === "number" ? v : null)),
-        nonfinite: values.filter((v) => typeof v !== "number").length,
-        of,
-    },
-];
 
 /** @param {Job} job */
 function datasetLine({ spec }) {

@@ -7,6 +7,8 @@ import * as kit from "./kit.js";
 
 const FRAME = 200;
 const APART = 16;
+/** Room for a value behind a name. */
+const VALUE = 48;
 
 /**
  * @param {import("../live.js").LiveSeries[]} series
@@ -18,8 +20,10 @@ export function linesPlot(series, o, width) {
     /** @param {import("../live.js").LiveSeries} s */
     const points = (s) => s.steps.map((step, i) => ({ step, value: s.values[i] }));
     const height = FRAME;
+    const aside = 32 + Math.max(...series.filter((s) => s.named).map((s) => kit.textWidth(s.name) + VALUE));
     const end = Math.max(...series.map((s) => s.steps[s.steps.length - 1] ?? 0));
     const labels = series.flatMap((s) => {
+        if (!s.named) return [];
         const value = s.values.filter((v) => v != null).pop();
         return value == null ? [] : [{ s, value: Math.min(high, Math.max(low, value)), dy: 0 }];
     });
@@ -36,7 +40,7 @@ export function linesPlot(series, o, width) {
             width,
             height: height + 44,
             marginLeft: 48,
-            marginRight: 104,
+            marginRight: aside,
             marginTop: 16,
             marginBottom: 28,
             clip: true,
@@ -45,7 +49,15 @@ export function linesPlot(series, o, width) {
             marks: [
                 ruleY([low], { stroke: kit.GRID }),
                 ...series.map((s) =>
-                    lineY(points(s), { x: "step", y: "value", stroke: s.colour, strokeWidth: s.width, clip: true }),
+                    lineY(points(s), {
+                        x: "step",
+                        y: "value",
+                        stroke: s.colour,
+                        strokeWidth: s.width,
+                        strokeOpacity: s.faint ? 0.8 : 1,
+                        strokeDasharray: s.dashed ? "6 4" : undefined,
+                        clip: true,
+                    }),
                 ),
                 ...series
                     .filter((s) => s.points)
@@ -64,7 +76,7 @@ export function linesPlot(series, o, width) {
                 ),
                 kit.leftAxis(/** @type {any} */ (5), { tickFormat: o.format }),
                 kit.bottomAxis(/** @type {any} */ (5), { tickFormat: (/** @type {number} */ d) => int(d) }),
-                kit.note("step", { frameAnchor: "bottom-right", dy: 18, dx: 100, textAnchor: "end" }),
+                kit.note("step", { frameAnchor: "bottom-right", dy: 18, dx: aside - 4, textAnchor: "end" }),
             ],
         },
         o.name,
