@@ -386,7 +386,7 @@ describe("what was measured", () => {
         const last = [1, 20, 39, 58, 77, 95, 96]; // five stretches of the 94 between the first and the last
         for (const [of, list] of [
             ["summary?column=scale&site=1.dense", "items"],
-            ["batch?", "steps"],
+            ["batch?site=1.dense", "steps"],
         ])
             assert.deepEqual(
                 (await api(daemon.base, `${path}/${of}&max_points=7&even_steps=true`))[list].map(
