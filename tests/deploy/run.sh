@@ -185,8 +185,17 @@ keeps_copies() {
 
 # README's lines of a paragraph, from its first words to the next one.
 readme_lines() { sed -n "/^\*$1\.\*/,/^\*[A-Z]/s/^    //p" README.md; }
-docker() { case $1 in compose) docker-compose "${@:2}" ;; *) /usr/bin/docker "$@" ;; esac; } # compose of either age
+docker() { # compose of either age; a command within a container has no terminal here
+    [ "$1 $2" = "compose exec" ] && set -- compose exec -T "${@:3}"
+    case $1 in compose) docker-compose "${@:2}" ;; *) /usr/bin/docker "$@" ;; esac
+}
 export -f docker
+
+types_readme() { # README's first lines for a lab: settings, up, the token, a token for a colleague
+    [ ! -e .env ] || { echo ".env is in the way"; return 1; }
+    bash -ec "$(sed -n '/^## For a lab/,/^A container/s/^    //p' README.md)" >"$scratch/typed" 2>&1 && rm .env &&
+        [ "$(grep -c 'shown this once' "$scratch/typed")" = 2 ]
+}
 
 restore() { # README's way, on a clean volume
     local before after
@@ -246,6 +255,7 @@ echo "    from up to healthy: $((SECONDS - start)) s"
 check "a token is shown" read_token
 check "not root, nothing to write to but its volume, loopback alone" is_as_told
 check "a token is demanded" demands_token
+check "README's lines for a lab" types_readme
 check "a job on Fashion-MNIST, submitted from outside" submit_fashion
 check "the pages, in a browser" node --test --test-reporter=tap tests/deploy/container.test.mjs
 check "kill -9 of the server: the job goes on, to the same loss" kill_and_resume
