@@ -190,7 +190,9 @@ async function comparison() {
     const daemon = await startDaemon();
     const ids = [];
     for (let seed = 1; seed <= COMPARED; seed++)
-        ids.push(api(daemon.base, "/jobs", smallSpec("", "affine", 0.02, { epochs: Math.ceil(COMPARED_STEPS / 64), seed })));
+        ids.push(
+            api(daemon.base, "/jobs", smallSpec("", "affine", 0.02, { epochs: Math.ceil(COMPARED_STEPS / 64), seed })),
+        );
     const jobs = await Promise.all(ids);
     for (const { id } of jobs) await ended(daemon.base, id);
     const { page, close } = await watchedPage(browser, daemon.base);

@@ -201,6 +201,10 @@ export function optionField(base, option) {
         fallback: option.default,
         choices: option.choices ?? undefined,
         parts,
-        hint: option.nullable ? "Empty: all" : option.required && option.kind !== "choice" ? "" : undefined,
+        hint: option.nullable
+            ? `Empty: ${/null is (.*)$/.exec(option.help)?.[1] ?? "none"}`
+            : option.required && option.kind !== "choice"
+              ? ""
+              : undefined,
     };
 }
