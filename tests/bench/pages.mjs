@@ -1,5 +1,5 @@
 // How heavy and how fast the pages are, beside what they may be. Usage: PLUMBLINE=build/plumbline node
-//     tests/bench/pages.mjs [--jobs 10000] [--epochs 41] [--rounds 9] [--seconds 60]
+//     tests/bench/pages.mjs [--only sizes|lists|figures|comparison|heap] [--jobs 10000] [--epochs 41] [--rounds 9] [--seconds 60]
 //
 // A list of so many jobs; a run whose probe measured every step (41 epochs: a million samples); so many rounds of each
 // time; the heap of a page over so many seconds of a run that trains as fast as it can.
@@ -12,6 +12,7 @@ import { api, ended, finishedJob, longSpec, manyJobs, root, smallSpec, startDaem
 
 const { values: options } = parseArgs({
     options: {
+        only: { type: "string" },
         jobs: { type: "string", default: "10000" },
         epochs: { type: "string", default: "41" },
         rounds: { type: "string", default: "9" },
@@ -258,9 +259,6 @@ async function lastEvent(base) {
 }
 
 console.log("\n| the pages | found | may be |\n|---|---|---|");
-weigh();
-await lists();
-await figures();
-await comparison();
-await heap();
+for (const [name, measure] of Object.entries({ sizes: weigh, lists, figures, comparison, heap }))
+    if (!options.only || options.only === name) await measure();
 await browser.close();
