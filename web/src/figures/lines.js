@@ -70,7 +70,8 @@ function figureOf(kind, runs, { lines, seriesOf, told }, { error, retry, cls, ax
         });
     if (!lines.some((line) => line.steps.length)) return placeholder(about, { height: 208, awaited: "", empty });
     const key = axisKey("loss", runs);
-    const range = kind === "loss" ? axes.get(key, () => lossRange(lines)) : /** @type {[number, number]} */ ([0, 1]);
+    const best = kind === "loss" ? lossRange(lines) : /** @type {[number, number]} */ ([0, 1]);
+    const range = kind === "loss" ? axes.get(key, () => best) : best;
     const steps = lastStep(
         runs,
         lines.map((line) => line.steps[line.steps.length - 1] ?? 1),
@@ -87,7 +88,7 @@ function figureOf(kind, runs, { lines, seriesOf, told }, { error, retry, cls, ax
     return figure({
         ...about,
         runs: runs.flatMap((run) => run.ids),
-        settings: html`${fitButton(kind === "loss" && lossRange(lines)[1] > range[1], () => axes.fit(key))}`,
+        settings: fitButton(best[1] > range[1], () => axes.fit(key)),
         body: html`<plumb-live .lines=${{ series, options }}></plumb-live>`,
         reading,
         caption: words.join(" "),
@@ -153,6 +154,21 @@ export function linesFigure(kind, run, { metrics, ...o }) {
     return figureOf(kind, [run], { lines: metrics && [train, test], seriesOf, told }, o);
 }
 
+/**
+ * Means are worked out once for each reading.
+ * @type {WeakMap<Map<number, Metrics>, Map<string, Line>>}
+ */
+const worked = new WeakMap();
+
+/** The mean of a scalar over jobs. @param {Map<number, Metrics>} compared @param {number[]} ids @param {string} key */
+function meanOf(compared, ids, key) {
+    const known = worked.get(compared) ?? new Map();
+    worked.set(compared, known);
+    const name = `${key} ${ids}`;
+    if (!known.has(name)) known.set(name, meanLine(ids.map((id) => compared.get(id)?.[key] ?? NO_LINE)));
+    return /** @type {Line} */ (known.get(name));
+}
+
 /** The mean of several lines, where all that have begun have a value. @param {Line[]} all @returns {Line} */
 function meanLine(all) {
     const lines = all.filter((line) => line.steps.length);
@@ -175,7 +191,7 @@ export function comparedLinesFigure(kind, runs, { compared, ...o }) {
         run.ids.map((id) => compared?.get(id)?.[name] ?? NO_LINE);
     const trained = runs.map((run) => linesOf(run, `train/${key}`));
     const tested = runs.map((run) => linesOf(run, `test/${key}`));
-    const means = tested.map((lines) => meanLine(lines));
+    const means = runs.map((run) => (compared ? meanOf(compared, run.ids, `test/${key}`) : NO_LINE));
     const seriesOf = () => {
         const look = runs.map((run) => ({
             colour: colourOf(run.variant),
