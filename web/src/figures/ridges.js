@@ -38,7 +38,10 @@ const rowSwitch = () =>
     );
 
 /** @param {Ridge} ridge */
-const stretch = (ridge) => (ridgesBySite() ? ridge.label : `steps ${int(ridge.from)} to ${int(ridge.to)}`);
+const stretch = ({ label, from, to }) => {
+    if (ridgesBySite()) return label;
+    return from === to ? `step ${int(from)}` : `steps ${int(from)} to ${int(to)}`;
+};
 
 /** @param {Ridge} ridge */
 const shareText = (ridge) => `${num(drawn().ridgeMedian(ridge))} (${percent(drawn().belowShare(ridge))} ≤ 0)`;
