@@ -1,7 +1,7 @@
 /**
  * Compare: several runs beside each other; what differs in their specs comes first.
  */
-import { computed, effect, signal } from "@preact/signals-core";
+import { computed, effect, signal, untracked } from "@preact/signals-core";
 import { html, nothing } from "lit-html";
 import { Problem, request } from "../api.js";
 import { axisKeeper } from "../axes.js";
@@ -71,8 +71,11 @@ export function open() {
     );
     const stop = effect(() => {
         const ids = idsOf(asked.value).slice(0, MOST_RUNS);
-        current.peek()?.close();
-        current.value = ids.length ? openRuns(ids) : null;
+        // Other runs alone open others: not what is read on the way, as whether the stream of events is open.
+        untracked(() => {
+            current.value?.close();
+            current.value = ids.length ? openRuns(ids) : null;
+        });
     });
 
     /** @param {number[]} ids */
