@@ -102,7 +102,7 @@ struct scheduler {
     struct seal *seals; /* runs that wait to be sealed */
     int busy;           /* workers that have not ended, or whose end is not recorded */
     bool stopping;
-    double start_at;   /* after a failure: when to try to start a job again */
+    double start_at;   /* after a failure: when to try to start a job again; else 0 */
     double start_wait; /* that long after the next failure */
     double retain_at;  /* when to apply the retention again */
     struct space space;

@@ -167,7 +167,9 @@ static enum status start_job(struct scheduler *s, int64_t id, struct error *err)
 void start_jobs(struct scheduler *s)
 {
     double now = clock_seconds();
-    while (!s->stopping && !s->space.full && s->busy < s->workers && now >= s->start_at) {
+    if (now >= s->start_at)
+        s->start_at = 0; /* or the thread would go on waking for it */
+    while (!s->stopping && !s->space.full && s->busy < s->workers && s->start_at == 0) {
         struct error err;
         int64_t id = 0;
         enum status status = store_next_queued(s->db, s->locked.jobs, s->locked.count, &id, &err);

@@ -9,6 +9,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <time.h>
 
 /* --- crashes ----------------------------------------------------------------------------------------------------- */
 
@@ -170,6 +171,9 @@ static void test_a_program_that_is_not_there(void **state)
     own[size] = '\0';
     assert_int_equal(symlink(own, program), 0);
     await_end(s, id, "finished");
+    clock_t before = clock();
+    clock_pause(0.5);
+    assert_true(clock() - before < CLOCKS_PER_SEC / 4); /* there is nothing to do, nor to wait for awake */
     scheduler_stop(s);
     assert_query(catalog,
                  "SELECT count(*) >= 2 FROM job_state WHERE state = 'queued' AND reason LIKE 'no worker could be "
