@@ -14,6 +14,10 @@ import { leaves, NAMING } from "./spec_summary.js";
  * @typedef {{ run: RunData, job: Job }} Known
  */
 
+/** So many lines can be told apart in one figure; runs that differ in their seed alone are one line. */
+export const MOST = 6;
+export const MOST_RUNS = 30;
+
 /** @param {number[]} values */
 const sum = (values) => values.reduce((total, value) => total + value, 0);
 

@@ -25,15 +25,12 @@ import { resource } from "../resource.js";
 import { go, param, setQuery, unknownKeys } from "../router.js";
 import { chosenSite, runData } from "../run_data.js";
 import { readCompared } from "../training_log.js";
-import { bySeed, mergedData } from "../seeds.js";
+import { bySeed, mergedData, MOST, MOST_RUNS } from "../seeds.js";
 import { readViews, removeView, saveView } from "../views.js";
 import { datasetText, differences, mainVariant, networkText } from "../spec_summary.js";
 
 /** @typedef {import("../api.js").Job} Job @typedef {import("../figures/common.js").Run} Run */
 
-/** So many lines can be told apart in one figure; runs that differ in their seed alone are one line. */
-const MOST = 6;
-const MOST_RUNS = 30;
 /** A label of more letters than this says less than the job's number. */
 const LABEL = 40;
 

@@ -12,6 +12,7 @@ import { int, list, plural } from "../format.js";
 import { needPlots } from "../plots_loader.js";
 import { resource } from "../resource.js";
 import { param, setQuery, unknownKeys } from "../router.js";
+import { MOST, MOST_RUNS } from "../seeds.js";
 import { axesOf, fieldName, intervalOf, pointsOf } from "../study_data.js";
 import { colourOf } from "../variant.js";
 import { countsOf, gridText } from "./studies.js";
@@ -93,7 +94,7 @@ export function open(id) {
                     <thead>
                         <tr>
                             ${pointers.map((pointer) => html`<th scope="col">${fieldName(pointer)}</th>`)}
-                            <th scope="col">
+                            <th scope="col" class="spread">
                                 <span>mean and 95 % interval</span>
                                 <svg class="interval" viewBox="0 0 240 16" aria-hidden="true">
                                     ${[low, high].map(
@@ -117,7 +118,7 @@ export function open(id) {
                                             ${pointer === name ? variant(String(point.point[pointer])) : JSON.stringify(point.point[pointer]).replaceAll('"', "")}
                                         </td>`,
                                 )}
-                                <td>
+                                <td class="spread">
                                     <svg class="interval" viewBox="0 0 240 36" aria-hidden="true">
                                         ${
                                             interval
@@ -155,7 +156,7 @@ export function open(id) {
                 <div class="actions">
                     ${keySelect()}
                     ${
-                        runs.length && runs.length <= 6
+                        points.value.length <= MOST && runs.length && runs.length <= MOST_RUNS
                             ? html`<a class="btn" href="/compare?jobs=${runs.join(",")}">Compare the runs</a>`
                             : nothing
                     }
