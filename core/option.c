@@ -239,6 +239,8 @@ static bool expand_key(const struct option *option, const json_t *object, const 
         return false;
     }
     json_t *checked = value ? check_value(option, value, pointer ? pointer : base, list) : fallback_value(option);
+    if (option->omitted && json_is_null(checked))
+        return true;
     return checked && json_object_set_new(result, option->name, checked) == 0;
 }
 

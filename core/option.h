@@ -33,6 +33,7 @@ struct option {
     double minimum, maximum;    /* of numbers; maximum 0 with minimum 0 means "no bounds" */
     bool above_minimum;         /* the minimum itself is refused */
     bool nullable;              /* null is accepted and means "all" or "none" */
+    bool omitted;               /* where it is null it is not written out */
     const char *const *choices; /* of OPTION_CHOICE; of OPTION_STRINGS where each item is one of them */
     const char *const *parts;   /* of OPTION_PARTS: the object's keys, NULL-terminated */
     bool below_maximum;         /* the maximum itself is refused */

@@ -12,7 +12,7 @@
  *    "batch_size": 64, "epochs": 5, "seed": 1,
  *    "probe": {"schedule": "log", "every": 1, "count": 100, "views": ["layer"], "sites": "all", "samples": null,
  *              "watch": [], "contributors": 0},
- *    "threads": 1, "priority": 0, "checkpoint_every": 500, "memory_limit": null, "time_limit": null}
+ *    "threads": 1, "priority": 0, "checkpoint_every": 500}
  * Presets are gone from it, null means "all" or "none", whole numbers are JSON integers and all others reals, so that a
  * run has one expanded spec however it was written. Expanding it again gives itself.
  */
@@ -262,7 +262,7 @@ static enum status read_view(struct spec *spec, struct error *err)
     spec->threads = (int)option_integer(whole, "threads");
     spec->priority = (int)option_integer(whole, "priority");
     spec->checkpoint_every = (size_t)option_integer(whole, "checkpoint_every");
-    spec->memory_limit = json_integer_value(json_object_get(whole, "memory_limit")); /* 0 for null */
+    spec->memory_limit = json_integer_value(json_object_get(whole, "memory_limit")); /* 0 where there is none */
     spec->time_limit = json_number_value(json_object_get(whole, "time_limit"));
     spec->weights = option_string(whole, "weights");
     return read_probe(json_object_get(whole, "probe"), spec, err);

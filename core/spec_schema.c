@@ -32,9 +32,9 @@ const struct option spec_options[] = {
     {"threads", OPTION_INTEGER, "1", 1, INFINITY, .help = "threads of one product; results differ in the last bits"},
     {"priority", OPTION_INTEGER, "0", -1000000, 1000000, .help = "among queued jobs, higher first"},
     {"checkpoint_every", OPTION_INTEGER, "500", 1, UINT32_MAX, .help = "steps between checkpoints"},
-    {"memory_limit", OPTION_INTEGER, "null", 1048576, 9007199254740991, .nullable = true,
+    {"memory_limit", OPTION_INTEGER, "null", 1048576, 9007199254740991, .nullable = true, .omitted = true,
      .help = "bytes that the job may take beyond what every worker takes; null is no limit"},
-    {"time_limit", OPTION_NUMBER, "null", 0, INFINITY, .above_minimum = true, .nullable = true,
+    {"time_limit", OPTION_NUMBER, "null", 0, INFINITY, .above_minimum = true, .nullable = true, .omitted = true,
      .help = "seconds that the job may run, all attempts together; null is no limit"},
     OPTION_END,
 };

@@ -63,9 +63,9 @@ enum status spec_read(const char *path, const struct dataset_folders *folders, s
 }
 
 /*
- * The hash is of compact JSON with sorted keys. Reals are written with 17 significant digits (%.17g, so 0.05 is
- * 0.050000000000000003): those tell any two doubles apart and are the same text on every machine. Left out is what
- * changes no row of a run: how it is called, when it is started and how long it may take.
+ * The hash is of compact JSON with sorted keys, reals as real_text has them: of a spec as it is shown, Python makes the
+ * same text by json.dumps(spec, sort_keys=True, separators=(",", ":"), ensure_ascii=False). Left out is what changes no
+ * row of a run: how it is called, when it is started and how long it may take.
  */
 enum status spec_hash(const json_t *expanded, char ret_hash[65], struct error *err)
 {
@@ -82,7 +82,7 @@ enum status spec_hash(const json_t *expanded, char ret_hash[65], struct error *e
     for (size_t i = 0; hashed && i < sizeof left_out / sizeof *left_out; i++)
         json_object_del(hashed, left_out[i]);
     attribute_cleanup(cleanup_free) char *text =
-        json_text(hashed, JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(17));
+        json_text(hashed, JSON_COMPACT | JSON_SORT_KEYS);
     json_decref(hashed);
     if (!text)
         return error_no_memory(err);

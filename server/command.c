@@ -1,7 +1,10 @@
 #include "server/command.h"
 
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
+
+#include "core/json_text.h"
 
 const struct argument *command_arguments(const struct command *command)
 {
@@ -29,7 +32,8 @@ int command_flush(void)
 
 int command_json(const json_t *json)
 {
-    return json && json_dumpf(json, stdout, JSON_COMPACT) == 0 && putchar('\n') != EOF ? command_flush() : 1;
+    attribute_cleanup(cleanup_free) char *text = json ? json_text(json, JSON_COMPACT) : NULL;
+    return text && puts(text) != EOF ? command_flush() : 1;
 }
 
 json_t *command_ids(const struct command *command, const struct text_list *operands)

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/json_text.h"
+#include "server/command.h"
 #include "server/commands.h"
 #include "server/data_paths.h"
 #include "server/json_util.h"
@@ -96,17 +98,13 @@ static int print_cost(const struct spec *spec, const json_t *cost)
 
 static int print_checked(const struct check_options *o, const struct spec *spec, json_t *cost)
 {
-    int written;
     if (o->json) {
         attribute_cleanup(cleanup_json) json_t *all = json_pack("{s:b, s:O, s:s, s:O}", "valid", 1, "spec",
                                                                 spec->expanded, "spec_hash", spec->hash, "cost", cost);
-        if (!all)
-            return 1;
-        written = json_dumpf(all, stdout, JSON_COMPACT) == 0 ? putchar('\n') : -1;
-    } else {
-        written = json_dumpf(spec->expanded, stdout, JSON_INDENT(2)) == 0 ? print_cost(spec, cost) : -1;
+        return command_json(all);
     }
-    return written < 0 || fflush(stdout) != 0;
+    attribute_cleanup(cleanup_free) char *text = json_text(spec->expanded, JSON_INDENT(2));
+    return !text || fputs(text, stdout) == EOF || print_cost(spec, cost) < 0 || command_flush() != 0;
 }
 
 static int check(const struct check_options *o, const char *path)

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "server/command.h"
 #include "server/commands.h"
 #include "server/json_util.h"
 #include "server/version.h"
@@ -23,7 +24,7 @@ static int print_version(bool json)
         return 1;
     }
     if (json)
-        return json_dumpf(version, stdout, JSON_COMPACT) != 0 || putchar('\n') == EOF || fflush(stdout) != 0;
+        return command_json(version);
     const char *key;
     json_t *value;
     int written = printf("plumbline %s\n", json_string_value(json_object_get(version, "version")));

@@ -218,7 +218,7 @@ enum status order_token(const struct order *order, sqlite3_stmt *statement, cons
     for (int i = 0; i < order->count && status == STATUS_OK; i++)
         status = json_add(values, db_json(statement, first + i), err);
     attribute_cleanup(cleanup_free) char *text =
-        status == STATUS_OK ? json_text(values, JSON_COMPACT | JSON_REAL_PRECISION(17)) : NULL;
+        status == STATUS_OK ? json_text(values, JSON_COMPACT) : NULL;
     size_t size = text ? sodium_base64_encoded_len(strlen(text), sodium_base64_VARIANT_URLSAFE_NO_PADDING) : 0;
     char *token = text ? malloc(size) : NULL;
     if (!token)

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "server/command.h"
 #include "server/commands.h"
 #include "server/data_paths.h"
 #include "server/json_util.h"
@@ -127,7 +128,7 @@ static int print_json(json_t *end, const char *out)
 {
     bool good = json_object_set_new(end, "run", json_string(out)) == 0;
     json_object_del(end, "event");
-    good = good && json_dumpf(end, stdout, JSON_COMPACT) == 0 && fputc('\n', stdout) != EOF && fflush(stdout) == 0;
+    good = good && command_json(end) == 0;
     if (!good)
         fprintf(stderr, "plumbline run: cannot write the end to standard output\n");
     return good ? end_code(end) : 1;

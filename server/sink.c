@@ -58,11 +58,8 @@ void sink_integer(struct sink_buffer *buffer, int64_t value)
 
 void sink_number(struct sink_buffer *buffer, double value)
 {
-    char text[40];
-    int length = snprintf(text, sizeof text, "%.15g", value);
-    if (strtod(text, NULL) != value)
-        length = snprintf(text, sizeof text, "%.17g", value);
-    sink_put(buffer, text, (size_t)length);
+    char text[REAL_TEXT_SIZE];
+    sink_text(buffer, real_text(value, text));
 }
 
 void sink_little(struct sink_buffer *buffer, uint64_t value, size_t size)

@@ -14,7 +14,7 @@
 enum { MOST_FAULTS = 20 };
 
 /* A point for people: 0.1, and not its 17 digits. */
-#define SHOWN (JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(15))
+#define SHOWN (JSON_ENCODE_ANY | JSON_COMPACT)
 
 static const struct option study_options[] = {
     {"name", OPTION_STRING, "\"\"", .help = "for people"},
