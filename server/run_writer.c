@@ -168,10 +168,11 @@ static void put_little_endian(uint8_t *bytes, uint32_t value)
         bytes[i] = (uint8_t)(value >> (8 * i));
 }
 
-/* Of one sample; NULL where there are none. */
-static void bind_likeliest(sqlite3_stmt *statement, int index, const struct step_samples *samples, size_t sample)
+/* Of one sample; NULL where there are none. The bytes must outlive the next step: a copy of SQLite's own would, where
+ * memory runs out, leave NULL without a word. */
+static void bind_likeliest(sqlite3_stmt *statement, int index, const struct step_samples *samples, size_t sample,
+                           uint8_t bytes[LIKELIEST * LIKELIEST_BYTES])
 {
-    uint8_t bytes[LIKELIEST * LIKELIEST_BYTES];
     const size_t count = samples->likeliest < LIKELIEST ? samples->likeliest : LIKELIEST;
     for (size_t i = 0; i < count; i++) {
         size_t at = sample * samples->likeliest + i;
@@ -181,7 +182,7 @@ static void bind_likeliest(sqlite3_stmt *statement, int index, const struct step
         put_little_endian(bytes + i * LIKELIEST_BYTES + 4, probability);
     }
     if (count > 0)
-        sqlite3_bind_blob(statement, index, bytes, (int)count * LIKELIEST_BYTES, SQLITE_TRANSIENT);
+        sqlite3_bind_blob(statement, index, bytes, (int)count * LIKELIEST_BYTES, SQLITE_STATIC);
     else
         sqlite3_bind_null(statement, index);
 }
@@ -189,6 +190,7 @@ static void bind_likeliest(sqlite3_stmt *statement, int index, const struct step
 enum status run_writer_samples(struct run_writer *writer, const struct step_samples *samples, struct error *err)
 {
     sqlite3_stmt *statement = writer->kept[KEPT_SAMPLE];
+    uint8_t bytes[LIKELIEST * LIKELIEST_BYTES];
     enum status status = STATUS_OK;
     for (size_t i = 0; i < samples->count && status == STATUS_OK; i++) {
         sqlite3_bind_int64(statement, 1, (sqlite3_int64)samples->step);
@@ -197,7 +199,7 @@ enum status run_writer_samples(struct run_writer *writer, const struct step_samp
         sqlite3_bind_int64(statement, 4, samples->labels[i]);
         sqlite3_bind_int64(statement, 5, samples->predicted[i]);
         sqlite3_bind_int(statement, 6, samples->in_batch[i]);
-        bind_likeliest(statement, 7, samples, i);
+        bind_likeliest(statement, 7, samples, i, bytes);
         status = db_run(statement, err);
     }
     return status;
