@@ -36,7 +36,8 @@ HEADERS := $(sort $(wildcard core/*.h server/*.h tests/*.h))
 TESTS := $(patsubst tests/%.c,%,$(sort $(wildcard tests/test_*.c)))
 # The mathematics is built a second time with real = double; finite differences mean something only there.
 DOUBLE_ONLY := test_gradient
-DOUBLE := $(DOUBLE_ONLY) test_reference test_feature_map test_trainer test_optimiser test_identities test_plain_loops test_attention
+DOUBLE := $(DOUBLE_ONLY) test_reference test_feature_map test_trainer test_memory test_weights test_optimiser \
+    test_identities test_plain_loops test_attention
 # The concurrent parts also run under ThreadSanitizer.
 THREADED := test_events test_store_read test_scheduler test_scheduler_faults test_control test_picture
 TEST_PROGRAMS := $(addprefix $(BUILD)/tests/,$(filter-out $(DOUBLE_ONLY),$(TESTS)) \

@@ -7,13 +7,13 @@
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/file_util.h"
 #include "server/data_paths.h"
+#include "server/file_copy.h"
 #include "server/run_copy.h"
 #include "server/run_file.h"
 #include "server/sqlite_util.h"
@@ -31,28 +31,6 @@ static enum status system_error(struct error *err, const char *what, const char 
 
 /* --- files ------------------------------------------------------------------------------------------------------ */
 
-static enum status copy_bytes(int from, int to, const char *path, int64_t *ret_bytes, struct error *err)
-{
-    enum { CHUNK = 1 << 20 };
-    attribute_cleanup(cleanup_free) char *chunk = malloc(CHUNK);
-    if (!chunk)
-        return error_no_memory(err);
-    for (;;) {
-        ssize_t got = read(from, chunk, CHUNK);
-        if (got < 0 && errno != EINTR)
-            return system_error(err, "read for", path);
-        if (got == 0)
-            return fsync(to) == 0 ? STATUS_OK : system_error(err, "write", path);
-        for (ssize_t done = 0; done < got;) {
-            ssize_t written = write(to, chunk + done, (size_t)(got - done));
-            if (written < 0 && errno != EINTR)
-                return system_error(err, "write", path);
-            done += written > 0 ? written : 0;
-        }
-        *ret_bytes += got > 0 ? got : 0;
-    }
-}
-
 static enum status copy_file(const char *from, const char *to, int64_t *ret_bytes, struct error *err)
 {
     attribute_cleanup(cleanup_descriptor) int source = open(from, O_RDONLY | O_CLOEXEC);
@@ -61,7 +39,10 @@ static enum status copy_file(const char *from, const char *to, int64_t *ret_byte
     attribute_cleanup(cleanup_descriptor) int target = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (target < 0)
         return system_error(err, "make", to);
-    return copy_bytes(source, target, to, ret_bytes, err);
+    int64_t bytes = 0;
+    enum status status = file_copy(source, from, target, to, &bytes, err);
+    *ret_bytes += bytes;
+    return status != STATUS_OK || fsync(target) == 0 ? status : system_error(err, "write", to);
 }
 
 /* Makes what is in a folder, its names, durable. */

@@ -4,17 +4,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/array.h"
+
 enum status bound_values_add(struct bound_values *values, const struct bound_value *value, size_t *ret_number,
                              struct error *err)
 {
-    if (values->count == values->capacity) {
-        size_t capacity = values->capacity ? values->capacity * 2 : 8;
-        struct bound_value *items = realloc(values->items, capacity * sizeof *items);
-        if (!items)
-            return error_no_memory(err);
-        values->items = items;
-        values->capacity = capacity;
-    }
+    struct bound_value *items = array_room(values->items, values->count, &values->capacity, sizeof *items);
+    if (!items)
+        return error_no_memory(err);
+    values->items = items;
     struct bound_value copy = *value;
     if (copy.kind == VALUE_TEXT && !(copy.text = strdup(value->text)))
         return error_no_memory(err);

@@ -16,6 +16,7 @@
 #include "server/catalog_write.h"
 #include "server/client.h"
 #include "server/commands.h"
+#include "server/file_copy.h"
 #include "server/json_util.h"
 #include "server/run_file.h"
 #include "server/store.h"
@@ -42,20 +43,6 @@ static enum status make_folder(const char *path, struct error *err)
     return error_set(err, errno == ENOSPC ? STATUS_NO_SPACE : STATUS_IO, "cannot make %s: %s", path, strerror(errno));
 }
 
-static enum status copy_bytes(int from, int to, const char *path, struct error *err)
-{
-    char buffer[1 << 16];
-    ssize_t count;
-    while ((count = read(from, buffer, sizeof buffer)) > 0)
-        for (ssize_t done = 0, written; done < count; done += written)
-            if ((written = write(to, buffer + done, (size_t)(count - done))) < 0)
-                return error_set(err, errno == ENOSPC ? STATUS_NO_SPACE : STATUS_IO, "cannot write %s: %s", path,
-                                 strerror(errno));
-    if (count == 0 && fsync(to) == 0)
-        return STATUS_OK;
-    return error_set(err, STATUS_IO, "cannot copy to %s: %s", path, strerror(errno));
-}
-
 /* A copy below the data directory, under a name of its own. */
 static enum status copy_in(const char *data, const char *file, char **ret_copy, struct error *err)
 {
@@ -77,7 +64,11 @@ static enum status copy_in(const char *data, const char *file, char **ret_copy, 
     to = open(copy, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (to < 0)
         return error_set(err, STATUS_IO, "cannot write %s: %s", copy, strerror(errno));
-    return copy_bytes(from, to, copy, err);
+    status = file_copy(from, file, to, copy, NULL, err);
+    if (status == STATUS_OK && fsync(to) != 0)
+        status =
+            error_set(err, errno == ENOSPC ? STATUS_NO_SPACE : STATUS_IO, "cannot write %s: %s", copy, strerror(errno));
+    return status;
 }
 
 struct taking {

@@ -14,6 +14,7 @@
 #include <time.h>
 
 #include "core/json_text.h"
+#include "server/array.h"
 #include "server/clock.h"
 #include "server/sqlite_util.h"
 
@@ -112,14 +113,11 @@ enum status events_create(sqlite3 *db, struct events **ret_events, struct error 
 
 static enum status reserve(struct events *events, struct error *err)
 {
-    if (events->pending_count < events->pending_capacity)
-        return STATUS_OK;
-    size_t capacity = events->pending_capacity ? events->pending_capacity * 2 : 64;
-    struct event *pending = realloc(events->pending, capacity * sizeof *pending);
+    struct event *pending =
+        array_room(events->pending, events->pending_count, &events->pending_capacity, sizeof *pending);
     if (!pending)
         return error_no_memory(err);
     events->pending = pending;
-    events->pending_capacity = capacity;
     return STATUS_OK;
 }
 

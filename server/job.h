@@ -15,7 +15,8 @@
  *                                     +-- cancel --> cancelled
  *
  * Going back to `queued` makes the attempt one higher, if it had begun. A final state is never left; a retry is a new
- * job. A job that a full disk paused goes back to `queued` by itself when there is space again.
+ * job. A job that a full disk paused goes back to `queued` by itself when there is space again. One whose run another
+ * process writes goes back to `queued` as well, and is not started again before that has ended.
  */
 #ifndef PLUMBLINE_SERVER_JOB_H
 #define PLUMBLINE_SERVER_JOB_H

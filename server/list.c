@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "core/file_util.h"
+#include "server/array.h"
 #include "server/filter.h"
 #include "server/json_util.h"
 #include "server/order.h"
@@ -148,13 +149,10 @@ enum status list_ids(sqlite3 *db, const struct list *list, const char *filter, i
         status = db_row(statement, &row, err);
         if (status != STATUS_OK || !row)
             break;
-        if (count == capacity) {
-            capacity = capacity ? capacity * 2 : 64;
-            int64_t *larger = realloc(ids, capacity * sizeof *ids);
-            if (!larger)
-                return error_no_memory(err);
-            ids = larger;
-        }
+        int64_t *larger = array_room(ids, count, &capacity, sizeof *ids);
+        if (!larger)
+            return error_no_memory(err);
+        ids = larger;
         ids[count++] = sqlite3_column_int64(statement, 0);
     }
     if (status != STATUS_OK)

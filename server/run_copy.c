@@ -6,48 +6,25 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "core/file_util.h"
 #include "server/clock.h"
+#include "server/file_copy.h"
 #include "server/migrate.h"
 #include "server/run_file.h"
 #include "server/sqlite_util.h"
 
 static const double BUSY_SECONDS = 5; /* a worker seals its file in less */
 
-static enum status system_error(struct error *err, const char *what, const char *path)
+static enum status not_made(const char *path, struct error *err)
 {
     enum status status = errno == ENOSPC || errno == EDQUOT ? STATUS_NO_SPACE
                          : errno == EEXIST                  ? STATUS_CONFLICT
                          : errno == ENOENT                  ? STATUS_NOT_FOUND
                                                             : STATUS_IO;
-    return error_set(err, status, "%s cannot be %s: %s", path, what, strerror(errno));
-}
-
-static enum status copy_bytes(int from, const char *path, int to, const char *destination, struct error *err)
-{
-    enum { CHUNK = 1 << 20 };
-    attribute_cleanup(cleanup_free) char *chunk = malloc(CHUNK);
-    if (!chunk)
-        return error_no_memory(err);
-    for (;;) {
-        ssize_t got = read(from, chunk, CHUNK);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return system_error(err, "read", path);
-        if (got == 0)
-            return STATUS_OK;
-        for (ssize_t done = 0; done < got;) {
-            ssize_t written = write(to, chunk + done, (size_t)(got - done));
-            if (written < 0 && errno != EINTR)
-                return system_error(err, "written", destination);
-            done += written > 0 ? written : 0;
-        }
-    }
+    return error_set(err, status, "%s cannot be made: %s", path, strerror(errno));
 }
 
 /* All pages in one step: in several the copy would begin anew whenever the worker commits. */
@@ -104,7 +81,7 @@ static enum status copy_live(const char *path, const char *destination, struct e
 static enum status copy_to(const char *path, int source, int target, const char *destination, struct error *err)
 {
     if (run_file_is_sealed(path))
-        return copy_bytes(source, path, target, destination, err);
+        return file_copy(source, path, target, destination, NULL, err);
     return copy_live(path, destination, err); /* into the empty file */
 }
 
@@ -118,7 +95,7 @@ enum status run_file_copy(const char *path, const char *destination, struct erro
         return status;
     target = open(destination, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (target < 0)
-        return system_error(err, "made", destination);
+        return not_made(destination, err);
     status = copy_to(path, source, target, destination, err);
     if (status != STATUS_OK)
         unlink(destination);

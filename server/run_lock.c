@@ -51,6 +51,17 @@ enum status run_lock_take(const char *path, int *ret_lock, struct error *err)
     }
 }
 
+bool run_lock_is_held(const char *path)
+{
+    attribute_cleanup(cleanup_free) char *name = lock_path(path);
+    int lock = name ? open(name, O_RDWR | O_CLOEXEC | O_NOFOLLOW) : -1;
+    if (lock < 0)
+        return false;
+    bool held = flock(lock, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    close(lock);
+    return held;
+}
+
 void run_lock_release(const char *path, int lock)
 {
     if (lock < 0)

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "server/array.h"
 #include "server/run_reader.h"
 #include "server/thin.h"
 
@@ -50,14 +51,10 @@ static enum status prepare(sqlite3 *db, const char *sql, const struct range *ran
 
 static enum status steps_add(struct batch_steps *all, sqlite3_stmt *statement, struct error *err)
 {
-    if (all->count == all->capacity) {
-        size_t capacity = all->capacity ? all->capacity * 2 : 1024;
-        struct batch_step *steps = realloc(all->steps, capacity * sizeof *steps);
-        if (!steps)
-            return error_no_memory(err);
-        all->steps = steps;
-        all->capacity = capacity;
-    }
+    struct batch_step *steps = array_room(all->steps, all->count, &all->capacity, sizeof *steps);
+    if (!steps)
+        return error_no_memory(err);
+    all->steps = steps;
     struct batch_step *step = &all->steps[all->count++];
     *step = (struct batch_step){.step = sqlite3_column_int64(statement, 0),
                                 .predicted = db_number(statement, 1),

@@ -3,39 +3,32 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/array.h"
 #include "server/run_reader.h"
 #include "server/thin.h"
 
 struct series {
-    int64_t *steps;
-    double *values;
+    struct point {
+        int64_t step;
+        double value;
+    } * points;
     size_t count, capacity;
     bool nonfinite; /* one of the values is */
 };
 
 static void series_clear(struct series *series)
 {
-    free(series->steps);
-    free(series->values);
+    free(series->points);
     *series = (struct series){0};
 }
 
 static enum status series_add(struct series *series, int64_t step, double value, struct error *err)
 {
-    if (series->count == series->capacity) {
-        size_t capacity = series->capacity ? series->capacity * 2 : 1024;
-        int64_t *steps = realloc(series->steps, capacity * sizeof *steps);
-        if (!steps)
-            return error_no_memory(err);
-        series->steps = steps;
-        double *values = realloc(series->values, capacity * sizeof *values);
-        if (!values)
-            return error_no_memory(err);
-        series->values = values;
-        series->capacity = capacity;
-    }
-    series->steps[series->count] = step;
-    series->values[series->count++] = value;
+    struct point *points = array_room(series->points, series->count, &series->capacity, sizeof *points);
+    if (!points)
+        return error_no_memory(err);
+    series->points = points;
+    points[series->count++] = (struct point){step, value};
     series->nonfinite |= !isfinite(value);
     return STATUS_OK;
 }
@@ -62,24 +55,34 @@ static enum status series_read(sqlite3_stmt *statement, const char *key, struct 
     return status;
 }
 
+static void series_thin(const struct series *series, size_t max_points, bool *keep)
+{
+    const size_t stride = sizeof *series->points / sizeof(double);
+    const struct thin_key value = {.values = &series->points->value,
+                                   .stride = stride,
+                                   .lowest = true,
+                                   .highest = true,
+                                   .nonfinite = series->nonfinite};
+    const struct thin_steps over = {.values = &series->points->step, .stride = stride};
+    thin(&value, 1, &over, series->count, max_points, keep);
+}
+
 static enum status series_json(const struct series *series, const char *key, size_t max_points, json_t **ret_json,
                                struct error *err)
 {
     attribute_cleanup(cleanup_free) bool *keep = calloc(series->count + 1, sizeof *keep);
     if (!keep)
         return error_no_memory(err);
-    const struct thin_key value = {
-        .values = series->values, .stride = 1, .lowest = true, .highest = true, .nonfinite = series->nonfinite};
-    const struct thin_steps over = {.values = series->steps, .stride = 1};
-    thin(&value, 1, &over, series->count, max_points, keep);
+    if (series->count > 0)
+        series_thin(series, max_points, keep);
     json_t *steps = json_array(), *values = json_array();
     enum status status = steps && values ? STATUS_OK : error_no_memory(err);
     for (size_t i = 0; i < series->count && status == STATUS_OK; i++) {
         if (!keep[i])
             continue;
-        status = json_add(steps, json_integer(series->steps[i]), err);
+        status = json_add(steps, json_integer(series->points[i].step), err);
         if (status == STATUS_OK)
-            status = json_add(values, json_number_or_word(series->values[i]), err);
+            status = json_add(values, json_number_or_word(series->points[i].value), err);
     }
     size_t shown = json_array_size(steps);
     json_t *json = json_pack("{s:s, s:I, s:I, s:o, s:o}", "key", key, "shown", (json_int_t)shown, "of",

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/array.h"
 #include "server/run_reader.h"
 #include "server/thin.h"
 
@@ -148,14 +149,10 @@ static void cleanup_thinned(struct thinned *all)
 
 static enum status thinned_add(struct thinned *all, sqlite3_stmt *statement, struct error *err)
 {
-    if (all->count == all->capacity) {
-        size_t capacity = all->capacity ? all->capacity * 2 : 1024;
-        struct thinned_step *steps = realloc(all->steps, capacity * sizeof *steps);
-        if (!steps)
-            return error_no_memory(err);
-        all->steps = steps;
-        all->capacity = capacity;
-    }
+    struct thinned_step *steps = array_room(all->steps, all->count, &all->capacity, sizeof *steps);
+    if (!steps)
+        return error_no_memory(err);
+    all->steps = steps;
     struct thinned_step *step = &all->steps[all->count++];
     step->step = sqlite3_column_int64(statement, AT_STEP);
     read_summary(statement, &step->summary);

@@ -26,6 +26,7 @@ static void scheduler_free(struct scheduler *s)
         running_free(r);
     }
     seals_drop(s);
+    free(s->locked.jobs);
     events_free(s->events);
     store_pool_free(s->pool);
     cleanup_db(&s->db);

@@ -2,7 +2,8 @@
  * What the parts of the scheduler share: scheduler.c (starting, stopping, the calls of other threads),
  * scheduler_loop.c (the thread: waiting, transactions, commands), scheduler_actions.c (what people do to jobs),
  * scheduler_retention.c, scheduler_worker.c (a job from its worker's start to its end), scheduler_lines.c (what workers
- * tell), scheduler_seal.c (run files put in order) and scheduler_space.c (a full disk).
+ * tell), scheduler_seal.c (run files put in order), scheduler_locked.c (runs that others write) and scheduler_space.c (a
+ * full disk).
  *
  * Transactions on the catalog are of two kinds. Lines of progress are gathered in a soft one, committed a tenth of a
  * second after its first; if that fails they are lost, and the next ones make up for it. A change of a job's state is a
@@ -70,6 +71,13 @@ struct space {
     bool again;       /* there was space again, and no job has ended since */
 };
 
+/* Jobs whose run another process writes (scheduler_locked.c). */
+struct locked {
+    int64_t *jobs;
+    size_t count, capacity;
+    double look_at; /* when to look again */
+};
+
 struct scheduler {
     char *program, *data, *catalog;
     char **dataset_folders;
@@ -94,10 +102,11 @@ struct scheduler {
     struct seal *seals; /* runs that wait to be sealed */
     int busy;           /* workers that have not ended, or whose end is not recorded */
     bool stopping;
-    double start_at;   /* after a failure: when to try to start a job again */
+    double start_at;   /* after a failure: when to try to start a job again; else 0 */
     double start_wait; /* that long after the next failure */
     double retain_at;  /* when to apply the retention again */
     struct space space;
+    struct locked locked;
     int64_t queue_running, queue_queued; /* of the last queue event */
 
     struct work_done work; /* atomic */
@@ -233,6 +242,14 @@ int64_t run_bytes(const struct scheduler *s, int64_t job);
 
 /* Removes them. */
 enum status run_unlink(const struct scheduler *s, int64_t job, int64_t *ret_bytes, struct error *err);
+
+/* --- locked runs (scheduler_locked.c) ----------------------------------------------------------------------------- */
+
+/* The job's run is being written by another process: it is not started before that has ended. */
+void locked_add(struct scheduler *s, int64_t job);
+
+/* Looks, where it is due, which of them may be started again. */
+void locked_look(struct scheduler *s);
 
 /* --- space (scheduler_space.c) ------------------------------------------------------------------------------------ */
 

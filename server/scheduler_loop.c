@@ -180,6 +180,8 @@ static double next_time(const struct scheduler *s)
         next = fmin(next, s->start_at);
     if (s->space.full && !s->stopping)
         next = fmin(next, s->space.look_at);
+    if (s->locked.count > 0 && !s->stopping)
+        next = fmin(next, s->locked.look_at);
     if (s->retain_at > 0 && !s->stopping)
         next = fmin(next, s->retain_at);
     for (const struct running *r = s->running; r; r = r->next)
@@ -253,6 +255,7 @@ void *scheduler_thread(void *context)
     tidy_runs(s);
     while (!is_over(s, stopping_since)) {
         retain_when_due(s);
+        locked_look(s);
         start_jobs(s);
         start_seals(s);
         wait_and_serve(s);

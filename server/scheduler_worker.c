@@ -167,10 +167,12 @@ static enum status start_job(struct scheduler *s, int64_t id, struct error *err)
 void start_jobs(struct scheduler *s)
 {
     double now = clock_seconds();
-    while (!s->stopping && !s->space.full && s->busy < s->workers && now >= s->start_at) {
+    if (now >= s->start_at)
+        s->start_at = 0; /* or the thread would go on waking for it */
+    while (!s->stopping && !s->space.full && s->busy < s->workers && s->start_at == 0) {
         struct error err;
         int64_t id = 0;
-        enum status status = store_next_queued(s->db, &id, &err);
+        enum status status = store_next_queued(s->db, s->locked.jobs, s->locked.count, &id, &err);
         if (status == STATUS_OK && id == 0)
             return;
         if (status == STATUS_OK)
@@ -221,7 +223,7 @@ void kill_late(struct scheduler *s)
 struct outcome {
     struct running *running;
     enum job_state to;
-    bool crashed, seal, full;
+    bool crashed, seal, full, locked;
     char reason[1536]; /* empty: none */
 };
 
@@ -282,6 +284,7 @@ static void decide(const struct scheduler *s, struct outcome *outcome, const str
     enum job_state final = job_state_parse(state);
     bool stopped = state && strcmp(state, "stopped") == 0;
     outcome->full = state && strcmp(state, "full") == 0;
+    outcome->locked = false;
     if (final < JOB_STATE_COUNT && job_state_is_final(final)) {
         say(outcome, final, "%s", reason ? reason : "");
     } else if (r->cancel_reason) {
@@ -293,7 +296,8 @@ static void decide(const struct scheduler *s, struct outcome *outcome, const str
         say(outcome, JOB_PAUSED, "no space left on the disk at step %lld; it goes on when there is space again (%s)",
             r->step, reason ? reason : "");
     } else if (state && strcmp(state, "busy") == 0) {
-        say(outcome, JOB_QUEUED, "%s; it is tried again", reason ? reason : "the run is being written");
+        outcome->locked = true;
+        say(outcome, JOB_QUEUED, "%s; it goes on when that has ended", reason ? reason : "the run is being written");
     } else if (r->unstarted) {
         say(outcome, JOB_QUEUED, "no worker could be started: %s; it is tried again", r->fault);
     } else if (r->told || (stopped && has_got_on(r, row))) {
@@ -360,6 +364,8 @@ static bool record_end(struct scheduler *s, struct running *r)
     s->busy--;
     if (job_state_is_final(outcome.to))
         s->space.again = false;
+    if (outcome.locked)
+        locked_add(s, r->job);
     if (outcome.seal)
         seal_run(s, r->job, outcome.to, outcome.reason);
     return true;

@@ -100,8 +100,9 @@ void job_row_clear(struct job_row *row);
 /* STATUS_NOT_FOUND for an unknown id. The caller clears the row. */
 enum status store_job_row(sqlite3 *db, int64_t id, struct job_row *ret_row, struct error *err);
 
-/* The id of the queued job that is next: highest priority, then oldest; 0 when none is queued. */
-enum status store_next_queued(sqlite3 *db, int64_t *ret_id, struct error *err);
+/* The id of the queued job that is next: highest priority, then oldest; 0 when none is queued but the `count` jobs of
+ * `except`. */
+enum status store_next_queued(sqlite3 *db, const int64_t *except, size_t count, int64_t *ret_id, struct error *err);
 
 /* The id of a job that is in state `running`, or that waits for space on the disk; 0 when none is. */
 enum status store_first_running(sqlite3 *db, int64_t *ret_id, struct error *err);

@@ -179,14 +179,29 @@ enum status store_job_row(sqlite3 *db, int64_t id, struct job_row *ret_row, stru
     return STATUS_OK;
 }
 
-enum status store_next_queued(sqlite3 *db, int64_t *ret_id, struct error *err)
+static bool is_among(int64_t id, const int64_t *ids, size_t count)
 {
+    for (size_t i = 0; i < count; i++)
+        if (ids[i] == id)
+            return true;
+    return false;
+}
+
+enum status store_next_queued(sqlite3 *db, const int64_t *except, size_t count, int64_t *ret_id, struct error *err)
+{
+    attribute_cleanup(cleanup_statement) sqlite3_stmt *statement = NULL;
     enum status status =
-        db_integer(db, "SELECT id FROM job WHERE state = 'queued' ORDER BY priority DESC, id LIMIT 1", ret_id, err);
-    if (status == STATUS_NOT_FOUND) {
-        *ret_id = 0;
-        return STATUS_OK;
+        db_prepare(db, "SELECT id FROM job WHERE state = 'queued' ORDER BY priority DESC, id", &statement, err);
+    int64_t next = 0;
+    for (bool row = true; status == STATUS_OK && next == 0;) {
+        status = db_row(statement, &row, err);
+        if (status != STATUS_OK || !row)
+            break;
+        int64_t id = sqlite3_column_int64(statement, 0);
+        next = is_among(id, except, count) ? 0 : id;
     }
+    if (status == STATUS_OK)
+        *ret_id = next;
     return status;
 }
 

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <zlib.h>
 
+#include "server/array.h"
+
 enum {
     VERSION_ZIP64 = 45,
     FLAG_SIZES_BEHIND = 1 << 3,
@@ -79,14 +81,10 @@ static void put_common(struct sink_buffer *out, const struct member *member, siz
 
 static enum status add_member(struct zip_writer *zip, const char *name, struct error *err)
 {
-    if (zip->count == zip->capacity) {
-        size_t capacity = zip->capacity ? zip->capacity * 2 : 32;
-        struct member *members = realloc(zip->members, capacity * sizeof *members);
-        if (!members)
-            return error_no_memory(err);
-        zip->members = members;
-        zip->capacity = capacity;
-    }
+    struct member *members = array_room(zip->members, zip->count, &zip->capacity, sizeof *members);
+    if (!members)
+        return error_no_memory(err);
+    zip->members = members;
     struct member *member = &zip->members[zip->count];
     *member = (struct member){.name = strdup(name), .offset = zip->out->total};
     if (!member->name)

@@ -1,5 +1,5 @@
 /* Data sets: IDX files good and bad, limits, scaling, finding and describing. */
-#include "tests/files.h"
+#include "tests/dataset_support.h"
 
 #include <zlib.h>
 
@@ -82,16 +82,10 @@ static struct dataset_spec mnist(enum scaling scaling)
     return (struct dataset_spec){.name = "mnist", .train_limit = SIZE_MAX, .test_limit = SIZE_MAX, .scaling = scaling};
 }
 
-/* Expects loading to fail with that status, in those words. */
 static void refuses(const struct place *place, enum status expected, const char *words)
 {
     struct dataset_spec spec = mnist(SCALING_NONE);
-    struct dataset *dataset = NULL;
-    struct error err = {""};
-    enum status status = dataset_load(&spec, &place->folders, &dataset, &err);
-    if (status != expected || !strstr(err.text, words))
-        fail_msg("\"%s\" (%s) in place of \"%s\"", err.text, status_name(status), words);
-    assert_null(dataset);
+    assert_refused(&spec, &place->folders, expected, words);
 }
 
 /* ------------------------------------------------------------------ IDX */

@@ -1,9 +1,7 @@
 /* CIFAR-10 and CIFAR-100: what the published files hold, folders with some of them, and every refusal. */
-#include "tests/files.h"
+#include "tests/dataset_support.h"
 
 #include <fcntl.h>
-
-#include "core/dataset.h"
 
 enum { PIXELS = 3 * 32 * 32 };
 
@@ -113,12 +111,7 @@ static struct dataset *load(const struct place *place, const struct dataset_spec
 static void refuses(const struct place *place, enum status expected, const char *words)
 {
     struct dataset_spec spec = spec_of(place);
-    struct dataset *dataset = NULL;
-    struct error err = {""};
-    enum status status = dataset_load(&spec, &place->folders, &dataset, &err);
-    if (status != expected || !strstr(err.text, words))
-        fail_msg("\"%s\" (%s) in place of \"%s\"", err.text, status_name(status), words);
-    assert_null(dataset);
+    assert_refused(&spec, &place->folders, expected, words);
 }
 
 /* Sample `index` is record 1 of the file that was made as number `file`. */

@@ -1,7 +1,5 @@
 /* The npy data set: NumPy's own files, every refusal, damaged files, scaling by feature and by channel. */
-#include "tests/files.h"
-
-#include "core/dataset.h"
+#include "tests/dataset_support.h"
 
 #define FIXTURES "tests/fixtures/npy"
 
@@ -261,12 +259,7 @@ static void write_good(const struct place *place)
 static void refuses(const struct place *place, enum status expected, const char *words)
 {
     struct dataset_spec spec = npy("mine", SCALING_STANDARD);
-    struct dataset *dataset = NULL;
-    struct error err = {""};
-    enum status status = dataset_load(&spec, &place->folders, &dataset, &err);
-    if (status != expected || !strstr(err.text, words))
-        fail_msg("\"%s\" (%s) in place of \"%s\"", err.text, status_name(status), words);
-    assert_null(dataset);
+    assert_refused(&spec, &place->folders, expected, words);
 }
 
 static void accepts(const struct place *place)

@@ -4,13 +4,19 @@
  */
 #include "tests/run_file_support.h"
 
+/* All tests share a folder, with a run in it that they only read. */
+static int begin(void **state)
+{
+    make_folder(state);
+    write_run(in_folder(state, "run.db"));
+    return 0;
+}
+
 static void test_sites_run_log_and_weights(void **state)
 {
-    const char *path = in_folder(state, "run.db");
     struct error err;
     json_t *json;
-    write_run(path);
-    struct run_reader *reader = open_reader(path);
+    struct run_reader *reader = open_reader(in_folder(state, "run.db"));
     assert_ok(run_reader_sites(reader, &json, &err));
     assert_int_equal(json_array_size(json_object_get(json, "sites")), SITES);
     json_t *conv = json_array_get(json_object_get(json, "sites"), 1);
@@ -44,7 +50,7 @@ static void test_sites_run_log_and_weights(void **state)
 static void test_thinned_series(void **state)
 {
     enum { COUNT = 10000, POINTS = 100 };
-    const char *path = in_folder(state, "run.db");
+    const char *path = in_folder(state, "series.db");
     struct run_writer *writer = open_writer(path, 1);
     struct error err;
     json_t *json;
@@ -123,7 +129,6 @@ static size_t count_by_pages(struct run_reader *reader, struct divergence_query 
 static void test_pages_cover_everything_once(void **state)
 {
     const char *path = in_folder(state, "run.db");
-    write_run(path);
     struct run_reader *reader = open_reader(path);
     for (size_t size = 1; size < 300; size = size * 2 + 1) {
         struct divergence_query query = any();
@@ -153,11 +158,9 @@ static void test_pages_cover_everything_once(void **state)
 
 static void test_tokens_are_checked(void **state)
 {
-    const char *path = in_folder(state, "run.db");
     struct error err;
     json_t *page, *other;
-    write_run(path);
-    struct run_reader *reader = open_reader(path);
+    struct run_reader *reader = open_reader(in_folder(state, "run.db"));
     struct divergence_query query = any();
     query.max_results = 4;
     assert_ok(run_reader_rows(reader, &query, &page, &err));
@@ -178,11 +181,9 @@ static void test_tokens_are_checked(void **state)
 
 static void test_unknown_names_are_told(void **state)
 {
-    const char *path = in_folder(state, "run.db");
     struct error err;
     json_t *json;
-    write_run(path);
-    struct run_reader *reader = open_reader(path);
+    struct run_reader *reader = open_reader(in_folder(state, "run.db"));
     struct divergence_query query = any();
     query.site = "1.dense";
     assert_int_equal(run_reader_rows(reader, &query, &json, &err), STATUS_NOT_FOUND);
@@ -201,11 +202,9 @@ static void test_unknown_names_are_told(void **state)
 
 static void test_a_row_has_its_values(void **state)
 {
-    const char *path = in_folder(state, "run.db");
     struct error err;
     json_t *json;
-    write_run(path);
-    struct run_reader *reader = open_reader(path);
+    struct run_reader *reader = open_reader(in_folder(state, "run.db"));
     struct divergence_query query = any();
     query.site = "3.attention.q";
     query.step = 4;
@@ -274,11 +273,9 @@ static void check_pooled(const json_t *item, size_t site, int column, size_t fir
 
 static void test_pooled_is_of_all_values(void **state)
 {
-    const char *path = in_folder(state, "run.db");
     struct error err;
     json_t *json;
-    write_run(path);
-    struct run_reader *reader = open_reader(path);
+    struct run_reader *reader = open_reader(in_folder(state, "run.db"));
     for (size_t last = 0; last <= 3; last++) {
         struct divergence_query query = any();
         query.pooled = true;
@@ -298,13 +295,11 @@ static void test_pooled_is_of_all_values(void **state)
 
 static void test_summary_of_a_step(void **state)
 {
-    const char *path = in_folder(state, "run.db");
     struct told told;
     struct error err;
     json_t *json;
-    write_run(path);
     make_measurement(&told, 1, 3);
-    struct run_reader *reader = open_reader(path);
+    struct run_reader *reader = open_reader(in_folder(state, "run.db"));
     struct divergence_query query = any();
     query.site = "2.conv";
     query.column = "scale";
@@ -322,11 +317,9 @@ static void test_summary_of_a_step(void **state)
 
 static void test_density_adds_up(void **state)
 {
-    const char *path = in_folder(state, "run.db");
     struct error err;
     json_t *json;
-    write_run(path);
-    struct run_reader *reader = open_reader(path);
+    struct run_reader *reader = open_reader(in_folder(state, "run.db"));
     for (int pair = 0; pair < DENSITY_COUNT; pair++) {
         static uint64_t counts[BIN_COUNT][BIN_COUNT];
         memset(counts, 0, sizeof counts);
@@ -372,7 +365,6 @@ static void test_likeliest(void **state)
     const char *path = in_folder(state, "run.db");
     struct error err;
     json_t *json;
-    write_run(path);
     struct run_reader *reader = open_reader(path);
     int64_t first = query_integer(path, "SELECT min(sample) FROM sample_steps WHERE predicted = 1");
     assert_ok(run_reader_sample(reader, first, &json, &err));
@@ -387,11 +379,9 @@ static void test_likeliest(void **state)
 
 static void test_batch_figures(void **state)
 {
-    const char *path = in_folder(state, "run.db");
     struct error err;
     json_t *json;
-    write_run(path);
-    struct run_reader *reader = open_reader(path);
+    struct run_reader *reader = open_reader(in_folder(state, "run.db"));
     struct divergence_query query = any();
     query.site = "2.conv";
     query.last = 2;
@@ -407,7 +397,7 @@ static void test_batch_figures(void **state)
 
 static void test_damage_is_an_error(void **state)
 {
-    const char *path = in_folder(state, "run.db");
+    const char *path = in_folder(state, "damaged.db");
     struct error err;
     json_t *json;
     sqlite3 *db;
@@ -428,18 +418,18 @@ static void test_damage_is_an_error(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        IN_A_FOLDER(test_sites_run_log_and_weights),
-        IN_A_FOLDER(test_thinned_series),
-        IN_A_FOLDER(test_pages_cover_everything_once),
-        IN_A_FOLDER(test_tokens_are_checked),
-        IN_A_FOLDER(test_unknown_names_are_told),
-        IN_A_FOLDER(test_a_row_has_its_values),
-        IN_A_FOLDER(test_pooled_is_of_all_values),
-        IN_A_FOLDER(test_summary_of_a_step),
-        IN_A_FOLDER(test_density_adds_up),
-        IN_A_FOLDER(test_likeliest),
-        IN_A_FOLDER(test_batch_figures),
-        IN_A_FOLDER(test_damage_is_an_error),
+        cmocka_unit_test(test_sites_run_log_and_weights),
+        cmocka_unit_test(test_thinned_series),
+        cmocka_unit_test(test_pages_cover_everything_once),
+        cmocka_unit_test(test_tokens_are_checked),
+        cmocka_unit_test(test_unknown_names_are_told),
+        cmocka_unit_test(test_a_row_has_its_values),
+        cmocka_unit_test(test_pooled_is_of_all_values),
+        cmocka_unit_test(test_summary_of_a_step),
+        cmocka_unit_test(test_density_adds_up),
+        cmocka_unit_test(test_likeliest),
+        cmocka_unit_test(test_batch_figures),
+        cmocka_unit_test(test_damage_is_an_error),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, begin, remove_folder);
 }

@@ -2,12 +2,14 @@
  * The scheduler when something goes wrong: workers that die, workers that are none, stops and new starts, and a daemon
  * that was killed.
  */
+#include "server/run_lock.h"
 #include "tests/scheduler_support.h"
 
 #include <spawn.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <time.h>
 
 /* --- crashes ----------------------------------------------------------------------------------------------------- */
 
@@ -169,12 +171,36 @@ static void test_a_program_that_is_not_there(void **state)
     own[size] = '\0';
     assert_int_equal(symlink(own, program), 0);
     await_end(s, id, "finished");
+    clock_t before = clock();
+    clock_pause(0.5);
+    assert_true(clock() - before < CLOCKS_PER_SEC / 4); /* there is nothing to do, nor to wait for awake */
     scheduler_stop(s);
     assert_query(catalog,
                  "SELECT count(*) >= 2 FROM job_state WHERE state = 'queued' AND reason LIKE 'no worker could be "
                  "started: cannot start %/program: No such file or directory; it is tried again'",
                  "1");
     assert_query(catalog, "SELECT crashes = 0 AND seconds >= 0 FROM job", "1");
+}
+
+/* A job whose run another process writes says so and waits, without a worker; the others go on meanwhile. */
+static void test_a_run_that_is_locked(void **state)
+{
+    struct scheduler *s = start(*state, self, 1, 5);
+    struct error err;
+    int lock = -1;
+    assert_ok(run_lock_take(run_of(state, 1), &lock, &err));
+    int64_t locked = submit(s, 1, 1), other = submit(s, 1, 0);
+    await_end(s, other, "finished");
+    json_t *job = job_of(s, locked);
+    assert_string_equal(text_of(job, "state"), "queued");
+    assert_says(text_of(job, "reason"), "another process is writing the run");
+    assert_says(text_of(job, "reason"), "; it goes on when that has ended");
+    assert_int_equal(number_of(job, "attempt"), 2);
+    json_decref(job);
+    run_lock_release(run_of(state, 1), lock);
+    json_decref(await_attempt(s, locked, "finished", 2));
+    scheduler_stop(s);
+    assert_query(in_folder(state, "catalog.db"), "SELECT max(crashes) FROM job", "0");
 }
 
 /* A worker that waits for a file of the name `go`, and then has finished. */
@@ -443,6 +469,7 @@ int main(int argc, char **argv)
         IN_A_FOLDER(test_a_signal_of_someone_else),
         IN_A_FOLDER(test_stopped_by_someone_else_each_time),
         IN_A_FOLDER(test_a_program_that_is_not_there),
+        IN_A_FOLDER(test_a_run_that_is_locked),
         IN_A_FOLDER(test_a_stop_and_a_new_start),
         IN_A_FOLDER(test_a_stop_right_after_a_cancel),
         IN_A_FOLDER(test_a_daemon_that_was_killed),

@@ -209,14 +209,14 @@ static void test_queue_order(void **state)
     static const int priorities[] = {0, 5, -3, 5, 0, 100, -3, 0};
     static const int expected[] = {6, 2, 4, 1, 5, 8, 3, 7}; /* by priority, then age */
     int64_t id = -1, counts[JOB_STATE_COUNT];
-    assert_ok(store_next_queued(db, &id, &err));
+    assert_ok(store_next_queued(db, NULL, 0, &id, &err));
     assert_int_equal(id, 0);
     for (int i = 0; i < 8; i++)
         insert(db, "job", priorities[i]);
     for (int i = 0; i < 8; i++) {
         assert_ok(store_first_running(db, &id, &err));
         assert_int_equal(id, 0);
-        assert_ok(store_next_queued(db, &id, &err));
+        assert_ok(store_next_queued(db, NULL, 0, &id, &err));
         assert_int_equal(id, expected[i]);
         change(db, id, JOB_RUNNING);
         assert_ok(store_counts(db, counts, &err));
@@ -226,7 +226,7 @@ static void test_queue_order(void **state)
         assert_int_equal(id, expected[i]);
         change(db, id, i % 2 ? JOB_FINISHED : JOB_CANCELLED);
     }
-    assert_ok(store_next_queued(db, &id, &err));
+    assert_ok(store_next_queued(db, NULL, 0, &id, &err));
     assert_int_equal(id, 0);
     assert_ok(store_counts(db, counts, &err));
     assert_int_equal(counts[JOB_FINISHED], 4);
@@ -238,12 +238,15 @@ static void test_an_interrupted_job_keeps_its_place(void **state)
 {
     sqlite3 *db = open_catalog(state);
     struct error err;
-    int64_t first = insert(db, "first", 0), next = 0;
-    insert(db, "second", 0);
+    int64_t first = insert(db, "first", 0), second = insert(db, "second", 0), next = 0;
     change(db, first, JOB_RUNNING);
     change(db, first, JOB_QUEUED);
-    assert_ok(store_next_queued(db, &next, &err));
+    assert_ok(store_next_queued(db, NULL, 0, &next, &err));
     assert_int_equal(next, first);
+    assert_ok(store_next_queued(db, &first, 1, &next, &err));
+    assert_int_equal(next, second);
+    assert_ok(store_next_queued(db, (const int64_t[]){first, second}, 2, &next, &err));
+    assert_int_equal(next, 0);
     cleanup_db(&db);
 }
 

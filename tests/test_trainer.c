@@ -1,9 +1,6 @@
 /*
- * Training as a whole: the same spec gives the same bits, what is told keeps the identities of theory.md §5, and a
- * step allocates nothing.
+ * Training as a whole: the same spec gives the same bits, and what is told keeps the identities of theory.md §5.
  */
-#include <dlfcn.h>
-#include <execinfo.h>
 #include <float.h>
 #include <string.h>
 
@@ -96,58 +93,6 @@ static void what_an_optimiser_leaves_defined(void **state)
         dataset_free(dataset);
         spec_free(spec);
     }
-}
-
-/* ------------------------------------------------------------------ memory */
-
-static double memory_of(const json_t *cost, const char *part)
-{
-    return json_number_value(json_object_get(json_object_get(cost, "memory"), part));
-}
-
-/* What is told before a run is at least what it takes, and not much more. */
-static void memory_is_told_before(void **state)
-{
-    (void)state;
-    static const char *const more[] = {
-        "{\"probe\": {\"schedule\": \"none\"}}",
-        "{}",
-        "{\"probe\": {\"watch\": [3, 4], \"views\": [\"layer\", \"network\"]}}",
-        "{\"probe\": {\"sites\": [\"0.patch-embed\", \"0.conv\"], \"views\": [\"network\"]}}",
-    };
-    char root[TEST_PATH_SIZE];
-    images_begin(root);
-    const struct dataset_folders folders = {.paths = (const char *const[]){root, NULL}};
-    for (size_t m = 0; m < sizeof more / sizeof *more; m++)
-        for (size_t n = 0; n < sizeof image_networks / sizeof *image_networks; n++) {
-            char *options = strdup(more[m]), *wrong = strstr(options, n ? "\"0.conv\"" : "\"0.patch-embed\", ");
-            if (wrong) /* only one of the networks has it */
-                memset(n ? wrong - 2 : wrong, ' ', n ? strlen("\"0.conv\"") + 2 : strlen("\"0.patch-embed\", "));
-            struct spec *spec = make_image_spec(image_networks[n], options);
-            struct dataset *dataset = load_from(spec, root);
-            struct trainer *trainer = NULL;
-            struct problem_list problems;
-            struct error err;
-            json_t *cost = NULL;
-            assert_ok(problem_list_init(&problems, &err));
-            assert_ok(spec_check(spec, &folders, &cost, &problems, &err));
-            assert_ok(trainer_create(spec, dataset, NULL, &trainer, &err));
-            double step = memory_of(cost, "step"), probe = memory_of(cost, "probe");
-            double taken = (double)trainer->arena.peak, evaluation = (double)trainer->evaluation_arena.peak;
-            double spare = 64 * 200; /* each of some two hundred allocations is rounded up */
-            if (step + probe + spare < taken || (m > 0 && step + probe > 1.6 * taken + spare))
-                fail_msg("network %zu with %s takes %.0f bytes a step, %.0f + %.0f were told", n, options, taken, step,
-                         probe);
-            assert_true(memory_of(cost, "evaluation") + spare >= evaluation);
-            assert_true(memory_of(cost, "evaluation") < 1.5 * evaluation + spare);
-            free(options);
-            json_decref(cost);
-            problem_list_clear(&problems);
-            trainer_free(trainer);
-            dataset_free(dataset);
-            spec_free(spec);
-        }
-    files_end(root);
 }
 
 /* ------------------------------------------------------------------ views, contributors, the loss after a step */
@@ -245,92 +190,6 @@ static void both_views_and_who_moved_whom(void **state)
     trainer_free(trainer);
     dataset_free(dataset);
     spec_free(spec);
-    files_end(root);
-}
-
-/* AddressSanitizer's allocator calls these; gcc does not ship the header that declares it. */
-int __sanitizer_install_malloc_and_free_hooks(void (*on_malloc)(const volatile void *, size_t),
-                                              void (*on_free)(const volatile void *));
-
-static int allocations;
-
-/* OpenBLAS's kernel for small products allocates on some processors; that is its own. */
-static bool is_of_blas(void)
-{
-    void *frames[12];
-    int count = backtrace(frames, 12);
-    Dl_info place;
-    for (int i = 0; i < count; i++)
-        if (dladdr(frames[i], &place) && place.dli_fname && strstr(place.dli_fname, "openblas"))
-            return true;
-    return false;
-}
-
-static void count_allocation(const volatile void *pointer, size_t size)
-{
-    (void)pointer;
-    (void)size;
-    allocations += !is_of_blas();
-}
-
-static void ignore_free(const volatile void *pointer)
-{
-    (void)pointer;
-}
-
-static enum status note_allocations(void *context, size_t step, size_t epoch, struct error *err)
-{
-    (void)err;
-    (void)epoch;
-    int *at = context;
-    at[step] = allocations;
-    return STATUS_OK;
-}
-
-/* Not after the first step, nor in it: probes of all kinds, evaluation and epochs' ends are in the range. */
-static void expect_no_allocation(const struct spec *spec, const struct dataset *dataset)
-{
-    struct trainer *trainer = NULL;
-    struct error err;
-    int at[32] = {0};
-    const struct training_observer observer = {.context = at, .step_done = note_allocations};
-    assert_ok(trainer_create(spec, dataset, NULL, &trainer, &err));
-    size_t steps = trainer_plan(trainer)->steps;
-    assert_in_range(steps, 8, 31);
-    int before = allocations;
-    assert_ok(trainer_run(trainer, SIZE_MAX, &observer, &err));
-    assert_int_equal(at[steps], before);
-    trainer_free(trainer);
-}
-
-static void a_step_allocates_nothing(void **state)
-{
-    (void)state;
-    static const char *const more[] = {
-        "{\"probe\": {\"watch\": [1, 2]}, \"optimiser\": {\"momentum\": 0.5}}",
-        "{\"probe\": {\"watch\": [1, 2], \"views\": [\"layer\", \"network\"], \"contributors\": 3}}",
-    };
-    char root[TEST_PATH_SIZE];
-    images_begin(root);
-    (void)is_of_blas(); /* what it takes to look is loaded before */
-    assert_int_not_equal(__sanitizer_install_malloc_and_free_hooks(count_allocation, ignore_free), 0);
-    void *volatile one = malloc(1); /* the hook is there */
-    free(one);
-    assert_int_equal(allocations, 1);
-    for (size_t m = 0; m < 2; m++) {
-        struct spec *spec = make_spec("batch", more[m]);
-        struct dataset *dataset = load(spec);
-        expect_no_allocation(spec, dataset);
-        dataset_free(dataset);
-        spec_free(spec);
-        for (size_t n = 0; n < sizeof image_networks / sizeof *image_networks; n++) {
-            spec = make_image_spec(image_networks[n], more[m]);
-            dataset = load_from(spec, root);
-            expect_no_allocation(spec, dataset);
-            dataset_free(dataset);
-            spec_free(spec);
-        }
-    }
     files_end(root);
 }
 
@@ -502,51 +361,6 @@ static void rms_is_l2_in_other_units(void **state)
     arena_free(&arena);
 }
 
-/* Weights leave in PyTorch's shape and come back as the same bits; what does not fit is refused by name. */
-static void weights_go_out_and_in(void **state)
-{
-    (void)state;
-    struct spec *spec = make_spec("batch", "{}"), *other = make_spec("affine", "{}");
-    struct dataset *dataset = load(spec);
-    struct trainer *trainer = NULL, *again = NULL;
-    struct tensor_list list;
-    struct error err;
-    const struct training_observer nobody = {0};
-    assert_ok(trainer_create(spec, dataset, NULL, &trainer, &err));
-    assert_ok(trainer_run(trainer, 7, &nobody, &err));
-    assert_ok(trainer_weights(trainer, &list, &err));
-    const struct named_tensor *weight = tensor_list_find(&list, "layers.1.weight");
-    assert_non_null(weight);
-    assert_int_equal(weight->dims[0], 9);
-    assert_int_equal(weight->dims[1], 12);
-    assert_non_null(tensor_list_find(&list, "layers.3.running_var"));
-    /* out × in: value (o, i) is the parameter at row i, column o */
-    assert_true(weight->values[2 * 12 + 5] == trainer->network->parameters[5 * 9 + 2]);
-    assert_ok(trainer_create(spec, dataset, &list, &again, &err));
-    assert_memory_equal(again->network->parameters, trainer->network->parameters,
-                        trainer->network->parameter_count * sizeof(real));
-    assert_memory_equal(again->network->buffers, trainer->network->buffers,
-                        trainer->network->buffer_count * sizeof(real));
-    trainer_free(again);
-    again = NULL;
-    assert_int_equal(trainer_create(other, dataset, &list, &again, &err), STATUS_INVALID);
-    assert_non_null(strstr(err.text, "running_mean"));
-    char *name = list.items[0].name;
-    list.items[0].name = strdup("layers.1.wieght");
-    assert_int_equal(trainer_create(spec, dataset, &list, &again, &err), STATUS_INVALID);
-    assert_non_null(strstr(err.text, "layers.1.wieght"));
-    free(list.items[0].name);
-    list.items[0].name = name;
-    list.items[0].dims[0] = 8;
-    assert_int_equal(trainer_create(spec, dataset, &list, &again, &err), STATUS_INVALID);
-    assert_non_null(strstr(err.text, "9×12"));
-    tensor_list_clear(&list);
-    trainer_free(trainer);
-    dataset_free(dataset);
-    spec_free(spec);
-    spec_free(other);
-}
-
 /* ------------------------------------------------------------------ from θ to θ + Δθ */
 
 enum { MOVED_SITES = 16, MOVED_ROWS = 7 };
@@ -647,18 +461,11 @@ static void a_step_is_measured_from_where_it_starts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_same_spec_gives_the_same_bits),
-        cmocka_unit_test(what_is_told_keeps_the_identities),
-        cmocka_unit_test(what_an_optimiser_leaves_defined),
-        cmocka_unit_test(a_step_is_measured_from_where_it_starts),
-        cmocka_unit_test(watched_samples_are_followed),
-        cmocka_unit_test(divergence_names_step_and_site),
-        cmocka_unit_test(divergence_is_found_where_it_began),
-        cmocka_unit_test(rms_is_l2_in_other_units),
-        cmocka_unit_test(weights_go_out_and_in),
-        cmocka_unit_test(memory_is_told_before),
+        cmocka_unit_test(the_same_spec_gives_the_same_bits),  cmocka_unit_test(what_is_told_keeps_the_identities),
+        cmocka_unit_test(what_an_optimiser_leaves_defined),   cmocka_unit_test(a_step_is_measured_from_where_it_starts),
+        cmocka_unit_test(watched_samples_are_followed),       cmocka_unit_test(divergence_names_step_and_site),
+        cmocka_unit_test(divergence_is_found_where_it_began), cmocka_unit_test(rms_is_l2_in_other_units),
         cmocka_unit_test(both_views_and_who_moved_whom),
-        cmocka_unit_test(a_step_allocates_nothing),
     };
     return cmocka_run_group_tests_name("trainer (" REAL_NAME ")", tests, NULL, NULL);
 }

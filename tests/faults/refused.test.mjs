@@ -1,25 +1,18 @@
 // On a full disk each operation that must write says so, in the form that its document promises, and changes nothing.
 import assert from "node:assert/strict";
-import { after, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { operations } from "../contract.mjs";
-import { api, ask, finishedJob, longSpec, smallSpec, startDaemon, until } from "../daemon.mjs";
+import { api, ask, finishedJob, longSpec, smallSpec, until } from "../daemon.mjs";
 import { smallDisk } from "./support.mjs";
 
 const disk = smallDisk(8);
-/** @type {Awaited<ReturnType<typeof startDaemon>> | undefined} */
-let daemon;
-after(async () => {
-    daemon?.kill("SIGKILL"); // after a failure it would hold the disk
-    await daemon?.ended;
-    disk.remove();
-});
 
 const tiny = (/** @type {string} */ name) =>
     smallSpec(name, "affine", 0.1, { epochs: 1, probe: { schedule: "none" }, priority: -1 });
 
 describe("a disk that is full", { skip: disk.skip }, () => {
     test("is told by each operation that writes, and all stays as it was", async () => {
-        daemon = await startDaemon({ data: `${disk.folder}/data`, flags: ["--workers", "1"] });
+        const daemon = await disk.startDaemon();
         const { base } = daemon;
         const done = await finishedJob(base, tiny("done"));
         const file = (await ask(base, `/jobs/${done.id}/run.sqlite`)).bytes;

@@ -13,7 +13,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { after } from "node:test";
-import { smallSpec, temporary } from "../daemon.mjs";
+import { smallSpec, startDaemon, temporary } from "../daemon.mjs";
 
 // Node ends a test as never settled when all that it waits for is the end of a child that was killed.
 const alive = setInterval(() => {}, 1000);
@@ -35,7 +35,10 @@ export function random(seed) {
     return { next, below: (/** @type {number} */ bound) => Math.floor(next() * bound) };
 }
 
-/** A file system of so many megabytes, that can be filled. @param {number} megabytes */
+/**
+ * A file system of so many megabytes, that can be filled, and daemons on it. After the file's tests both are gone.
+ * @param {number} megabytes
+ */
 export function smallDisk(megabytes) {
     const above = temporary();
     const folder = join(above, "disk");
@@ -48,8 +51,20 @@ export function smallDisk(megabytes) {
     } catch {
         // no right to
     }
+    const data = join(folder, "data");
+    /** @type {Awaited<ReturnType<typeof startDaemon>> | undefined} */
+    let daemon;
+    after(async () => {
+        daemon?.kill("SIGKILL"); // after a failure it would hold the disk
+        await daemon?.ended;
+        if (mounted) execFileSync("umount", [folder]);
+        rmSync(above, { recursive: true });
+    });
     return {
-        folder,
+        /** Of its daemons. */
+        data,
+        /** Starts one, with one worker; the one before has ended. */
+        startDaemon: async () => (daemon = await startDaemon({ data, flags: ["--workers", "1"] })),
         /** Why tests on it are left out, or false. */
         skip: mounted ? false : "skipped: a file system cannot be mounted here",
         /** Fills what is free, but for some bytes. @param {number} left */
@@ -63,10 +78,6 @@ export function smallDisk(megabytes) {
             }
         },
         empty: () => rmSync(filler, { force: true }),
-        remove() {
-            if (mounted) execFileSync("umount", [folder]);
-            rmSync(above, { recursive: true });
-        },
     };
 }
 

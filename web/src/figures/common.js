@@ -5,8 +5,10 @@ import { html, nothing } from "lit-html";
 import { segments, variant } from "../dom.js";
 import { placeholder, plotHost } from "../figure.js";
 import { int, plural } from "../format.js";
+import { isFinal, title } from "../job.js";
 import { plots, plotsFailed } from "../plots_loader.js";
 import { param, setQuery } from "../router.js";
+import { mainVariant } from "../spec_summary.js";
 
 /**
  * One of the runs of a figure.
@@ -20,6 +22,18 @@ import { param, setQuery } from "../router.js";
  * @property {number | null} batch
  * @property {import("../run_data.js").RunData} data
  */
+
+/** The run of one job, alone in its figures. @param {import("../api.js").Job} job @param {Run["data"]} data @returns {Run} */
+export const runOf = (job, data) => ({
+    id: job.id,
+    ids: [job.id],
+    label: mainVariant(job.spec) ?? title(job),
+    variant: mainVariant(job.spec),
+    hollow: false,
+    growing: !isFinal(job.state),
+    batch: job.spec.batch_size ?? null,
+    data,
+});
 
 /** What is said of runs that are one but for their seeds. @param {Run[]} runs */
 export function seedsText(runs) {

@@ -10,7 +10,7 @@ import { bar, errorNotice, icon, menu, retryButton, stateMark, unknownKeysNotice
 import { guideButton } from "../figure.js";
 import { driftFigure } from "../figures/drift.js";
 import { glanceFigure } from "../figures/glance.js";
-import { isLogStep } from "../figures/common.js";
+import { isLogStep, runOf } from "../figures/common.js";
 import { heatColumn, heatFigure } from "../figures/heat.js";
 import { linesFigure } from "../figures/lines.js";
 import { promiseFigure } from "../figures/promise.js";
@@ -277,17 +277,7 @@ export function open(text) {
 
     /** @param {Job} job */
     function view(job) {
-        /** @type {import("../figures/common.js").Run} */
-        const run = {
-            id,
-            ids: [id],
-            label: mainVariant(job.spec) ?? title(job),
-            variant: mainVariant(job.spec),
-            hollow: false,
-            growing: !isFinal(job.state),
-            batch: job.spec.batch_size ?? null,
-            data,
-        };
+        const run = runOf(job, data);
         const empty = emptyText(job);
         const lines = {
             metrics: metrics.state.value.data,

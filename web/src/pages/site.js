@@ -9,6 +9,7 @@ import { BIN } from "../bins.js";
 import { errorNotice, icon, retryButton, segments, stateMark, unknownKeysNotice, variant } from "../dom.js";
 import { CLOUD_STEPS } from "../figure_data.js";
 import { guideButton } from "../figure.js";
+import { runOf } from "../figures/common.js";
 import { directionFigure } from "../figures/direction.js";
 import { madeFigure } from "../figures/made.js";
 import { ridgesBySite, ridgesFigure } from "../figures/ridges.js";
@@ -20,7 +21,6 @@ import { needPlots } from "../plots_loader.js";
 import { param, query, readable, setQuery, unknownKeys } from "../router.js";
 import { runData } from "../run_data.js";
 import { samplesList } from "../samples_list.js";
-import { mainVariant } from "../spec_summary.js";
 import { chosenStep, stepSlider } from "../step_slider.js";
 
 /** @type {import("../main.js").PageModule["open"]} */
@@ -109,17 +109,7 @@ export function open(text, encoded) {
 
     /** @param {import("../api.js").Job} job @param {import("../api.js").Sites} sites */
     function figures(job, sites) {
-        /** @type {import("../figures/common.js").Run} */
-        const run = {
-            id,
-            ids: [id],
-            label: mainVariant(job.spec) ?? title(job),
-            variant: mainVariant(job.spec),
-            hollow: false,
-            growing: !isFinal(job.state),
-            batch: job.spec.batch_size ?? null,
-            data,
-        };
+        const run = runOf(job, data);
         const empty = html`<p><b>Nothing is measured here.</b> Choose other steps.</p>`;
         const o = { cls: "c6", axes, empty };
         const { network = false } = view.value;

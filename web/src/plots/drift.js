@@ -161,14 +161,8 @@ export function driftPlot(series, o, width) {
             fontWeight: 500,
         }),
         kit.leftAxis(ticks, { tickFormat: tick }),
-        kit.bottomAxis(xTicks, { tickFormat: (/** @type {number} */ d) => int(d) }),
         kit.note("scale, signed log", { frameAnchor: "top-left", dx: -LEFT, dy: -28, textAnchor: "start" }),
-        kit.note(o.logStep ? "step, log" : "step", {
-            frameAnchor: "bottom-right",
-            dx: right,
-            dy: 18,
-            textAnchor: "end",
-        }),
+        ...kit.stepAxis(xTicks, o.logStep, { dx: right }),
     );
     return kit.draw(
         {

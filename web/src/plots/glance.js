@@ -101,7 +101,7 @@ export function glancePlot(rows, o, width) {
         marks.push(at(first, (row) => row.type, { dx: -left, fill: kit.INK, fontWeight: 500 }));
     }
     const siteRows = sites.map((site) => ({ site }));
-    marks.push(at(siteRows, (row) => short(row.site, narrow), { dx: typeWidth - left, fill: kit.INK_2 }));
+    marks.push(at(siteRows, (row) => kit.siteName(row.site, narrow), { dx: typeWidth - left, fill: kit.INK_2 }));
     marks.push(
         kit.note("≤ 0", { frameAnchor: "top-left", dx: -20, dy: -16, textAnchor: "end" }),
         kit.note("median", { frameAnchor: "top-right", dx: right - 8, dy: -16, textAnchor: "end" }),
@@ -134,9 +134,6 @@ export function glancePlot(rows, o, width) {
         o.name,
     );
 }
-
-/** @param {string} site @param {boolean} narrow */
-const short = (site, narrow) => (narrow ? site.replace("attention", "att") : site);
 
 /**
  * Text at the left of rows.

@@ -137,14 +137,7 @@ export function heat(data, o, width) {
                           insetLeft: -left,
                       })
                     : null,
-                text(sites, {
-                    y: (d) => d,
-                    frameAnchor: "left",
-                    dx: -left,
-                    textAnchor: "start",
-                    text: (d) => (narrow ? d.replace("attention", "att") : d),
-                    fill: (d) => (d === o.chosen ? kit.INK : kit.INK_2),
-                }),
+                kit.siteNames(sites, { left, narrow, chosen: o.chosen }),
                 o.chosen
                     ? text([o.chosen], {
                           y: (d) => d,
@@ -155,14 +148,7 @@ export function heat(data, o, width) {
                           fill: kit.INK,
                       })
                     : null,
-                kit.bottomAxis(xTicks, { tickFormat: (/** @type {number} */ d) => int(d) }),
-                kit.note(o.logStep ? "step, log" : "step", {
-                    frameAnchor: "bottom-right",
-                    dy: 18,
-                    textAnchor: "end",
-                    stroke: kit.SURFACE,
-                    strokeWidth: 6,
-                }),
+                ...kit.stepAxis(xTicks, o.logStep, { stroke: kit.SURFACE, strokeWidth: 6 }),
             ],
         },
         o.name,

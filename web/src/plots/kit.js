@@ -3,7 +3,7 @@
  */
 import { axisX, axisY, gridX as columns, gridY as lines, plot, text } from "@observablehq/plot";
 import { countColour } from "../colour.js";
-import { tick } from "../format.js";
+import { int, tick } from "../format.js";
 
 export const INK = "var(--ink)";
 export const INK_2 = "var(--ink-2)";
@@ -73,6 +73,35 @@ const TICK = { tickSize: 4, label: null, stroke: AXIS, fill: INK_2 };
 export const bottomAxis = (ticks, more) => axisX({ ...TICK, ticks, tickFormat: tick, tickPadding: 4, ...more });
 /** @param {number[]} ticks @param {object} [more] */
 export const leftAxis = (ticks, more) => axisY({ ...TICK, ticks, tickFormat: tick, ...more });
+
+/**
+ * The axis of steps, with its name at its end.
+ * @param {number[] | number} ticks
+ * @param {boolean} log
+ * @param {object} [more] of the name: Observable Plot's
+ */
+export const stepAxis = (ticks, log, more) => [
+    bottomAxis(ticks, { tickFormat: (/** @type {number} */ d) => int(d) }),
+    note(log ? "step, log" : "step", { frameAnchor: "bottom-right", dy: 18, textAnchor: "end", ...more }),
+];
+
+/** A site's name where there is little room. @param {string} site @param {boolean} narrow */
+export const siteName = (site, narrow) => (narrow ? site.replace("attention", "att") : site);
+
+/**
+ * The names of sites, each before its row.
+ * @param {string[]} sites
+ * @param {{ left: number, narrow: boolean, chosen?: string | null }} o left: the margin
+ */
+export const siteNames = (sites, { left, narrow, chosen }) =>
+    text(sites, {
+        y: (d) => d,
+        frameAnchor: "left",
+        dx: -left,
+        textAnchor: "start",
+        text: (d) => siteName(d, narrow),
+        fill: (d) => (d === chosen ? INK : INK_2),
+    });
 
 /** @param {number} ticks about how many */
 export const gridY = (ticks) => lines({ ticks, stroke: GRID, strokeOpacity: 1 });

@@ -104,14 +104,7 @@ export function made(sites, o, width) {
                         strokeWidth: 1.5,
                     });
                 }),
-                text(names, {
-                    y: (d) => d,
-                    frameAnchor: "left",
-                    dx: -left,
-                    textAnchor: "start",
-                    text: (d) => (narrow ? d.replace("attention", "att") : d),
-                    fill: (d) => (d === o.chosen ? kit.INK : kit.INK_2),
-                }),
+                kit.siteNames(names, { left, narrow, chosen: o.chosen }),
                 text(totals, {
                     y: "site",
                     frameAnchor: "right",

@@ -84,13 +84,7 @@ export const ridgesOutside = (ridges, domain) => ridges.reduce((sum, ridge) => s
 export function ridgeLines(ridges, o, width) {
     const narrow = width < kit.NARROW;
     const label = (/** @type {Ridge} */ r) =>
-        o.bySite
-            ? narrow
-                ? r.label.replace("attention", "att")
-                : r.label
-            : r.from === r.to
-              ? int(r.from)
-              : `${int(r.from)}–${int(r.to)}`;
+        o.bySite ? kit.siteName(r.label, narrow) : r.from === r.to ? int(r.from) : `${int(r.from)}–${int(r.to)}`;
     const labels = ridges.map(label);
     const left = 16 + Math.max(48, ...labels.map(kit.textWidth));
     const frame = width - left - RIGHT;
