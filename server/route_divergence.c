@@ -13,29 +13,14 @@
     {                                                                                                                  \
         .name = "site", .kind = OPTION_STRING, .fallback = "null", .nullable = true, .help = "only this site, by name" \
     }
-#define STEP_PARAMETERS                                                                                                \
-    {.name = "step",                                                                                                   \
-     .kind = OPTION_INTEGER,                                                                                           \
-     .fallback = "0",                                                                                                  \
-     .minimum = 0,                                                                                                     \
-     .maximum = STEP_LIMIT,                                                                                            \
-     .help = "only this step"},                                                                                        \
-        {.name = "step_from",                                                                                          \
-         .kind = OPTION_INTEGER,                                                                                       \
-         .fallback = "0",                                                                                              \
-         .minimum = 0,                                                                                                 \
-         .maximum = STEP_LIMIT,                                                                                        \
-         .help = "from this step on"},                                                                                 \
-        {.name = "step_to",                                                                                            \
-         .kind = OPTION_INTEGER,                                                                                       \
-         .fallback = "0",                                                                                              \
-         .minimum = 0,                                                                                                 \
-         .maximum = STEP_LIMIT,                                                                                        \
-         .help = "up to this step"},                                                                                   \
+#define STEP_PARAMETER(its_name, its_help)                                                                             \
     {                                                                                                                  \
-        .name = "last", .kind = OPTION_INTEGER, .fallback = "0", .minimum = 0, .maximum = STEP_LIMIT,                  \
-        .help = "only the last so many probed steps"                                                                   \
+        .name = its_name, .kind = OPTION_INTEGER, .fallback = "null", .nullable = true, .minimum = 1,                  \
+        .maximum = STEP_LIMIT, .help = its_help                                                                        \
     }
+#define STEP_PARAMETERS                                                                                                \
+    STEP_PARAMETER("step", "only this step"), STEP_PARAMETER("step_from", "from this step on"),                        \
+        STEP_PARAMETER("step_to", "up to this step"), STEP_PARAMETER("last", "only the last so many probed steps")
 #define PAGE_PARAMETERS                                                                                                \
     {.name = "max_results",                                                                                            \
      .kind = OPTION_INTEGER,                                                                                           \
@@ -49,6 +34,20 @@
     }
 
 const struct option rows_parameters[] = {
+    {.name = "filter",
+     .kind = OPTION_STRING,
+     .fallback = "null",
+     .nullable = true,
+     .help = "which rows: scale < 0 AND label = 3"},
+    {.name = "order_by",
+     .kind = OPTION_STRING,
+     .fallback = "null",
+     .nullable = true,
+     .help = "fields, each with ASC or DESC, by commas: scale DESC; null is by site in depth order, step and sample"},
+    {.name = "column",
+     .kind = OPTION_STRINGS,
+     .fallback = "[]",
+     .help = "only these columns, by commas; all where none is named"},
     SITE_PARAMETER,
     STEP_PARAMETERS,
     {.name = "sample",
@@ -135,6 +134,9 @@ static struct divergence_query read_query(const json_t *given)
 {
     return (struct divergence_query){.site = json_string_value(json_object_get(given, "site")),
                                      .column = json_string_value(json_object_get(given, "column")),
+                                     .columns = json_object_get(given, "column"),
+                                     .filter = json_string_value(json_object_get(given, "filter")),
+                                     .order_by = json_string_value(json_object_get(given, "order_by")),
                                      .step = integer(given, "step", 0),
                                      .step_from = integer(given, "step_from", 0),
                                      .step_to = integer(given, "step_to", 0),

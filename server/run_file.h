@@ -122,9 +122,12 @@ enum status run_reader_sites(struct run_reader *reader, json_t **ret_json, struc
 
 /* What a query of divergence data asks for. Zero and NULL mean "any". */
 struct divergence_query {
-    const char *site;   /* by name */
-    const char *column; /* of a summary */
-    int64_t step;       /* exactly this */
+    const char *site;      /* by name */
+    const char *column;    /* of a summary */
+    const json_t *columns; /* of rows: an array of names; all where it has none */
+    const char *filter;    /* of rows, by filter.h: site, step, sample, the columns, loss, label, predicted */
+    const char *order_by;  /* of rows, by order.h, of the same; NULL is by site in depth order, step and sample */
+    int64_t step;          /* exactly this */
     int64_t step_from, step_to;
     size_t last;    /* only the last so many probed steps */
     int64_t sample; /* -1: any */
@@ -138,7 +141,8 @@ struct divergence_query {
     bool log_steps;    /* windows, and stretches that are thinned, are equally long on a logarithmic axis of steps */
 };
 
-/* {"items": [{"step", "site", "sample", <columns>}], "next_page_token"} */
+/* {"items": [{"site", "step", "sample", <columns>, "loss", "label", "predicted"}], "next_page_token"}. STATUS_INVALID for a
+ * filter, an order or a token that is none. */
 enum status run_reader_rows(struct run_reader *reader, const struct divergence_query *query, json_t **ret_json,
                             struct error *err);
 

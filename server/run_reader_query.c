@@ -34,7 +34,7 @@ static uint32_t query_checksum(const struct divergence_query *query, char kind)
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         for (int shift = 0; shift < 64; shift += 8)
             sum = mix(sum, (unsigned char)((uint64_t)numbers[i] >> shift));
-    return mix_text(mix_text(sum, query->site), query->column);
+    return mix_text(mix_text(mix_text(sum, query->site), query->column), query->filter);
 }
 
 void token_write(const struct range *range, int64_t site, int64_t step, int64_t third, char token[TOKEN_SIZE])
@@ -107,6 +107,8 @@ enum status query_resolve(struct run_reader *reader, const struct divergence_que
     if (query->step > 0)
         range.step_from = range.step_to = query->step;
     enum status status = check_column(query->column, err);
+    for (size_t i = 0; i < json_array_size(query->columns) && status == STATUS_OK; i++)
+        status = check_column(json_string_value(json_array_get(query->columns, i)), err);
     if (status == STATUS_OK && query->site) {
         status = run_reader_site(reader, query->site, &range.site_from, err);
         range.site_to = range.site_from;
