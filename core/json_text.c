@@ -28,7 +28,10 @@ static size_t string_length(const char *text)
     return length + 1;
 }
 
-static bool begins_number(char c) { return c == '-' || (c >= '0' && c <= '9'); }
+static bool begins_number(char c)
+{
+    return c == '-' || (c >= '0' && c <= '9');
+}
 
 /* The length of the next piece of a JSON text: a string, a number, or what is neither. */
 static size_t piece_length(const char *text)

@@ -81,8 +81,7 @@ enum status spec_hash(const json_t *expanded, char ret_hash[65], struct error *e
     }
     for (size_t i = 0; hashed && i < sizeof left_out / sizeof *left_out; i++)
         json_object_del(hashed, left_out[i]);
-    attribute_cleanup(cleanup_free) char *text =
-        json_text(hashed, JSON_COMPACT | JSON_SORT_KEYS);
+    attribute_cleanup(cleanup_free) char *text = json_text(hashed, JSON_COMPACT | JSON_SORT_KEYS);
     json_decref(hashed);
     if (!text)
         return error_no_memory(err);

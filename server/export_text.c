@@ -29,22 +29,7 @@ static void csv_before(struct sink_buffer *out, const char *name, bool first)
         sink_put(out, ",", 1);
 }
 
-static void csv_text(struct sink_buffer *out, const char *text)
-{
-    if (!strpbrk(text, ",\"\r\n")) {
-        sink_text(out, text);
-        return;
-    }
-    sink_put(out, "\"", 1);
-    for (; *text; text++) {
-        sink_put(out, text, 1);
-        if (*text == '"') /* doubled */
-            sink_put(out, text, 1);
-    }
-    sink_put(out, "\"", 1);
-}
-
-static const struct text_format csv = {csv_start, csv_before, csv_text, "", "\n"};
+static const struct text_format csv = {csv_start, csv_before, sink_csv_text, "", "\n"};
 
 /* ------------------------------------------------------------------ NDJSON */
 

@@ -210,13 +210,15 @@ static enum status equality(struct parser *parser, const struct field_use *use, 
     return STATUS_OK;
 }
 
-static enum status ordering(struct parser *parser, const struct field_use *use, const char *sign, struct error *err)
+/* `at` is where the sign stands. */
+static enum status ordering(struct parser *parser, const struct field_use *use, const char *sign, const char *at,
+                            struct error *err)
 {
     enum value_kind kind = VALUE_NULL;
     size_t number = 0;
     const struct lexer *lexer = &parser->lexer;
     if (use->field->kind == FIELD_TAGS || use->field->kind == FIELD_STATE)
-        return lexer_fault(lexer, lexer->start, err, "%s has no order: it takes =, !=, LIKE and IN", use->field->name);
+        return lexer_fault(lexer, at, err, "%s has no order: it takes =, !=, LIKE and IN", use->field->name);
     if (lexer->kind == TOKEN_WORD)
         return lexer_expected(lexer, err, "a number or text in quotes (null, true and false take = and !=)");
     enum status status = take_value(parser, use->field, &kind, &number, err);
@@ -225,11 +227,12 @@ static enum status ordering(struct parser *parser, const struct field_use *use, 
     return status;
 }
 
-static enum status likeness(struct parser *parser, const struct field_use *use, struct error *err)
+/* `at` is where LIKE stands. */
+static enum status likeness(struct parser *parser, const struct field_use *use, const char *at, struct error *err)
 {
     const struct lexer *lexer = &parser->lexer;
     if (use->field->kind == FIELD_INTEGER)
-        return lexer_fault(lexer, lexer->start, err, "LIKE compares text, and %s is a number", use->field->name);
+        return lexer_fault(lexer, at, err, "LIKE compares text, and %s is a number", use->field->name);
     if (lexer->kind != TOKEN_STRING)
         return lexer_expected(lexer, err, "a pattern in quotes, such as 'mlp%'");
     char text[FILTER_MOST_BYTES + 1];
@@ -282,13 +285,14 @@ static enum status membership(struct parser *parser, const struct field_use *use
 static enum status one_of_signs(struct parser *parser, const struct field_use *use, struct error *err)
 {
     static const char *const signs[] = {"=", "!=", "<", "<=", ">", ">="};
+    const char *at = parser->lexer.start;
     for (int i = 0; i < 6; i++) {
         bool taken = false;
         enum status status = lexer_take(&parser->lexer, signs[i], &taken, err);
         if (status != STATUS_OK)
             return status;
         if (taken)
-            return i < 2 ? equality(parser, use, i == 0, err) : ordering(parser, use, signs[i], err);
+            return i < 2 ? equality(parser, use, i == 0, err) : ordering(parser, use, signs[i], at, err);
     }
     return lexer_expected(&parser->lexer, err, "=, !=, <, <=, >, >=, LIKE or IN");
 }
@@ -306,9 +310,10 @@ static enum status comparison(struct parser *parser, struct error *err)
     if (status != STATUS_OK)
         return status;
     fputs(negated ? "NOT " : "", parser->sql);
+    const char *at = parser->lexer.start;
     status = lexer_take(&parser->lexer, "LIKE", &taken, err);
     if (status != STATUS_OK || taken)
-        return status == STATUS_OK ? likeness(parser, &use, err) : status;
+        return status == STATUS_OK ? likeness(parser, &use, at, err) : status;
     status = lexer_take(&parser->lexer, "IN", &taken, err);
     if (status != STATUS_OK || taken)
         return status == STATUS_OK ? membership(parser, &use, err) : status;

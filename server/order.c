@@ -38,12 +38,12 @@ struct order {
 
 /* ------------------------------------------------------------------ parsing */
 
-static enum status write_term(const struct lexer *lexer, const struct field_use *use, struct term *term,
-                              struct error *err)
+static void write_term(const struct field_use *use, struct term *term)
 {
     switch (use->field->kind) {
-    case FIELD_TAGS:
-        return lexer_fault(lexer, lexer->start, err, "%s cannot be ordered by", use->field->name);
+    case FIELD_TAGS: /* by their text, the first tag first; none at all is missing */
+        snprintf(term->sql, sizeof term->sql, "substr(nullif(%s, '[]'), 1, " ORDERED_CHARACTERS ")", use->sql);
+        break;
     case FIELD_TEXT:
         snprintf(term->sql, sizeof term->sql, "substr(%s, 1, " ORDERED_CHARACTERS ")", use->sql);
         break;
@@ -58,7 +58,6 @@ static enum status write_term(const struct lexer *lexer, const struct field_use 
         term->present = use->field->present;
         break;
     }
-    return STATUS_OK;
 }
 
 static enum status parse_direction(struct lexer *lexer, bool *ret_descending, struct error *err)
@@ -74,17 +73,15 @@ static enum status parse_term(struct order *order, struct lexer *lexer, const st
                               struct error *err)
 {
     struct field_use use;
-    const struct lexer before = *lexer;
     struct term *term = &order->terms[order->count];
     if (order->count == ORDER_MOST_FIELDS)
         return lexer_fault(lexer, lexer->start, err, "at most %d fields are taken", ORDER_MOST_FIELDS);
     enum status status = field_take(lexer, fields, &order->values, &use, err);
     if (status == STATUS_OK)
-        status = write_term(&before, &use, term, err);
-    if (status == STATUS_OK)
         status = parse_direction(lexer, &term->descending, err);
     if (status != STATUS_OK)
         return status;
+    write_term(&use, term);
     order->count++;
     *ret_id = use.field == fields;
     return STATUS_OK;
@@ -217,8 +214,7 @@ enum status order_token(const struct order *order, sqlite3_stmt *statement, cons
     enum status status = values ? STATUS_OK : error_no_memory(err);
     for (int i = 0; i < order->count && status == STATUS_OK; i++)
         status = json_add(values, db_json(statement, first + i), err);
-    attribute_cleanup(cleanup_free) char *text =
-        status == STATUS_OK ? json_text(values, JSON_COMPACT) : NULL;
+    attribute_cleanup(cleanup_free) char *text = status == STATUS_OK ? json_text(values, JSON_COMPACT) : NULL;
     size_t size = text ? sodium_base64_encoded_len(strlen(text), sodium_base64_VARIANT_URLSAFE_NO_PADDING) : 0;
     char *token = text ? malloc(size) : NULL;
     if (!token)

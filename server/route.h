@@ -61,12 +61,19 @@ const struct route *route_find(const char *method, const char *path, char captur
         .help = "next_page_token of the page before"                                                                   \
     }
 
+/* What LIST_PARAMETERS ask for. */
+struct list_query list_query(const json_t *parameters);
+
 /* A page of one of the catalog's lists, by the parameters of LIST_PARAMETERS; `filter`, where it is not NULL, stands for
  * that of the request (route_list.c). */
 struct list;
 enum status answer_list(struct request *request, const struct list *list, const char *filter, struct answer *answer,
                         struct error *err);
 extern const struct option catalog_list_parameters[];
+
+/* What these runs have measured, by the parameters of EXPORT_PARAMETERS; `name` is the file's beginning (route_export.c). */
+enum status answer_export(struct request *request, const int64_t *ids, size_t count, const char *name, bool several,
+                          struct answer *answer, struct error *err);
 
 /* The job as it is, with its ETag (route_job.c). */
 enum status answer_job(struct request *request, int64_t id, struct answer *answer, struct error *err);
@@ -100,8 +107,9 @@ extern const struct option export_parameters[], export_many_parameters[];
 
 /* route_study.c */
 route_handler handle_studies, handle_studies_submit, handle_study, handle_study_jobs, handle_study_results,
-    handle_study_cancel, handle_study_delete;
-extern const struct option results_parameters[];
+    handle_study_export, handle_study_cancel, handle_study_delete;
+extern const struct option results_parameters[], study_export_parameters[];
+extern const char *const format_choices[]; /* of EXPORT_PARAMETERS (route_export.c) */
 
 route_handler handle_views, handle_views_save, handle_view, handle_view_delete; /* route_view.c */
 

@@ -70,7 +70,7 @@ static const struct option many_body[] = {
      .kind = OPTION_STRING,
      .fallback = "null",
      .nullable = true,
-     .help = "or all that a filter wants"},
+     .help = "or all that a filter wants; those in the trash only where they are restored or purged"},
     {.name = "reason", .kind = OPTION_STRING, .fallback = "null", .nullable = true, .help = "is kept with the change"},
     OPTION_END,
 };
@@ -85,9 +85,16 @@ static enum status read_ids(struct request *request, const json_t *body, int64_t
         error_set(err, STATUS_INVALID, "give either ids or a filter");
         return answer_refuse(answer, 422, "invalid_body", STATUS_INVALID);
     }
+    if (filter && filter[strspn(filter, " \t\r\n")] == '\0') {
+        problem_add(&request->problems, "/filter", "Is blank, which would be every job: say so by id > 0.");
+        error_set(err, STATUS_INVALID, "the filter is blank");
+        return answer_refuse(answer, 422, "invalid_body", STATUS_INVALID);
+    }
     if (filter) {
+        enum job_action action = action_of(request);
         enum status status =
-            scheduler_job_ids(request->service->scheduler, filter, MOST_AT_ONCE, ret_ids, ret_count, err);
+            scheduler_job_ids(request->service->scheduler, filter, action == ACTION_RESTORE || action == ACTION_PURGE,
+                              MOST_AT_ONCE, ret_ids, ret_count, err);
         if (status != STATUS_INVALID)
             return status;
         problem_add(&request->problems, "/filter", "%s", err->text);

@@ -27,7 +27,7 @@
     }
 
 static const char *const what_choices[] = {"divergence", "metrics", "summary", "batch", NULL};
-static const char *const format_choices[] = {"csv", "ndjson", "npz", "tfevents", NULL};
+const char *const format_choices[] = {"csv", "ndjson", "npz", "tfevents", NULL};
 
 const struct option export_parameters[] = {EXPORT_PARAMETERS, OPTION_END};
 const struct option export_many_parameters[] = {
@@ -67,8 +67,8 @@ static enum status make_runs(struct request *request, const int64_t *ids, size_t
     return status;
 }
 
-static enum status answer_export(struct request *request, const int64_t *ids, size_t count, bool several,
-                                 struct answer *answer, struct error *err)
+enum status answer_export(struct request *request, const int64_t *ids, size_t count, const char *name, bool several,
+                          struct answer *answer, struct error *err)
 {
     struct export_request wanted = {.run_count = count, .with_job = several};
     struct export_run *runs = NULL;
@@ -88,9 +88,6 @@ static enum status answer_export(struct request *request, const int64_t *ids, si
     answer->read = export_stream_read;
     answer->close = export_stream_close;
     answer->context = stream;
-    char name[64] = "plumbline";
-    if (!several)
-        snprintf(name, sizeof name, "job-%" PRId64, ids[0]);
     answer_header(answer, "Content-Disposition", "attachment; filename=\"%s-%s.%s\"", name,
                   option_string(request->parameters, "what"), export_extension(wanted.format));
     return STATUS_OK;
@@ -107,8 +104,10 @@ static enum status job_id(struct request *request, int64_t *ret_id, struct error
 enum status handle_export(struct request *request, struct answer *answer, struct error *err)
 {
     int64_t id = 0;
+    char name[32];
     enum status status = job_id(request, &id, err);
-    return status == STATUS_OK ? answer_export(request, &id, 1, false, answer, err) : status;
+    snprintf(name, sizeof name, "job-%" PRId64, id);
+    return status == STATUS_OK ? answer_export(request, &id, 1, name, false, answer, err) : status;
 }
 
 enum status handle_export_many(struct request *request, struct answer *answer, struct error *err)
@@ -116,10 +115,10 @@ enum status handle_export_many(struct request *request, struct answer *answer, s
     attribute_cleanup(cleanup_free) int64_t *ids = NULL;
     size_t count = 0;
     enum status status = scheduler_job_ids(request->service->scheduler, option_string(request->parameters, "filter"),
-                                           MOST_RUNS, &ids, &count, err);
+                                           false, MOST_RUNS, &ids, &count, err);
     if (status == STATUS_INVALID)
         return answer_refuse(answer, 400, "invalid_parameter", status);
-    return status == STATUS_OK ? answer_export(request, ids, count, true, answer, err) : status;
+    return status == STATUS_OK ? answer_export(request, ids, count, "plumbline", true, answer, err) : status;
 }
 
 /* --- as a database ------------------------------------------------------------------------------------------- */

@@ -18,15 +18,20 @@ static enum status read_page(sqlite3 *db, void *context, struct error *err)
     return list_page_text(db, read->list, &read->query, &read->text, &read->size, err);
 }
 
+struct list_query list_query(const json_t *parameters)
+{
+    return (struct list_query){.filter = option_string(parameters, "filter"),
+                               .order_by = option_string(parameters, "order_by"),
+                               .page_token = option_string(parameters, "page_token"),
+                               .max_results = (size_t)option_integer(parameters, "max_results")};
+}
+
 enum status answer_list(struct request *request, const struct list *list, const char *filter, struct answer *answer,
                         struct error *err)
 {
-    const json_t *given = request->parameters;
-    struct page_read read = {.list = list,
-                             .query = {.filter = filter ? filter : option_string(given, "filter"),
-                                       .order_by = option_string(given, "order_by"),
-                                       .page_token = option_string(given, "page_token"),
-                                       .max_results = (size_t)option_integer(given, "max_results")}};
+    struct page_read read = {.list = list, .query = list_query(request->parameters)};
+    if (filter)
+        read.query.filter = filter;
     enum status status = scheduler_read(request->service->scheduler, read_page, &read, err);
     if (status == STATUS_INVALID)
         return answer_refuse(answer, 400, "invalid_parameter", status);

@@ -18,15 +18,7 @@ const struct option metrics_parameters[] = {
     OPTION_END,
 };
 
-const struct option log_parameters[] = {
-    {.name = "max_results",
-     .kind = OPTION_INTEGER,
-     .fallback = "200",
-     .minimum = 1,
-     .maximum = 10000,
-     .help = "the last so many lines"},
-    OPTION_END,
-};
+const struct option log_parameters[] = {LIST_PARAMETERS("null"), OPTION_END};
 
 enum status handle_metrics(struct request *request, struct answer *answer, struct error *err)
 {
@@ -50,9 +42,12 @@ enum status handle_log(struct request *request, struct answer *answer, struct er
     json_t *json = NULL;
     enum status status = run_access(request, &reader, err);
     if (status == STATUS_OK && !reader)
-        return answer_json(answer, json_pack("{s:[]}", "items"), err);
+        return answer_json(answer, json_pack("{s:[], s:n}", "items", "next_page_token"), err);
+    const struct list_query query = list_query(request->parameters);
     if (status == STATUS_OK)
-        status = run_reader_log(reader, (size_t)option_integer(request->parameters, "max_results"), &json, err);
+        status = run_reader_log(reader, &query, &json, err);
+    if (status == STATUS_INVALID)
+        return answer_refuse(answer, 400, "invalid_parameter", status);
     return status == STATUS_OK ? answer_json(answer, json, err) : status;
 }
 

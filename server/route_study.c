@@ -1,12 +1,15 @@
 /* Studies: a grid of jobs, how far they are, and what they have given. */
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "server/json_util.h"
 #include "server/route.h"
 #include "server/scheduler.h"
 #include "server/store_study.h"
 #include "server/study_statistics.h"
+#include "server/study_table.h"
 
 const struct option results_parameters[] = {
     {.name = "keys",
@@ -18,6 +21,22 @@ const struct option results_parameters[] = {
      .fallback = "null",
      .nullable = true,
      .help = "a key of the grid whose values are compared seed by seed: /model/variant"},
+    OPTION_END,
+};
+
+static const char *const what_choices[] = {"jobs", "divergence", "metrics", "summary", "batch", NULL};
+
+const struct option study_export_parameters[] = {
+    {.name = "what",
+     .kind = OPTION_CHOICE,
+     .fallback = "\"jobs\"",
+     .choices = what_choices,
+     .help = "a line for each job with its point of the grid and its results; or what the jobs have measured"},
+    {.name = "format",
+     .kind = OPTION_CHOICE,
+     .fallback = "\"csv\"",
+     .choices = format_choices,
+     .help = "how they are written; the jobs as csv or ndjson"},
     OPTION_END,
 };
 
@@ -82,6 +101,57 @@ enum status handle_study_results(struct request *request, struct answer *answer,
     return status == STATUS_OK ? answer_json(answer, results, err) : status;
 }
 
+/* The study's jobs; the caller frees. */
+static enum status job_ids(const json_t *rows, int64_t **ret_ids, struct error *err)
+{
+    int64_t *ids = calloc(json_array_size(rows) + 1, sizeof *ids);
+    if (!ids)
+        return error_no_memory(err);
+    for (size_t i = 0; i < json_array_size(rows); i++)
+        ids[i] = json_integer_value(json_object_get(json_array_get(rows, i), "job"));
+    *ret_ids = ids;
+    return STATUS_OK;
+}
+
+/* The jobs as a table, which is small. */
+static enum status answer_jobs(const struct request *request, const json_t *rows, const char *name,
+                               struct answer *answer, struct error *err)
+{
+    const char *format = option_string(request->parameters, "format");
+    bool csv = strcmp(format, "csv") == 0;
+    if (!csv && strcmp(format, "ndjson") != 0) {
+        error_set(err, STATUS_INVALID, "the jobs of a study are written as csv or ndjson, not as %s", format);
+        return answer_refuse(answer, 400, "invalid_parameter", STATUS_INVALID);
+    }
+    char *text = NULL;
+    size_t size = 0;
+    enum status status = study_table(rows, csv, &text, &size, err);
+    if (status != STATUS_OK)
+        return status;
+    answer->bytes = (uint8_t *)text;
+    answer->size = size;
+    answer->content_type = csv ? "text/csv; charset=utf-8" : "application/x-ndjson";
+    answer_header(answer, "Content-Disposition", "attachment; filename=\"%s-jobs.%s\"", name, format);
+    return STATUS_OK;
+}
+
+enum status handle_study_export(struct request *request, struct answer *answer, struct error *err)
+{
+    struct study_read read;
+    attribute_cleanup(cleanup_free) int64_t *ids = NULL;
+    char name[32];
+    enum status status = study_of(request, read_rows, &read, err);
+    attribute_cleanup(cleanup_json) json_t *rows = status == STATUS_OK ? read.json : NULL;
+    if (status == STATUS_OK)
+        status = job_ids(rows, &ids, err);
+    if (status != STATUS_OK)
+        return status;
+    snprintf(name, sizeof name, "study-%" PRId64, read.id);
+    if (strcmp(option_string(request->parameters, "what"), "jobs") == 0)
+        return answer_jobs(request, rows, name, answer, err);
+    return answer_export(request, ids, json_array_size(rows), name, true, answer, err);
+}
+
 enum status handle_study_cancel(struct request *request, struct answer *answer, struct error *err)
 {
     struct study_read read;
@@ -90,12 +160,11 @@ enum status handle_study_cancel(struct request *request, struct answer *answer, 
         return status;
     attribute_cleanup(cleanup_json) json_t *rows = read.json;
     size_t count = json_array_size(rows);
-    attribute_cleanup(cleanup_free) int64_t *ids = calloc(count + 1, sizeof *ids);
+    attribute_cleanup(cleanup_free) int64_t *ids = NULL;
     attribute_cleanup(cleanup_free) struct job_outcome *outcomes = calloc(count + 1, sizeof *outcomes);
-    if (!ids || !outcomes)
-        return error_no_memory(err);
-    for (size_t i = 0; i < count; i++)
-        ids[i] = json_integer_value(json_object_get(json_array_get(rows, i), "job"));
+    status = outcomes ? job_ids(rows, &ids, err) : error_no_memory(err);
+    if (status != STATUS_OK)
+        return status;
     status = scheduler_act_many(request->service->scheduler, ACTION_CANCEL, ids, count, "the study was cancelled",
                                 outcomes, err);
     return status == STATUS_OK ? handle_study(request, answer, err) : status;

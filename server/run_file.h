@@ -14,6 +14,7 @@
 
 #include "core/status.h"
 #include "core/trainer.h"
+#include "server/list.h"
 
 struct run_writer; /* opaque */
 
@@ -177,8 +178,10 @@ enum status run_reader_sample(struct run_reader *reader, int64_t sample, json_t 
 enum status run_reader_contributors(struct run_reader *reader, const char *site, int64_t step, int64_t sample,
                                     json_t **ret_json, struct error *err);
 
-/* {"items": [{"at", "level", "text"}]} the last `count` lines, oldest first */
-enum status run_reader_log(struct run_reader *reader, size_t count, json_t **ret_json, struct error *err);
+/* {"items": [{"at", "level", "text"}], "next_page_token"}: lines of the log, from the first unless asked otherwise; by the
+ * fields id, at, level and text. STATUS_INVALID for a filter, an order or a token that is none. */
+enum status run_reader_log(struct run_reader *reader, const struct list_query *query, json_t **ret_json,
+                           struct error *err);
 
 /* The final weights as safetensors bytes; STATUS_NOT_FOUND before they are there. The caller frees. */
 enum status run_reader_weights(struct run_reader *reader, uint8_t **ret_bytes, size_t *ret_size, struct error *err);

@@ -65,11 +65,11 @@ void cleanup_run_reader(struct run_reader **reader)
     *reader = NULL;
 }
 
-enum status row_to_json(sqlite3_stmt *statement, json_t *items, struct error *err)
+enum status row_to_json(sqlite3_stmt *statement, int columns, json_t *items, struct error *err)
 {
     json_t *item = json_object();
     enum status status = json_add(items, item, err);
-    for (int i = 0; i < sqlite3_column_count(statement) && status == STATUS_OK; i++)
+    for (int i = 0; i < columns && status == STATUS_OK; i++)
         status = json_put(item, sqlite3_column_name(statement, i), db_json(statement, i), err);
     return status;
 }
@@ -86,7 +86,7 @@ enum status rows_to_json(sqlite3_stmt *statement, json_t **ret_items, struct err
             return status;
         if (!row)
             break;
-        status = row_to_json(statement, items, err);
+        status = row_to_json(statement, sqlite3_column_count(statement), items, err);
         if (status != STATUS_OK)
             return status;
     }
@@ -236,25 +236,22 @@ enum status run_reader_sites(struct run_reader *reader, json_t **ret_json, struc
     return STATUS_OK;
 }
 
-enum status run_reader_log(struct run_reader *reader, size_t count, json_t **ret_json, struct error *err)
+enum status run_reader_log(struct run_reader *reader, const struct list_query *query, json_t **ret_json,
+                           struct error *err)
 {
-    attribute_cleanup(cleanup_statement) sqlite3_stmt *statement = NULL;
-    enum status status = db_prepare(reader->db,
-                                    "SELECT at, level, text FROM (SELECT * FROM log ORDER BY id DESC LIMIT ?) "
-                                    "ORDER BY id",
-                                    &statement, err);
-    if (status != STATUS_OK)
-        return status;
-    sqlite3_bind_int64(statement, 1, count > INT64_MAX ? INT64_MAX : (sqlite3_int64)count);
-    json_t *items;
-    status = rows_to_json(statement, &items, err);
-    if (status != STATUS_OK)
-        return status;
-    json_t *json = json_pack("{s:o}", "items", items);
-    if (!json)
-        return error_no_memory(err);
-    *ret_json = json;
-    return STATUS_OK;
+    static const struct list_field fields[] = {
+        {"id", "log.id", FIELD_INTEGER, true},     {"at", "log.at", FIELD_TIME, true},
+        {"level", "log.level", FIELD_TEXT, false}, {"text", "log.text", FIELD_TEXT, false},
+        {NULL, NULL, FIELD_TEXT, false},
+    };
+    static const struct list list = {.name = "log",
+                                     .from = "log",
+                                     .columns = "log.at AS at, log.level AS level, log.text AS text",
+                                     .condition = "1",
+                                     .fields = fields,
+                                     .order_by = "id",
+                                     .shape = {.count = 3}};
+    return list_page(reader->db, &list, query, ret_json, err);
 }
 
 enum status run_reader_weights(struct run_reader *reader, uint8_t **ret_bytes, size_t *ret_size, struct error *err)

@@ -15,8 +15,8 @@ struct run_reader {
 /* The site's number by its name; STATUS_NOT_FOUND lists the names there are. */
 enum status run_reader_site(struct run_reader *reader, const char *name, int64_t *ret_site, struct error *err);
 
-/* Adds the row that a SELECT stands on to `items`, as an object keyed by the columns' names. */
-enum status row_to_json(sqlite3_stmt *statement, json_t *items, struct error *err);
+/* Adds the row that a SELECT stands on to `items`, as an object of its first `columns`, keyed by their names. */
+enum status row_to_json(sqlite3_stmt *statement, int columns, json_t *items, struct error *err);
 
 /* All rows of a prepared SELECT as an array of objects, keyed by the columns' names. */
 enum status rows_to_json(sqlite3_stmt *statement, json_t **ret_items, struct error *err);

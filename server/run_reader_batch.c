@@ -143,7 +143,7 @@ static enum status items_read(sqlite3 *db, const struct range *range, const stru
         if (status != STATUS_OK || !row)
             break;
         if (stays(all, sqlite3_column_int64(statement, ITEM_STEP), &at))
-            status = row_to_json(statement, items, err);
+            status = row_to_json(statement, sqlite3_column_count(statement), items, err);
     }
     return status;
 }

@@ -79,7 +79,7 @@ static char *shown_columns(const json_t *wanted, int *ret_count)
     "SELECT %s, d.site FROM sites s "                                                                                  \
     "CROSS JOIN divergence_batch b ON b.site = s.site "                                                                \
     "AND b.step BETWEEN CASE WHEN s.site = ?5 THEN max(?6, ?3) ELSE ?3 END AND ?4 "                                    \
-    "CROSS JOIN divergence d ON d.site = b.site AND d.step = b.step "                                                  \
+    "CROSS JOIN divergence d ON d.site = b.site AND d.step = +b.step "                                                 \
     "AND d.sample BETWEEN CASE WHEN s.site = ?5 AND b.step = ?6 THEN max(?7 + 1, ?8) ELSE ?8 END AND ?9 "              \
     "LEFT JOIN sample_steps t ON t.step = d.step AND t.sample = d.sample "                                             \
     "WHERE s.site BETWEEN max(?1, ?5) AND ?2 AND %s ORDER BY s.site, b.step, d.sample LIMIT :limit"
@@ -116,14 +116,11 @@ static enum status rows_as_they_stand(sqlite3 *db, const struct divergence_query
     bind_rows(statement, range, query->sample, limit + 1);
     char token[TOKEN_SIZE] = "";
     for (bool row = true;;) {
-        json_t *item = NULL;
         status = db_row(statement, &row, err);
         if (status == STATUS_OK && (!row || json_array_size(items) == limit))
             return page_json(json_incref(items), row ? token : NULL, ret_json, err);
         if (status == STATUS_OK)
-            status = row_json(statement, shape, &item, err);
-        if (status == STATUS_OK)
-            status = json_add(items, item, err);
+            status = row_to_json(statement, shape->count, items, err);
         if (status != STATUS_OK)
             return status;
         token_write(range, sqlite3_column_int64(statement, shape->count), sqlite3_column_int64(statement, AT_STEP),

@@ -140,10 +140,10 @@ enum status scheduler_add(struct scheduler *scheduler, catalog_use *change, void
 /* Runs `read` on a read-only connection, on the caller's thread. */
 enum status scheduler_read(struct scheduler *scheduler, catalog_use *read, void *context, struct error *err);
 
-/* The jobs that a filter (filter.h) wants, ascending, those in the trash too (a filter may leave them out: trashed_at = null);
- * the caller frees *ret_ids. STATUS_INVALID for a filter that is none, and for one that wants more than `most`. */
-enum status scheduler_job_ids(struct scheduler *scheduler, const char *filter, size_t most, int64_t **ret_ids,
-                              size_t *ret_count, struct error *err);
+/* The jobs that a filter (filter.h) wants, ascending, those in the trash only `with_trash`; the caller frees *ret_ids.
+ * STATUS_INVALID for a filter that is none, and for one that wants more than `most`. */
+enum status scheduler_job_ids(struct scheduler *scheduler, const char *filter, bool with_trash, size_t most,
+                              int64_t **ret_ids, size_t *ret_count, struct error *err);
 
 /* Takes in a run that run_import_check has found good, from `file` below DATA/tmp (store_import.h), as a job that has
  * ended. What else of it is the caller's stays so. */

@@ -58,6 +58,7 @@ enum status scheduler_read(struct scheduler *scheduler, catalog_use *read, void 
 
 struct ids_read {
     const char *filter;
+    bool with_trash;
     int64_t *ids;
     size_t count;
 };
@@ -65,13 +66,13 @@ struct ids_read {
 static enum status read_ids(sqlite3 *db, void *context, struct error *err)
 {
     struct ids_read *read = context;
-    return list_ids(db, &all_jobs_list, read->filter, &read->ids, &read->count, err);
+    return list_ids(db, read->with_trash ? &all_jobs_list : &job_list, read->filter, &read->ids, &read->count, err);
 }
 
-enum status scheduler_job_ids(struct scheduler *scheduler, const char *filter, size_t most, int64_t **ret_ids,
-                              size_t *ret_count, struct error *err)
+enum status scheduler_job_ids(struct scheduler *scheduler, const char *filter, bool with_trash, size_t most,
+                              int64_t **ret_ids, size_t *ret_count, struct error *err)
 {
-    struct ids_read read = {.filter = filter};
+    struct ids_read read = {.filter = filter, .with_trash = with_trash};
     enum status status = scheduler_read(scheduler, read_ids, &read, err);
     if (status != STATUS_OK)
         return status;

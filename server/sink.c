@@ -98,6 +98,27 @@ void sink_json_string(struct sink_buffer *buffer, const char *text)
     free(quoted);
 }
 
+void sink_csv_text(struct sink_buffer *buffer, const char *text)
+{
+    if (!strpbrk(text, ",\"\r\n")) {
+        sink_text(buffer, text);
+        return;
+    }
+    sink_put(buffer, "\"", 1);
+    for (; *text; text++) {
+        sink_put(buffer, text, 1);
+        if (*text == '"') /* doubled */
+            sink_put(buffer, text, 1);
+    }
+    sink_put(buffer, "\"", 1);
+}
+
+void sink_fail(struct sink_buffer *buffer, enum status status, const char *sentence)
+{
+    if (buffer->status == STATUS_OK)
+        buffer->status = error_set(&buffer->err, status, "%s", sentence);
+}
+
 enum status sink_status(const struct sink_buffer *buffer, struct error *err)
 {
     if (buffer->status != STATUS_OK && err)

@@ -48,6 +48,12 @@ enum status sink_status(const struct sink_buffer *buffer, struct error *err);
 /* The text as a JSON string, in quotes. One that is not UTF-8 fails as STATUS_CORRUPT. */
 void sink_json_string(struct sink_buffer *buffer, const char *text);
 
+/* The text as a field of CSV (RFC 4180): in quotes where it must be. */
+void sink_csv_text(struct sink_buffer *buffer, const char *text);
+
+/* What the writer itself failed at, where nothing failed before. */
+void sink_fail(struct sink_buffer *buffer, enum status status, const char *sentence);
+
 /* Hands everything on. */
 enum status sink_flush(struct sink_buffer *buffer, struct error *err);
 

@@ -200,7 +200,7 @@ static void test_sealed_is_one_file(void **state)
     writer = open_writer(path, 2);
     struct run_reader *reader = open_reader(path);
     json_t *json;
-    assert_ok(run_reader_log(reader, 1, &json, &err));
+    assert_ok(run_reader_log(reader, &(struct list_query){.max_results = 1}, &json, &err));
     json_decref(json);
     assert_ok(run_writer_seal(writer, "finished", NULL, &err));
     assert_query(path, "SELECT state || attempt FROM run", "finished2");

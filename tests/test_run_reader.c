@@ -29,10 +29,11 @@ static void test_sites_run_log_and_weights(void **state)
     assert_int_equal(json_array_size(json_object_get(json, "columns")), COLUMN_COUNT);
     assert_int_equal(json_integer_value(json_object_get(json, "samples")), SAMPLES);
     json_decref(json);
-    assert_ok(run_reader_log(reader, 2, &json, &err));
+    assert_ok(run_reader_log(reader, &(struct list_query){.order_by = "id DESC", .max_results = 2}, &json, &err));
     const json_t *items = json_object_get(json, "items");
     assert_int_equal(json_array_size(items), 2);
-    assert_string_equal(json_string_value(json_object_get(json_array_get(items, 0), "text")), "two");
+    assert_string_equal(json_string_value(json_object_get(json_array_get(items, 1), "text")), "two");
+    assert_true(json_is_string(json_object_get(json, "next_page_token")));
     json_decref(json);
     assert_ok(run_reader_run(reader, &json, &err));
     assert_string_equal(json_string_value(json_object_get(json, "state")), "finished");
@@ -222,8 +223,10 @@ static void test_a_row_has_its_values(void **state)
     assert_int_equal(json_integer_value(json_object_get(item, "predicted")), 8);
     assert_float_equal(json_real_value(json_object_get(item, "loss")), 0.7, 1e-12);
     json_decref(json);
-    query.column = "cosine";
+    json_t *columns = json_pack("[s]", "cosine");
+    query.columns = columns;
     assert_ok(run_reader_rows(reader, &query, &json, &err));
+    json_decref(columns);
     item = json_array_get(json_object_get(json, "items"), 0);
     assert_non_null(json_object_get(item, "cosine"));
     assert_null(json_object_get(item, "scale"));

@@ -54,8 +54,9 @@ export function open(text) {
     /** Points that came as events since the metrics were read. */
     const metrics = resource((abort) => readMetrics(base, abort), { interval: 5000 });
     const log = resource(async (abort) => {
-        const { items } = await request(`${base}/log`, { signal: abort });
-        return /** @type {import("../api.js").LogLine[]} */ (items);
+        const last = { order_by: "id DESC", max_results: LOG_LIMIT };
+        const { items } = await request(withQuery(`${base}/log`, last), { signal: abort });
+        return /** @type {import("../api.js").LogLine[]} */ (items.reverse());
     });
     const readLogs = () => {
         metrics.refresh();
