@@ -15,7 +15,7 @@ const char *real_text(double value, char text[REAL_TEXT_SIZE])
             break;
     }
     if (!strpbrk(text, ".e"))
-        strcat(text, ".0");
+        memcpy(text + strlen(text), ".0", 3);
     return text;
 }
 

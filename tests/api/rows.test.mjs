@@ -147,14 +147,14 @@ test("a study leaves as a table of its jobs, and with what they have measured", 
     });
     const { items } = await api(daemon.base, `/studies/${id}/jobs`);
     for (const { job: one } of items) await ended(daemon.base, one);
-    const path = `/api/v1/studies/${id}/export`;
-    const csv = await fetch(`${daemon.base}${path}`);
+    const path = `/studies/${id}/export`;
+    const csv = await ask(daemon.base, path);
     assert.equal(csv.headers.get("content-type"), "text/csv; charset=utf-8");
     assert.equal(csv.headers.get("content-disposition"), `attachment; filename="study-${id}-jobs.csv"`);
-    const [header, ...lines] = (await csv.text()).trimEnd().split("\n");
+    const [header, ...lines] = csv.json.trimEnd().split("\n");
     const names = header.split(",");
     assert.deepEqual(names.slice(0, 4), ["job", "state", "/model/variant", "/seed"]);
-    const ndjson = (await (await fetch(`${daemon.base}${path}?format=ndjson`)).text()).trimEnd().split("\n");
+    const ndjson = (await ask(daemon.base, `${path}?format=ndjson`)).json.trimEnd().split("\n");
     assert.deepEqual([lines.length, ndjson.length], [4, 4]);
     for (const [i, { job: one, point }] of items.entries()) {
         const { state, results } = await api(daemon.base, `/jobs/${one}`);
@@ -169,7 +169,7 @@ test("a study leaves as a table of its jobs, and with what they have measured", 
         for (const key of ["test/accuracy", "test/loss"])
             assert.deepEqual([Number(cells[key]), row[key]], [results[key], results[key]]);
     }
-    const metrics = (await (await fetch(`${daemon.base}${path}?what=metrics&format=csv`)).text()).split("\n");
+    const metrics = (await ask(daemon.base, `${path}?what=metrics&format=csv`)).json.split("\n");
     assert.deepEqual(metrics[0], "job,key,step,value");
     assert.deepEqual(
         new Set(metrics.slice(1, -1).map((line) => Number(line.split(",")[0]))),
@@ -195,8 +195,8 @@ describe("a filter of many", () => {
         await api(daemon.base, "/jobs:trash", { filter });
         await until("it is in the trash", async () => (await api(daemon.base, `/jobs/${id}`)).trashed_at !== null);
         assert.deepEqual((await api(daemon.base, "/jobs:retry", { filter })).items, []);
-        const metrics = await fetch(`${daemon.base}/api/v1/export?what=metrics&filter=${encodeURIComponent(filter)}`);
-        assert.equal((await metrics.text()).trimEnd().split("\n").length, 1);
+        const metrics = await ask(daemon.base, `/export?what=metrics&filter=${encodeURIComponent(filter)}`);
+        assert.equal(metrics.json.trimEnd().split("\n").length, 1);
         const [restored] = (await api(daemon.base, "/jobs:restore", { filter })).items;
         assert.deepEqual([restored.id, restored.done], [id, true]);
     });
