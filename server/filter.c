@@ -176,22 +176,28 @@ static bool has_any_type(const struct list_field *field)
     return field->kind == FIELD_POINTER || field->kind == FIELD_KEY;
 }
 
+/* What follows the value of a LIKE. */
+static const char *escape_of(const char *sign)
+{
+    return strcmp(sign, "LIKE") == 0 ? " ESCAPE '\\'" : "";
+}
+
 /* "<use> <operator> :fN" that is false where the value is missing or of another type. */
 static void write_typed(struct parser *parser, const struct field_use *use, const char *sign, enum value_kind kind,
                         size_t number)
 {
     if (has_any_type(use->field))
-        fprintf(parser->sql, "coalesce(typeof(%s) IN (%s) AND %s %s :f%zu, 0)", use->sql,
-                kind == VALUE_TEXT ? "'text'" : "'integer', 'real'", use->sql, sign, number);
+        fprintf(parser->sql, "coalesce(typeof(%s) IN (%s) AND %s %s :f%zu%s, 0)", use->sql,
+                kind == VALUE_TEXT ? "'text'" : "'integer', 'real'", use->sql, sign, number, escape_of(sign));
     else
-        fprintf(parser->sql, "coalesce(%s %s :f%zu, 0)", use->sql, sign, number);
+        fprintf(parser->sql, "coalesce(%s %s :f%zu%s, 0)", use->sql, sign, number, escape_of(sign));
 }
 
 /* Some tag of the row's fulfils "tag.value <operator> :fN". */
 static void write_tag(struct parser *parser, const struct field_use *use, const char *sign, size_t number)
 {
-    fprintf(parser->sql, "EXISTS (SELECT 1 FROM json_each(%s) AS tag WHERE tag.value %s :f%zu)", use->sql, sign,
-            number);
+    fprintf(parser->sql, "EXISTS (SELECT 1 FROM json_each(%s) AS tag WHERE tag.value %s :f%zu%s)", use->sql, sign,
+            number, escape_of(sign));
 }
 
 static enum status equality(struct parser *parser, const struct field_use *use, bool equal, struct error *err)

@@ -62,6 +62,12 @@ static size_t host_length(const char *host)
     return strcspn(host, ":");
 }
 
+/* Nothing, or a colon and digits. */
+static bool is_port(const char *text)
+{
+    return *text == '\0' || (*text == ':' && strspn(text + 1, "0123456789") == strlen(text + 1));
+}
+
 static bool host_is(const char *host, size_t length, const char *name)
 {
     return strlen(name) == length && strncasecmp(host, name, length) == 0;
@@ -71,6 +77,8 @@ static bool host_is_allowed(const struct http_server *server, const char *host)
 {
     static const char *const loopback[] = {"localhost", "127.0.0.1", "[::1]"};
     size_t length = host_length(host);
+    if (!is_port(host + length))
+        return false;
     for (size_t i = 0; i < sizeof loopback / sizeof *loopback; i++)
         if (host_is(host, length, loopback[i]))
             return true;

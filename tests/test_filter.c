@@ -314,6 +314,8 @@ static void test_meanings_by_hand(void **state)
     expect_ids(db, "tags LIKE 'demo%'", "1,3,");
     expect_ids(db, "tags != 'demo'", "2,3,");
     expect_ids(db, "NOT tags LIKE '%'", "2,");
+    expect_ids(db, "name LIKE 'on_'", "1,");
+    expect_ids(db, "name LIKE 'on\\_' OR tags LIKE 'dem\\%' OR name LIKE 'on\\'", "");
     expect_ids(db, "tags IN ('x', 'Demonstration')", "1,3,");
     expect_ids(db, "state IN ('queued','diverged') and priority >= 5", "2,");
     expect_ids(db, "created_at >= '2026-01-03'", "2,3,");

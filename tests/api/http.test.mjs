@@ -86,6 +86,9 @@ describe("a request", () => {
             "evil.example:8420",
             "127.0.0.1.evil.example",
             "localhost.evil.example",
+            "127.0.0.1:8420, evil.example",
+            "localhost:8420@evil.example",
+            "[::1]evil.example",
             "",
         ])
             assert.equal(

@@ -503,7 +503,10 @@ const filterOf = (text) =>
         : text
               .split(/\s+/)
               .map((word) => word.replaceAll("'", "''"))
-              .map((word) => `(name LIKE '%${word}%' OR tags = '${word}' OR spec./dataset/name LIKE '%${word}%')`)
+              .map((word) => {
+                  const within = `'%${word.replace(/[\\%_]/g, "\\$&")}%'`;
+                  return `(name LIKE ${within} OR tags = '${word}' OR spec./dataset/name LIKE ${within})`;
+              })
               .join(" AND ");
 
 /** Accuracy over the epochs; the line of a job that stands or runs is as long as what is done. @param {Job} job */
