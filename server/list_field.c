@@ -14,6 +14,7 @@ const struct list_field job_fields[] = {
     {"priority", "job.priority", FIELD_INTEGER, true},
     {"attempt", "job.attempt", FIELD_INTEGER, true},
     {"study", "(SELECT study FROM study_job WHERE job = job.id)", FIELD_INTEGER, false},
+    {"position", "(SELECT position FROM study_job WHERE job = job.id)", FIELD_INTEGER, false},
     {"spec_hash", "job.spec_hash", FIELD_TEXT, false},
     {"created_at", "job.created_at", FIELD_TIME, true},
     {"started_at", "job.started_at", FIELD_TIME, false},

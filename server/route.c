@@ -111,7 +111,7 @@ const struct route routes[] = {
      .summary = "Forget a study; its jobs stay"},
     {"POST", API "/studies/{id}/cancel", handle_study_cancel, .role = ROLE_SUBMITTER, .answer = "Study",
      .summary = "Cancel a study's jobs"},
-    {"GET", API "/studies/{id}/jobs", handle_study_jobs, .answer = "StudyJobs",
+    {"GET", API "/studies/{id}/jobs", handle_study_jobs, .parameters = study_jobs_parameters, .answer = "StudyJobs",
      .summary = "A study's jobs in the grid's order"},
     {"GET", API "/studies/{id}/results", handle_study_results, .parameters = results_parameters,
      .answer = "StudyResults", .summary = "A study's figures over seeds"},

@@ -38,8 +38,10 @@ enum { ALLOWED_SIZE = 64 };
 const struct route *route_find(const char *method, const char *path, char captures[][CAPTURE_SIZE],
                                char ret_allowed[ALLOWED_SIZE]);
 
-/* What every list takes; `order` is the JSON of its default order, "null" for the list's own. */
-#define LIST_PARAMETERS(order)                                                                                         \
+/* What every list takes; `order` is the JSON of its default order, "null" for the list's own; `size` is the JSON of a
+ * page's items where nothing is said, and `most` how many it may have. */
+#define LIST_PARAMETERS(order) LIST_PARAMETERS_OF(order, "100", 1000)
+#define LIST_PARAMETERS_OF(order, size, most)                                                                          \
     {.name = "filter",                                                                                                 \
      .kind = OPTION_STRING,                                                                                            \
      .fallback = "null",                                                                                               \
@@ -52,9 +54,9 @@ const struct route *route_find(const char *method, const char *path, char captur
          .help = "fields, each with ASC or DESC, by commas"},                                                          \
         {.name = "max_results",                                                                                        \
          .kind = OPTION_INTEGER,                                                                                       \
-         .fallback = "100",                                                                                            \
+         .fallback = size,                                                                                             \
          .minimum = 1,                                                                                                 \
-         .maximum = 1000,                                                                                              \
+         .maximum = most,                                                                                              \
          .help = "items of a page"},                                                                                   \
     {                                                                                                                  \
         .name = "page_token", .kind = OPTION_STRING, .fallback = "null", .nullable = true,                             \
@@ -108,7 +110,7 @@ extern const struct option export_parameters[], export_many_parameters[];
 /* route_study.c */
 route_handler handle_studies, handle_studies_submit, handle_study, handle_study_jobs, handle_study_results,
     handle_study_export, handle_study_cancel, handle_study_delete;
-extern const struct option results_parameters[], study_export_parameters[];
+extern const struct option results_parameters[], study_export_parameters[], study_jobs_parameters[];
 extern const char *const format_choices[]; /* of EXPORT_PARAMETERS (route_export.c) */
 
 route_handler handle_views, handle_views_save, handle_view, handle_view_delete; /* route_view.c */

@@ -40,6 +40,9 @@ const struct option study_export_parameters[] = {
     OPTION_END,
 };
 
+/* A grid is seldom larger than a page. */
+const struct option study_jobs_parameters[] = {LIST_PARAMETERS_OF("null", "10000", 10000), OPTION_END};
+
 enum status handle_studies(struct request *request, struct answer *answer, struct error *err)
 {
     return answer_list(request, &study_list, NULL, answer, err);
@@ -78,13 +81,27 @@ enum status handle_study(struct request *request, struct answer *answer, struct 
     return status == STATUS_OK ? answer_json(answer, read.json, err) : status;
 }
 
+struct jobs_read {
+    int64_t id;
+    struct list_query query;
+    json_t *page;
+};
+
+static enum status read_jobs(sqlite3 *db, void *context, struct error *err)
+{
+    struct jobs_read *read = context;
+    return store_study_jobs(db, read->id, &read->query, &read->page, err);
+}
+
 enum status handle_study_jobs(struct request *request, struct answer *answer, struct error *err)
 {
-    struct study_read read;
-    enum status status = study_of(request, read_rows, &read, err);
-    if (status != STATUS_OK)
-        return status;
-    return answer_json(answer, json_pack("{s:o, s:n}", "items", read.json, "next_page_token"), err);
+    struct jobs_read read = {.query = list_query(request->parameters)};
+    enum status status = request_id(request, 0, &read.id, err);
+    if (status == STATUS_OK)
+        status = scheduler_read(request->service->scheduler, read_jobs, &read, err);
+    if (status == STATUS_INVALID)
+        return answer_refuse(answer, 400, "invalid_parameter", status);
+    return status == STATUS_OK ? answer_json(answer, read.page, err) : status;
 }
 
 enum status handle_study_results(struct request *request, struct answer *answer, struct error *err)

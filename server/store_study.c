@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "core/file_util.h"
 #include "core/json_text.h"
 #include "server/clock.h"
 #include "server/json_util.h"
@@ -167,6 +168,23 @@ static enum status study_exists(sqlite3 *db, int64_t id, struct error *err)
     sqlite3_bind_int64(statement, 1, id);
     status = db_row(statement, &row, err);
     return status == STATUS_OK && !row ? unknown_study(id, err) : status;
+}
+
+enum status store_study_jobs(sqlite3 *db, int64_t id, const struct list_query *query, json_t **ret_page,
+                             struct error *err)
+{
+    attribute_cleanup(cleanup_free) char *condition = text_format("study_job.study = %" PRId64, id);
+    if (!condition)
+        return error_no_memory(err);
+    const struct list list = {.name = condition,
+                              .from = "study_job JOIN job ON job.id = study_job.job",
+                              .columns = "job.id AS job, point, state, results, progress, started_at, ended_at",
+                              .condition = condition,
+                              .fields = job_fields,
+                              .order_by = "position",
+                              .shape = {7, json_columns}};
+    enum status status = study_exists(db, id, err);
+    return status == STATUS_OK ? list_page(db, &list, query, ret_page, err) : status;
 }
 
 enum status store_study_rows(sqlite3 *db, int64_t id, json_t **ret_rows, struct error *err)

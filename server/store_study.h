@@ -30,6 +30,11 @@ extern const struct list study_list;
 /* {"id", "name", "note", "created_at", "jobs", "states": {"finished": 3, …}, "base", "grid"}. STATUS_NOT_FOUND. */
 enum status store_study_json(sqlite3 *db, int64_t id, json_t **ret_study, struct error *err);
 
+/* {"items": [those of store_study_rows], "next_page_token"}: by the fields of jobs, in the grid's order unless asked
+ * otherwise. STATUS_NOT_FOUND; STATUS_INVALID for a filter, an order or a token that is none. */
+enum status store_study_jobs(sqlite3 *db, int64_t id, const struct list_query *query, json_t **ret_page,
+                             struct error *err);
+
 /* [{"job", "point", "state", "results", "progress", "started_at", "ended_at"}] in the grid's order: what
  * study_results takes. STATUS_NOT_FOUND. */
 enum status store_study_rows(sqlite3 *db, int64_t id, json_t **ret_rows, struct error *err);

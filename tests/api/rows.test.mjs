@@ -147,6 +147,18 @@ test("a study leaves as a table of its jobs, and with what they have measured", 
     });
     const { items } = await api(daemon.base, `/studies/${id}/jobs`);
     for (const { job: one } of items) await ended(daemon.base, one);
+    assert.deepEqual(
+        (await pages(`/studies/${id}/jobs`, { order_by: "id DESC" }, "3")).map((one) => one.job),
+        items.map((/** @type {any} */ item) => item.job).reverse(),
+    );
+    const seeds = await pages(`/studies/${id}/jobs`, { filter: "spec./seed = 2 AND state = 'finished'" }, "1");
+    assert.deepEqual(
+        seeds.map((one) => one.point),
+        items
+            .filter((/** @type {any} */ item) => item.point["/seed"] === 2)
+            .map((/** @type {any} */ item) => item.point),
+    );
+    assert.equal((await ask(daemon.base, `/studies/${id}/jobs?filter=x%20%3D%201`)).status, 400);
     const path = `/studies/${id}/export`;
     const csv = await ask(daemon.base, path);
     assert.equal(csv.headers.get("content-type"), "text/csv; charset=utf-8");
