@@ -6,6 +6,8 @@
 #define PLUMBLINE_SERVER_ROUTE_H
 
 #include "server/http.h"
+#include "server/json_util.h"
+#include "server/store.h"
 
 typedef enum status route_handler(struct request *request, struct answer *answer, struct error *err);
 
@@ -67,6 +69,17 @@ struct list;
 enum status answer_list(struct request *request, const struct list *list, const char *filter, struct answer *answer,
                         struct error *err);
 extern const struct option catalog_list_parameters[];
+
+/*
+ * The request's header Idempotency-Key: the same request sent again makes nothing new; keys are told apart by token.
+ * `asked` is what it asks for, whole. `given` is NULL where there is no key. STATUS_INVALID for what is no key (route_key.c).
+ */
+struct request_key {
+    struct submission_key key, *given; /* store.h; `given` is NULL, or the key beside it */
+    char digest[JSON_DIGEST_SIZE];
+};
+enum status request_key(const struct request *request, const json_t *asked, struct request_key *ret_key,
+                        struct error *err);
 
 /* The job as it is, with its ETag (route_job.c). */
 enum status answer_job(struct request *request, int64_t id, struct answer *answer, struct error *err);

@@ -286,6 +286,7 @@ describe("Idempotency-Key", () => {
         await post("/jobs", spec(), key("used"));
         const { status, json } = await post("/jobs", { ...spec(), seed: 2 }, key("used"));
         assert.deepEqual([status, json.code], [409, "key_used_otherwise"]);
+        assert.match(json.detail, /^the key "used" was used for another request, which made job \d+$/i);
         for (const wrong of ["", "x".repeat(129), "two words", "a/b"])
             assert.equal((await post("/jobs", spec(), key(wrong))).status, 400, wrong);
     });
@@ -297,6 +298,33 @@ describe("Idempotency-Key", () => {
         const { status, json } = await post("/jobs", spec(), key("purged"));
         assert.equal(status, 201);
         assert.ok(json.id > id);
+    });
+
+    test("makes one study of a request that is sent twice, and tells studies from jobs", async () => {
+        const study = { name: "once", base: spec(), grid: { "/seed": [1, 2] } };
+        const jobs = async () => (await api(daemon.base, "/queue")).states;
+        const first = await post("/studies", study, key("study"));
+        assert.equal(first.status, 201);
+        const total = async () => Object.values(await jobs()).reduce((sum, count) => sum + count, 0);
+        const before = await total();
+        const again = await post("/studies", study, key("study"));
+        assert.deepEqual([again.status, again.json.id], [200, first.json.id]);
+        assert.equal(again.headers.get("location"), `/api/v1/studies/${first.json.id}`);
+        const many = await Promise.all(Array.from({ length: 4 }, () => post("/studies", study, key("studies"))));
+        assert.equal(new Set(many.map((one) => one.json.id)).size, 1);
+        assert.equal(await total(), before + 2, "one study's jobs");
+        for (const [path, body] of /** @type {[string, object][]} */ ([
+            ["/studies", { ...study, note: "another" }],
+            ["/jobs", spec()],
+        ])) {
+            const { status, json } = await post(path, body, key("study"));
+            assert.deepEqual([status, json.code], [409, "key_used_otherwise"], path);
+            assert.match(json.detail, new RegExp(`"study" was used .* made study ${first.json.id}$`));
+        }
+        assert.equal((await post("/studies", study, key("two words"))).status, 400);
+        assert.equal((await post("/studies?validate_only=true", study, key("study"))).json.valid, true);
+        await ask(daemon.base, `/studies/${first.json.id}`, { method: "DELETE" });
+        assert.equal((await post("/studies", study, key("study"))).status, 201, "the first is forgotten");
     });
 
     test("tells apart what changes no result, too", async () => {
