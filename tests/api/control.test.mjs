@@ -83,6 +83,33 @@ describe("a job", () => {
         await ended(daemon.base, running);
     });
 
+    test("takes an empty object for no body, and nothing else", async () => {
+        const running = await submit(longSpec("in the way"));
+        const id = await submit(tiny("empty"));
+        for (const [body, code] of /** @type {[string, string][]} */ ([
+            ['{"reason":"x"}', "unexpected_body"],
+            ["[]", "unexpected_body"],
+            ["null", "malformed_json"],
+            ["{", "malformed_json"],
+        ])) {
+            const { status, json } = await post(`/jobs/${id}/pause`, body);
+            assert.deepEqual([status, json.code], [400, code], body);
+        }
+        for (const [action, state] of [
+            ["pause", "paused"],
+            ["resume", "queued"],
+            ["cancel", "cancelled"],
+            ["retry", "queued"],
+        ]) {
+            const { status, json } = await post(`/jobs/${id}/${action}`, {});
+            assert.deepEqual([status < 300, json.state], [true, state], action);
+        }
+        assert.equal((await ask(daemon.base, `/jobs/${id}`, { method: "DELETE", body: "{}" })).status, 200);
+        assert.equal((await post(`/jobs/${id}/restore`, " {} \n")).status, 200);
+        await api(daemon.base, "/jobs:cancel", { ids: [running, id + 1] });
+        await ended(daemon.base, running);
+    });
+
     test("is tried again as a new job of the same spec", async () => {
         const { status, headers, json } = await post(`/jobs/${done.id}/retry`, undefined);
         assert.equal(status, 201);
