@@ -84,6 +84,10 @@ enum status spec_parse_given(const json_t *json, const struct dataset_folders *f
 enum status spec_read(const char *path, const struct dataset_folders *folders, struct spec **ret_spec,
                       struct problem_list *problems, struct error *err);
 
+/* SHA-256 in lower-case hex of what makes two runs the same: all but name, tags, priority, checkpoint_every, memory_limit,
+ * time_limit. */
+enum status spec_hash(const json_t *expanded, char ret_hash[65], struct error *err);
+
 void spec_free(struct spec *spec);
 void cleanup_spec(struct spec **spec);
 

@@ -43,10 +43,6 @@ struct network;
 enum status spec_cost(const struct spec *spec, const struct dataset_info *info, const struct network *network,
                       json_t **ret_cost, struct error *err);
 
-/* SHA-256 in lower-case hex of what makes two runs the same: all but name, tags, priority, checkpoint_every, memory_limit,
- * time_limit. */
-enum status spec_hash(const json_t *expanded, char ret_hash[65], struct error *err);
-
 /* Puts the faults past the first `before` into one sentence: the first of them, and how many more. STATUS_INVALID. */
 enum status spec_problems_error(const struct problem_list *problems, size_t before, struct error *err);
 

@@ -37,6 +37,7 @@ struct daemon {
     struct http_metrics *metrics;
     struct guesses *guesses;
     struct service service;
+    unsigned revocations;
 };
 
 static bool is_loopback(const char *host)
@@ -137,6 +138,7 @@ static enum status start(struct daemon *daemon, const struct settings *settings,
                                        .pictures = daemon->pictures,
                                        .metrics = daemon->metrics,
                                        .guesses = daemon->guesses,
+                                       .revocations = &daemon->revocations,
                                        .started = clock_seconds(),
                                        .data = settings->data};
     if (status == STATUS_OK)

@@ -278,6 +278,17 @@ static bool take_piece(struct http_server *server, struct exchange *exchange, co
     return true;
 }
 
+/* The body of a request that takes none: an empty object says no more than no body. */
+static enum status expect_nothing(struct exchange *exchange, struct error *err)
+{
+    struct request *request = &exchange->request;
+    enum status status = parse_body(exchange->body, exchange->size, &request->body, &exchange->answer, err);
+    if (status != STATUS_OK || (json_is_object(request->body) && json_object_size(request->body) == 0))
+        return status;
+    error_set(err, STATUS_INVALID, "%s takes no body, or an empty object", request->path);
+    return answer_refuse(&exchange->answer, 400, "unexpected_body", STATUS_INVALID);
+}
+
 /* Parses the body and calls the handler. */
 static enum status run_handler(struct exchange *exchange)
 {
@@ -289,8 +300,7 @@ static enum status run_handler(struct exchange *exchange)
         return STATUS_OK;
     }
     if (status == STATUS_OK && exchange->size > 0 && !request->route->body && !request->route->upload)
-        status = answer_refuse(&exchange->answer, 400, "unexpected_body",
-                               error_set(err, STATUS_INVALID, "%s takes no body", request->path));
+        status = expect_nothing(exchange, err);
     if (status == STATUS_OK && request->route->body)
         status =
             parse_body(exchange->body ? exchange->body : "", exchange->size, &request->body, &exchange->answer, err);

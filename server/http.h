@@ -37,9 +37,10 @@ struct service {
     struct picture_cache *pictures;
     struct http_metrics *metrics;
     struct guesses *guesses;
-    double started;     /* clock_seconds of the start */
-    const char *data;   /* the data directory */
-    bool tokens_wanted; /* who comes over the network must show a token */
+    double started;        /* clock_seconds of the start */
+    const char *data;      /* the data directory */
+    unsigned *revocations; /* of tokens since the start; atomic. What outlasts its request looks its token up again */
+    bool tokens_wanted;    /* who comes over the network must show a token */
 };
 
 enum { REQUEST_CAPTURES = 3, CAPTURE_SIZE = 64 };
@@ -63,6 +64,7 @@ struct request {
     bool accepts_gzip;
     enum token_role role; /* of who asks; admin where nobody is asked who they are */
     int64_t token;        /* the id of the token that was shown; 0 for none */
+    unsigned revocations; /* of the service, before that token was looked up */
 };
 
 /* The number that stands at capture `index`; STATUS_NOT_FOUND where it is none. */

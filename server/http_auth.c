@@ -81,6 +81,7 @@ enum status check_role(struct request *request, struct MHD_Connection *connectio
     if (request->role == ROLE_ADMIN)
         return STATUS_OK;
     if (shown_token(connection, token)) {
+        request->revocations = __atomic_load_n(request->service->revocations, __ATOMIC_ACQUIRE);
         enum status status = token_of_service(request->service, token, &request->token, &request->role, err);
         if (status == STATUS_NOT_FOUND && !route->open)
             return token_refuse(request, answer, err);

@@ -9,7 +9,8 @@ static const struct option submit_headers[] = {
     {.name = "Idempotency-Key",
      .kind = OPTION_STRING,
      .fallback = "null",
-     .help = "the same request sent again with the same key makes no second job; kept for a day"},
+     .help = "the same request sent again with the same key makes nothing again, and is answered as the first was; "
+             "kept for a day"},
     OPTION_END,
 };
 static const struct option patch_headers[] = {
@@ -103,7 +104,7 @@ const struct route routes[] = {
      .summary = "Runs side by side: where their specs differ, their scalars on one axis", .refusals = {404}},
     {"POST", API "/studies", handle_studies_submit, .role = ROLE_SUBMITTER, .parameters = submit_parameters,
      .body = "StudySpec", .answer = "Study", .summary = "Submit a study: a grid of jobs", .success = 201,
-     .unmade = "CheckedStudy"},
+     .unmade = "CheckedStudy", .headers = submit_headers, .refusals = {409}},
     {"GET", API "/studies", handle_studies, .parameters = catalog_list_parameters, .answer = "StudyPage",
      .summary = "List studies"},
     {"GET", API "/studies/{id}", handle_study, .answer = "Study", .summary = "One study"},

@@ -6,6 +6,8 @@
 #define PLUMBLINE_SERVER_ROUTE_H
 
 #include "server/http.h"
+#include "server/json_util.h"
+#include "server/store.h"
 
 typedef enum status route_handler(struct request *request, struct answer *answer, struct error *err);
 
@@ -76,6 +78,16 @@ extern const struct option catalog_list_parameters[];
 /* What these runs have measured, by the parameters of EXPORT_PARAMETERS; `name` is the file's beginning (route_export.c). */
 enum status answer_export(struct request *request, const int64_t *ids, size_t count, const char *name, bool several,
                           struct answer *answer, struct error *err);
+/*
+ * The request's header Idempotency-Key: the same request sent again makes nothing new; keys are told apart by token.
+ * `asked` is what it asks for, whole. `given` is NULL where there is no key. STATUS_INVALID for what is no key (route_key.c).
+ */
+struct request_key {
+    struct submission_key key, *given; /* store.h; `given` is NULL, or the key beside it */
+    char digest[JSON_DIGEST_SIZE];
+};
+enum status request_key(const struct request *request, const json_t *asked, struct request_key *ret_key,
+                        struct error *err);
 
 /* The job as it is, with its ETag (route_job.c). */
 enum status answer_job(struct request *request, int64_t id, struct answer *answer, struct error *err);

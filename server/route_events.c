@@ -1,5 +1,8 @@
 /*
  * The event stream (server-sent events): what happens, with ids that have no gaps, from where the client left off.
+ *
+ * It ends when its token is revoked. The catalog is asked only after a token, any one, was revoked, which the
+ * service counts: between two events that is one number to compare.
  */
 #include <inttypes.h>
 #include <poll.h>
@@ -36,6 +39,9 @@ enum {
 
 struct stream {
     struct events *events;
+    const struct service *service;
+    int64_t token;        /* 0 for none */
+    unsigned revocations; /* that there were before the token was looked up */
     int socket;
     int64_t after;
     double quiet_since;
@@ -66,6 +72,21 @@ static bool client_is_gone(int socket)
 {
     struct pollfd look = {.fd = socket, .events = POLLRDHUP};
     return poll(&look, 1, 0) == 1 && (look.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
+}
+
+static enum status look_up(sqlite3 *db, void *token, struct error *err)
+{
+    return token_stands(db, *(const int64_t *)token, err);
+}
+
+/* A look-up that fails ends the stream as well: its client comes again, and is asked for its token. */
+static bool token_is_revoked(struct stream *stream)
+{
+    unsigned revocations = __atomic_load_n(stream->service->revocations, __ATOMIC_ACQUIRE);
+    if (revocations == stream->revocations || stream->token == 0)
+        return false;
+    stream->revocations = revocations; /* read before the token: what is revoked meanwhile is seen the next time */
+    return scheduler_read(stream->service->scheduler, look_up, &stream->token, NULL) != STATUS_OK;
 }
 
 /* Hands over as much of the pending text as fits. */
@@ -100,6 +121,11 @@ static bool next_text(struct stream *stream)
         struct event event;
         struct error err;
         enum status status = events_next(stream->events, stream->after, LOOK_MS, &event, &err);
+        if (token_is_revoked(stream)) {
+            if (status == STATUS_OK)
+                free(event.text);
+            return false;
+        }
         if (status == STATUS_OK) {
             stream->after = event.id;
             bool wanted = is_wanted(stream, event.job);
@@ -155,6 +181,9 @@ enum status handle_events(struct request *request, struct answer *answer, struct
     if (!stream)
         return error_no_memory(err);
     stream->events = events;
+    stream->service = request->service;
+    stream->token = request->token;
+    stream->revocations = request->revocations;
     stream->socket = request->socket;
     stream->after = after;
     stream->quiet_since = clock_seconds();

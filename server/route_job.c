@@ -12,9 +12,6 @@
 #include "server/scheduler.h"
 #include "server/store.h"
 
-enum { KEY_MOST = 128 };
-#define KEY_LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:~"
-
 static const char *const state_choices[] = {"queued", "running",  "paused",    "finished",
                                             "failed", "diverged", "cancelled", NULL};
 
@@ -62,29 +59,6 @@ static enum status read_spec(struct request *request, struct answer *answer, str
     return status;
 }
 
-/* With the header Idempotency-Key the same request sent again makes no second job; keys are told apart by token. */
-static enum status submit(struct request *request, struct answer *answer, const struct spec *spec, int64_t *ret_id,
-                          struct error *err)
-{
-    const char *given = request->idempotency_key;
-    char key[KEY_MOST + 32], request_digest[JSON_DIGEST_SIZE] = "";
-    bool again = false;
-    answer->http = 201;
-    if (!given)
-        return scheduler_submit(request->service->scheduler, spec, ret_id, err);
-    size_t length = strlen(given);
-    if (length < 1 || length > KEY_MOST || strspn(given, KEY_LETTERS) != length)
-        return error_set(err, STATUS_INVALID,
-                         "Idempotency-Key must be 1 to %d letters, digits and -_.:~ (a UUID for instance)", KEY_MOST);
-    snprintf(key, sizeof key, "%" PRId64 ":%s", request->token, given);
-    enum status status = json_digest(spec->expanded, request_digest, err); /* the spec's hash leaves out its name */
-    if (status == STATUS_OK)
-        status = scheduler_submit_once(request->service->scheduler, spec, key, request_digest, ret_id, &again, err);
-    if (status == STATUS_OK && again)
-        answer->http = 200;
-    return status == STATUS_CONFLICT ? answer_refuse(answer, 409, "key_used_otherwise", status) : status;
-}
-
 enum status handle_jobs_submit(struct request *request, struct answer *answer, struct error *err)
 {
     attribute_cleanup(cleanup_spec) struct spec *spec = NULL;
@@ -97,10 +71,15 @@ enum status handle_jobs_submit(struct request *request, struct answer *answer, s
                            json_pack("{s:b, s:O, s:s, s:O}", "valid", 1, "spec", spec->expanded, "spec_hash",
                                      spec->hash, "cost", cost),
                            err);
+    struct request_key key;
     int64_t id = 0;
-    status = submit(request, answer, spec, &id, err);
+    bool again = false;
+    status = request_key(request, spec->expanded, &key, err); /* the spec's hash leaves out its name */
+    if (status == STATUS_OK)
+        status = scheduler_submit_once(request->service->scheduler, spec, key.given, &id, &again, err);
     if (status != STATUS_OK)
-        return status;
+        return status == STATUS_CONFLICT ? answer_refuse(answer, 409, "key_used_otherwise", status) : status;
+    answer->http = again ? 200 : 201;
     answer_header(answer, "Location", "/api/v1/jobs/%" PRId64, id);
     return answer_job(request, id, answer, err);
 }

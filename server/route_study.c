@@ -264,16 +264,23 @@ static enum status submit_study(struct request *request, const struct study *stu
 {
     struct spec **specs = NULL;
     struct study_read read = {0};
+    struct request_key key = {0};
+    bool again = false;
     struct scheduler *scheduler = request->service->scheduler;
-    enum status status = make_specs(study, &request->service->folders, &request->problems, &specs, err);
+    enum status status = request_key(request, study->whole, &key, err);
     if (status == STATUS_OK)
-        status = scheduler_submit_study(scheduler, study, specs, &read.id, err);
-    free_specs(specs, study->job_count);
+        status = make_specs(study, &request->service->folders, &request->problems, &specs, err);
+    if (status == STATUS_OK)
+        status = scheduler_submit_study(scheduler, study, specs, key.given, &read.id, &again, err);
+    if (specs)
+        free_specs(specs, study->job_count);
+    if (status == STATUS_CONFLICT)
+        return answer_refuse(answer, 409, "key_used_otherwise", status);
     if (status == STATUS_OK)
         status = scheduler_read(scheduler, read_study, &read, err);
     if (status != STATUS_OK)
         return status;
-    answer->http = 201;
+    answer->http = again ? 200 : 201;
     answer_header(answer, "Location", "/api/v1/studies/%" PRId64, read.id);
     return answer_json(answer, read.json, err);
 }

@@ -73,6 +73,8 @@ enum status handle_token_revoke(struct request *request, struct answer *answer, 
     enum status status = request_id(request, 0, &use.id, err);
     if (status == STATUS_OK)
         status = scheduler_write(request->service->scheduler, revoke, &use, err);
+    if (status == STATUS_OK)
+        __atomic_add_fetch(request->service->revocations, 1, __ATOMIC_RELEASE);
     return status == STATUS_OK ? answer_json(answer, json_pack("{s:I}", "id", (json_int_t)use.id), err) : status;
 }
 

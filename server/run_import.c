@@ -26,11 +26,22 @@ void run_import_clear(struct run_import *import)
 
 /* ------------------------------------------------------------------ is it a run file */
 
+static size_t big_endian(const unsigned char *bytes, size_t count)
+{
+    size_t value = 0;
+    for (size_t i = 0; i < count; i++)
+        value = value << 8 | bytes[i];
+    return value;
+}
+
+/* That the file is as long as its header says: SQLite reads zeros where its last page is cut short, and nothing of what
+ * comes behind it. The header's fields are those of SQLite's file format, section 1.3. */
 static enum status check_header(const char *path, struct error *err)
 {
+    enum { PAGE_SIZE_AT = 16, PAGE_COUNT_AT = 28, HEADER_SIZE = 100 };
     static const char magic[] = "SQLite format 3"; /* with its NUL */
     attribute_cleanup(cleanup_descriptor) int file = -1;
-    char header[sizeof magic] = "";
+    unsigned char header[HEADER_SIZE] = "";
     size_t size = 0;
     enum status status = file_open(path, &file, &size, err);
     if (status != STATUS_OK)
@@ -39,7 +50,14 @@ static enum status check_header(const char *path, struct error *err)
         status = file_read_at(file, path, 0, header, sizeof header, err);
     if (status == STATUS_OK && memcmp(header, magic, sizeof magic) != 0)
         status = error_set(err, STATUS_CORRUPT, "it is no run file: it does not begin as an SQLite database does");
-    return status;
+    if (status != STATUS_OK)
+        return status;
+    size_t page = big_endian(header + PAGE_SIZE_AT, 2), count = big_endian(header + PAGE_COUNT_AT, 4);
+    size_t whole = (page == 1 ? 65536 : page) * count;
+    if (size != whole)
+        return error_set(err, STATUS_CORRUPT, "it is damaged: it has %zu bytes, and by its header %zu; send it again",
+                         size, whole);
+    return STATUS_OK;
 }
 
 #define OBJECTS_SQL "SELECT type, name, sql FROM sqlite_schema ORDER BY type, name"
@@ -119,7 +137,7 @@ static enum status open_checked(const char *path, sqlite3 **ret_db, struct error
     if (status == STATUS_OK)
         status = check_version(db, err);
     if (status == STATUS_OK)
-        status = db_check_damage(db, err);
+        status = db_check_damage(db, "integrity_check", err);
     if (status != STATUS_OK)
         return status;
     *ret_db = db;
@@ -129,26 +147,40 @@ static enum status open_checked(const char *path, sqlite3 **ret_db, struct error
 
 /* ------------------------------------------------------------------ what it holds */
 
+static enum status check_hash(const json_t *spec, const char *hash, struct error *err)
+{
+    char expected[65] = "";
+    enum status status = spec_hash(spec, expected, err);
+    if (status == STATUS_OK && strcmp(hash, expected) != 0)
+        status =
+            error_set(err, STATUS_CORRUPT, "its spec is not the one that ran: its hash is %.12s…, and the run's %.12s…",
+                      expected, hash);
+    return status;
+}
+
 /*
- * The spec, which must be one that this version takes, as it was written out. The one thing that may differ is how many
- * cores there are: its threads are looked at as if they were one, for nothing is to be run.
+ * The spec, which must be one that this version takes, as it was written out: the hash is of what the file has, even
+ * where a later version adds to it. The one thing that may differ is how many cores there are: its threads are looked at
+ * as if they were one, for nothing is to be run.
  */
 static enum status read_spec(const char *text, const char *hash, struct spec **ret_spec, struct error *err)
 {
     attribute_cleanup(cleanup_json) json_t *json = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
     attribute_cleanup(problem_list_clear) struct problem_list problems = {NULL};
     attribute_cleanup(cleanup_spec) struct spec *spec = NULL;
-    json_t *threads = json_incref(json_object_get(json, "threads"));
-    attribute_cleanup(cleanup_json) json_t *kept = threads;
+    json_t *threads = json_object_get(json, "threads");
     if (!json_is_object(json) || !json_is_integer(threads))
         return error_set(err, STATUS_CORRUPT, "its spec is not the JSON object that it should be");
     if (strlen(hash) != sizeof spec->hash - 1 || strspn(hash, "0123456789abcdef") != sizeof spec->hash - 1)
         return error_set(err, STATUS_CORRUPT, "its spec's hash is none");
-    enum status status = json_put(json, "threads", json_integer(1), err);
+    attribute_cleanup(cleanup_json) json_t *one = json_copy(json);
+    enum status status = one ? json_put(one, "threads", json_integer(1), err) : error_no_memory(err);
     if (status == STATUS_OK)
         status = problem_list_init(&problems, err);
     if (status == STATUS_OK)
-        status = spec_parse(json, &spec, &problems, err);
+        status = spec_parse(one, &spec, &problems, err);
+    if (status == STATUS_OK)
+        status = check_hash(json, hash, err);
     if (status == STATUS_OK)
         status = json_put(spec->expanded, "threads", json_incref(threads), err);
     if (status != STATUS_OK)

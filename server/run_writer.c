@@ -80,7 +80,7 @@ static enum status open_database(const char *path, struct run_writer **ret_write
     if (status == STATUS_OK)
         status = migrate_check(writer->db, &run_schema, &version, err); /* before a foreign file is changed */
     if (status == STATUS_OK && check)
-        status = db_check_damage(writer->db, err);
+        status = db_check_damage(writer->db, "quick_check", err);
     if (status == STATUS_OK)
         status = db_use_wal(writer->db, "NORMAL", err);
     if (status == STATUS_OK)

@@ -182,10 +182,10 @@ enum status scheduler_call(struct scheduler *s,
     return ask(s, &command);
 }
 
-enum status scheduler_submit_once(struct scheduler *scheduler, const struct spec *spec, const char *key,
-                                  const char *request, int64_t *ret_id, bool *ret_again, struct error *err)
+enum status scheduler_submit_once(struct scheduler *scheduler, const struct spec *spec,
+                                  const struct submission_key *key, int64_t *ret_id, bool *ret_again, struct error *err)
 {
-    struct submission submission = {.spec = spec, .key = key, .request = request};
+    struct submission submission = {.spec = spec, .key = key};
     enum status status = scheduler_call(scheduler, command_submit, &submission, err);
     if (status != STATUS_OK)
         return status;
@@ -197,7 +197,7 @@ enum status scheduler_submit_once(struct scheduler *scheduler, const struct spec
 enum status scheduler_submit(struct scheduler *scheduler, const struct spec *spec, int64_t *ret_id, struct error *err)
 {
     bool again;
-    return scheduler_submit_once(scheduler, spec, NULL, NULL, ret_id, &again, err);
+    return scheduler_submit_once(scheduler, spec, NULL, ret_id, &again, err);
 }
 
 /* Copies of the reason, one for each job whose worker may be told: nothing can fail once the change is durable. */

@@ -59,11 +59,13 @@ void scheduler_stop(struct scheduler *scheduler);
 enum status scheduler_submit(struct scheduler *scheduler, const struct spec *spec, int64_t *ret_id, struct error *err);
 
 /*
- * The same, once: the same key with the same `request` (a hash of what was asked for) within a day makes no second job,
- * but answers with the first one's id, *ret_again true. STATUS_CONFLICT where the key came with another request.
+ * The same, once: the same key (store.h; NULL: none) with the same request within a day makes no second job, but answers
+ * with the first one's id, *ret_again true. STATUS_CONFLICT where the key came with another request.
  */
-enum status scheduler_submit_once(struct scheduler *scheduler, const struct spec *spec, const char *key,
-                                  const char *request, int64_t *ret_id, bool *ret_again, struct error *err);
+struct submission_key;
+enum status scheduler_submit_once(struct scheduler *scheduler, const struct spec *spec,
+                                  const struct submission_key *key, int64_t *ret_id, bool *ret_again,
+                                  struct error *err);
 
 /* What can be done to a job, to one or to many. */
 enum job_action {
@@ -153,11 +155,12 @@ enum status scheduler_import(struct scheduler *scheduler, const struct run_impor
 
 /*
  * Adds a study and its jobs, `specs` in the order of its points, in one transaction. *ret_id is the study's id; the
- * jobs' are what store_study_rows tells.
+ * jobs' are what store_study_rows tells. `key` and *ret_again as scheduler_submit_once's.
  */
 struct study;
 enum status scheduler_submit_study(struct scheduler *scheduler, const struct study *study, struct spec *const *specs,
-                                   int64_t *ret_id, struct error *err);
+                                   const struct submission_key *key, int64_t *ret_id, bool *ret_again,
+                                   struct error *err);
 
 /* Reads, from any thread, of committed state. */
 

@@ -287,15 +287,13 @@ enum status command_act(struct scheduler *s, void *argument, struct error *err)
 static enum status change_submit(struct scheduler *s, void *context, struct error *err)
 {
     struct submission *submission = context;
-    enum status status = STATUS_OK;
-    if (submission->key)
-        status = store_submission_find(s->db, submission->key, submission->request, &submission->id, err);
+    enum status status = store_submission_find(s->db, submission->key, "job", &submission->id, err);
     submission->again = submission->id != 0;
     if (status != STATUS_OK || submission->again)
         return status;
     status = store_job_insert(s->db, submission->spec, &submission->id, err);
-    if (status == STATUS_OK && submission->key)
-        status = store_submission_add(s->db, submission->key, submission->request, submission->id, err);
+    if (status == STATUS_OK)
+        status = store_submission_add(s->db, submission->key, "job", submission->id, err);
     return status == STATUS_OK ? append_state(s, submission->id, err) : status;
 }
 

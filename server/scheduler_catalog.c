@@ -122,7 +122,9 @@ enum status scheduler_import(struct scheduler *scheduler, const struct run_impor
 struct study_call {
     const struct study *study;
     struct spec *const *specs;
+    const struct submission_key *key;
     int64_t id;
+    bool again;
 };
 
 static enum status add_job(struct scheduler *s, const struct study_call *call, size_t position, struct error *err)
@@ -140,7 +142,13 @@ static enum status add_job(struct scheduler *s, const struct study_call *call, s
 static enum status change_study(struct scheduler *s, void *argument, struct error *err)
 {
     struct study_call *call = argument;
-    enum status status = store_study_insert(s->db, call->study, &call->id, err);
+    enum status status = store_submission_find(s->db, call->key, "study", &call->id, err);
+    call->again = call->id != 0;
+    if (status != STATUS_OK || call->again)
+        return status;
+    status = store_study_insert(s->db, call->study, &call->id, err);
+    if (status == STATUS_OK)
+        status = store_submission_add(s->db, call->key, "study", call->id, err);
     for (size_t i = 0; i < call->study->job_count && status == STATUS_OK; i++)
         status = add_job(s, call, i, err);
     return status;
@@ -153,11 +161,14 @@ static enum status command_study(struct scheduler *s, void *argument, struct err
 }
 
 enum status scheduler_submit_study(struct scheduler *scheduler, const struct study *study, struct spec *const *specs,
-                                   int64_t *ret_id, struct error *err)
+                                   const struct submission_key *key, int64_t *ret_id, bool *ret_again,
+                                   struct error *err)
 {
-    struct study_call call = {.study = study, .specs = specs};
+    struct study_call call = {.study = study, .specs = specs, .key = key};
     enum status status = scheduler_call(scheduler, command_study, &call, err);
-    if (status == STATUS_OK)
-        *ret_id = call.id;
-    return status;
+    if (status != STATUS_OK)
+        return status;
+    *ret_id = call.id;
+    *ret_again = call.again;
+    return STATUS_OK;
 }

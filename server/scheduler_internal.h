@@ -205,7 +205,7 @@ double silent_at(const struct scheduler *s, const struct running *running);
 
 struct submission {
     const struct spec *spec;
-    const char *key, *request; /* NULL: without a key */
+    const struct submission_key *key; /* or NULL */
     int64_t id;
     bool again;
 };

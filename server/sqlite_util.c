@@ -207,11 +207,13 @@ enum status db_integer(sqlite3 *db, const char *sql, int64_t *ret_value, struct 
     return STATUS_OK;
 }
 
-enum status db_check_damage(sqlite3 *db, struct error *err)
+enum status db_check_damage(sqlite3 *db, const char *check, struct error *err)
 {
     attribute_cleanup(cleanup_statement) sqlite3_stmt *statement = NULL;
     bool row = false;
-    enum status status = db_prepare(db, "PRAGMA quick_check(1)", &statement, err);
+    char sql[40];
+    snprintf(sql, sizeof sql, "PRAGMA %s(1)", check);
+    enum status status = db_prepare(db, sql, &statement, err);
     if (status == STATUS_OK)
         status = db_row(statement, &row, err);
     if (status != STATUS_OK)

@@ -30,8 +30,9 @@ void cleanup_db(sqlite3 **db);
  * stays consistent, the newest commits may be lost). */
 enum status db_use_wal(sqlite3 *db, const char *synchronous, struct error *err);
 
-/* Looks through the whole file for damage: STATUS_CORRUPT with the first that is found. */
-enum status db_check_damage(sqlite3 *db, struct error *err);
+/* Looks through the whole file for damage: STATUS_CORRUPT with the first that is found. `check` is "quick_check", or
+ * "integrity_check", which also holds every index against its table. */
+enum status db_check_damage(sqlite3 *db, const char *check, struct error *err);
 
 /* The status for the connection's last error, with "<what>: <SQLite's sentence>" in `err`. */
 enum status db_error(sqlite3 *db, struct error *err, const char *what);

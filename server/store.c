@@ -18,7 +18,7 @@ enum status store_open(const char *path, sqlite3 **ret_db, struct error *err)
     if (status == STATUS_OK)
         status = migrate_check(db, &catalog_schema, &version, err);
     if (status == STATUS_OK)
-        status = db_check_damage(db, err);
+        status = db_check_damage(db, "quick_check", err);
     if (status == STATUS_OK)
         status = db_use_wal(db, "FULL", err);
     if (status == STATUS_OK)

@@ -75,11 +75,19 @@ enum status store_job_trash(sqlite3 *db, int64_t id, bool trashed, struct error 
 /* Forgets a job and the changes of its state; its id is never used again. */
 enum status store_job_delete(sqlite3 *db, int64_t id, struct error *err);
 
-/* The job that an earlier request with this key made, 0 where there was none; STATUS_CONFLICT where that request was
- * another one. Keys are kept for a day. */
-enum status store_submission_find(sqlite3 *db, const char *key, const char *request, int64_t *ret_job,
+/* The key of a request that makes something once. */
+struct submission_key {
+    int64_t token;       /* whose key it is; 0 for none */
+    const char *text;    /* as it was sent */
+    const char *request; /* a digest of what was asked for */
+};
+
+/* What an earlier request with this key made, 0 where there was none; STATUS_CONFLICT where that request was another
+ * one. `what` it is: "job" or "study". Keys are kept for a day. Without a key (NULL) there was none, and none is kept. */
+enum status store_submission_find(sqlite3 *db, const struct submission_key *key, const char *what, int64_t *ret_made,
                                   struct error *err);
-enum status store_submission_add(sqlite3 *db, const char *key, const char *request, int64_t job, struct error *err);
+enum status store_submission_add(sqlite3 *db, const struct submission_key *key, const char *what, int64_t made,
+                                 struct error *err);
 
 /* --- reading ------------------------------------------------------------------------------------------------- */
 

@@ -152,7 +152,8 @@ enum status store_job_trash(sqlite3 *db, int64_t id, bool trashed, struct error 
 /* A request that is sent again with the key that made the job then makes another. */
 enum status store_job_delete(sqlite3 *db, int64_t id, struct error *err)
 {
-    static const char *const rows[] = {"DELETE FROM job_state WHERE job = ?", "DELETE FROM submission WHERE job = ?"};
+    static const char *const rows[] = {"DELETE FROM job_state WHERE job = ?",
+                                       "DELETE FROM submission WHERE what = 'job' AND made = ?"};
     enum status status = STATUS_OK;
     for (size_t i = 0; i < sizeof rows / sizeof *rows && status == STATUS_OK; i++) {
         attribute_cleanup(cleanup_statement) sqlite3_stmt *statement = NULL;
@@ -190,26 +191,35 @@ enum status store_ended_jobs(sqlite3 *db, json_t **ret_jobs, struct error *err)
 
 /* --- keys of requests -------------------------------------------------------------------------------------------- */
 
-enum status store_submission_find(sqlite3 *db, const char *key, const char *request, int64_t *ret_job,
+#define KEY_SQL "?1 || ':' || ?2" /* keys of two tokens are two */
+
+enum status store_submission_find(sqlite3 *db, const struct submission_key *key, const char *what, int64_t *ret_made,
                                   struct error *err)
 {
     attribute_cleanup(cleanup_statement) sqlite3_stmt *statement = NULL;
     char cutoff[CLOCK_TEXT_SIZE];
     bool row = false;
-    enum status status =
-        db_prepare(db, "SELECT job, request = ?2 FROM submission WHERE key = ?1 AND at >= ?3", &statement, err);
+    *ret_made = 0;
+    if (!key)
+        return STATUS_OK;
+    enum status status = db_prepare(
+        db, "SELECT made, request = ?3 AND what = ?4, what FROM submission WHERE key = " KEY_SQL " AND at >= ?5",
+        &statement, err);
     if (status != STATUS_OK)
         return status;
-    db_bind_text(statement, 1, key);
-    db_bind_text(statement, 2, request);
-    db_bind_text(statement, 3, clock_ago(KEY_SECONDS, cutoff));
+    sqlite3_bind_int64(statement, 1, key->token);
+    db_bind_text(statement, 2, key->text);
+    db_bind_text(statement, 3, key->request);
+    db_bind_text(statement, 4, what);
+    db_bind_text(statement, 5, clock_ago(KEY_SECONDS, cutoff));
     status = db_row(statement, &row, err);
     if (status != STATUS_OK)
         return status;
     if (row && !sqlite3_column_int(statement, 1))
-        return error_set(err, STATUS_CONFLICT, "the key \"%.80s\" was used for another request, which made job %lld",
-                         key, (long long)sqlite3_column_int64(statement, 0));
-    *ret_job = row ? sqlite3_column_int64(statement, 0) : 0;
+        return error_set(err, STATUS_CONFLICT, "the key \"%.128s\" was used for another request, which made %s %lld",
+                         key->text, (const char *)sqlite3_column_text(statement, 2),
+                         (long long)sqlite3_column_int64(statement, 0));
+    *ret_made = row ? sqlite3_column_int64(statement, 0) : 0;
     return STATUS_OK;
 }
 
@@ -224,18 +234,25 @@ static enum status forget_old_keys(sqlite3 *db, struct error *err)
     return db_run(statement, err);
 }
 
-enum status store_submission_add(sqlite3 *db, const char *key, const char *request, int64_t job, struct error *err)
+enum status store_submission_add(sqlite3 *db, const struct submission_key *key, const char *what, int64_t made,
+                                 struct error *err)
 {
     attribute_cleanup(cleanup_statement) sqlite3_stmt *statement = NULL;
     char now[CLOCK_TEXT_SIZE];
+    if (!key)
+        return STATUS_OK;
     enum status status = forget_old_keys(db, err);
     if (status == STATUS_OK)
-        status = db_prepare(db, "INSERT INTO submission (key, request, job, at) VALUES (?, ?, ?, ?)", &statement, err);
+        status =
+            db_prepare(db, "INSERT INTO submission (key, request, what, made, at) VALUES (" KEY_SQL ", ?3, ?4, ?5, ?6)",
+                       &statement, err);
     if (status != STATUS_OK)
         return status;
-    db_bind_text(statement, 1, key);
-    db_bind_text(statement, 2, request);
-    sqlite3_bind_int64(statement, 3, job);
-    db_bind_text(statement, 4, clock_now(now));
+    sqlite3_bind_int64(statement, 1, key->token);
+    db_bind_text(statement, 2, key->text);
+    db_bind_text(statement, 3, key->request);
+    db_bind_text(statement, 4, what);
+    sqlite3_bind_int64(statement, 5, made);
+    db_bind_text(statement, 6, clock_now(now));
     return db_run(statement, err);
 }

@@ -66,14 +66,22 @@ enum status store_study_retry(sqlite3 *db, int64_t job, int64_t retry, struct er
     return db_run(statement, err);
 }
 
-enum status store_study_delete(sqlite3 *db, int64_t id, struct error *err)
+static enum status delete_by(sqlite3 *db, const char *sql, int64_t id, struct error *err)
 {
     attribute_cleanup(cleanup_statement) sqlite3_stmt *statement = NULL;
-    enum status status = db_prepare(db, "DELETE FROM study WHERE id = ?", &statement, err);
+    enum status status = db_prepare(db, sql, &statement, err);
     if (status != STATUS_OK)
         return status;
     sqlite3_bind_int64(statement, 1, id);
-    status = db_run(statement, err);
+    return db_run(statement, err);
+}
+
+/* A request that is sent again with the key that made the study then makes another. */
+enum status store_study_delete(sqlite3 *db, int64_t id, struct error *err)
+{
+    enum status status = delete_by(db, "DELETE FROM submission WHERE what = 'study' AND made = ?", id, err);
+    if (status == STATUS_OK)
+        status = delete_by(db, "DELETE FROM study WHERE id = ?", id, err);
     return status == STATUS_OK && sqlite3_changes(db) == 0 ? unknown_study(id, err) : status;
 }
 

@@ -174,6 +174,14 @@ enum status token_is_stale(sqlite3 *db, int64_t id, bool *ret_stale, struct erro
     return status;
 }
 
+enum status token_stands(sqlite3 *db, int64_t id, struct error *err)
+{
+    unsigned char hash[HASH_BYTES];
+    enum token_role role = ROLE_COUNT;
+    enum status status = find_token(db, id, hash, &role, err);
+    return status == STATUS_OK && role == ROLE_COUNT ? unknown_token(err) : status;
+}
+
 enum status token_count(sqlite3 *db, enum token_role at_least, int64_t *ret_count, struct error *err)
 {
     static const char *const queries[ROLE_COUNT] = {

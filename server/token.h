@@ -45,6 +45,9 @@ enum status token_is_stale(sqlite3 *db, int64_t id, bool *ret_stale, struct erro
 /* Ends a token, within the caller's transaction; one that is revoked stays so. STATUS_NOT_FOUND. */
 enum status token_revoke(sqlite3 *db, int64_t id, struct error *err);
 
+/* STATUS_NOT_FOUND where the token was revoked since it was shown. */
+enum status token_stands(sqlite3 *db, int64_t id, struct error *err);
+
 /* How many tokens of at least this role are in force. */
 enum status token_count(sqlite3 *db, enum token_role at_least, int64_t *ret_count, struct error *err);
 

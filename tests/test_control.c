@@ -166,14 +166,19 @@ static void test_a_key_makes_one_job(void **state)
     int64_t one = 0, two = 0;
     struct scheduler *scheduler = start(*state, self, 1, 3);
     struct spec *spec = parse_spec(small_spec("one", 1));
-    assert_ok(scheduler_submit_once(scheduler, spec, "key", "request", &one, &repeated, &err));
+    assert_ok(
+        scheduler_submit_once(scheduler, spec, &(struct submission_key){0, "key", "request"}, &one, &repeated, &err));
     assert_false(repeated);
-    assert_ok(scheduler_submit_once(scheduler, spec, "key", "request", &two, &repeated, &err));
+    assert_ok(
+        scheduler_submit_once(scheduler, spec, &(struct submission_key){0, "key", "request"}, &two, &repeated, &err));
     assert_true(repeated);
     assert_int_equal(one, two);
-    assert_int_equal(scheduler_submit_once(scheduler, spec, "key", "other", &two, &repeated, &err), STATUS_CONFLICT);
+    assert_int_equal(
+        scheduler_submit_once(scheduler, spec, &(struct submission_key){0, "key", "other"}, &two, &repeated, &err),
+        STATUS_CONFLICT);
     assert_says(err.text, "another request");
-    assert_ok(scheduler_submit_once(scheduler, spec, "other key", "request", &two, &repeated, &err));
+    assert_ok(scheduler_submit_once(scheduler, spec, &(struct submission_key){0, "other key", "request"}, &two,
+                                    &repeated, &err));
     assert_int_not_equal(one, two);
     spec_free(spec);
     scheduler_stop(scheduler);

@@ -183,14 +183,19 @@ static void test_unfinished_run_and_more_threads(void **state)
     assert_ok(run_writer_commit(writer, &err));
     assert_ok(run_file_copy(path, copy, &err));
     assert_ok(run_writer_close(writer, &err));
-    run_sql(copy, "UPDATE run SET spec = json_set(spec, '$.threads', 4096), spec_hash = replace(spec_hash, "
-                  "substr(spec_hash, 1, 1), 'a')");
+    struct spec *spec = parse_spec(spec_for_runs());
+    char hash[65], sql[256];
+    assert_int_equal(json_object_set_new(spec->expanded, "threads", json_integer(4096)), 0);
+    assert_ok(spec_hash(spec->expanded, hash, &err));
+    spec_free(spec);
+    snprintf(sql, sizeof sql, "UPDATE run SET spec = json_set(spec, '$.threads', 4096), spec_hash = '%s'", hash);
+    run_sql(copy, sql);
     assert_ok(run_import_check(copy, &import, &err));
     assert_int_equal(import.state, JOB_RUNNING);
     assert_int_equal(import.attempt, 2);
     assert_null(import.ended_at);
     assert_int_equal(json_integer_value(json_object_get(import.spec->expanded, "threads")), 4096);
-    assert_int_equal(import.spec->hash[0], 'a'); /* the hash is the file's */
+    assert_string_equal(import.spec->hash, hash); /* of so many threads */
     assert_ok(store_open(in_folder(state, "catalog.db"), &db, &err));
     assert_ok(store_job_import(db, &import, &id, &err));
     assert_ok(store_job_json(db, id, &job, &err));
@@ -242,7 +247,11 @@ static void test_refused_contents(void **state)
         {"UPDATE run SET spec = '[]'", STATUS_CORRUPT, "its spec is not the JSON object"},
         {"UPDATE run SET spec = json_set(spec, '$.epochs', 0)", STATUS_INVALID, "The spec is not valid at /epochs"},
         {"UPDATE run SET spec = json_set(spec, '$.colour', 1)", STATUS_INVALID, "The spec is not valid at /colour"},
-        {"UPDATE run SET spec_hash = 'abc'", STATUS_CORRUPT, "hash"},
+        {"UPDATE run SET spec_hash = 'abc'", STATUS_CORRUPT, "hash is none"},
+        {"UPDATE run SET spec = json_set(spec, '$.seed', 77)", STATUS_CORRUPT, "its spec is not the one that ran"},
+        {"UPDATE run SET spec_hash = replace(spec_hash, substr(spec_hash, 1, 1), 'z')", STATUS_CORRUPT, "hash is none"},
+        {"UPDATE run SET spec_hash = substr(spec_hash, 2) || substr(spec_hash, 1, 1)", STATUS_CORRUPT,
+         "its spec is not the one that ran"},
         {"UPDATE run SET state = 'queued'", STATUS_CORRUPT, "its state is \"queued\""},
         {"UPDATE run SET state = 'x'", STATUS_CORRUPT, "its state is \"x\""},
         {"UPDATE run SET started_at = 'yesterday'", STATUS_CORRUPT, "its times"},
@@ -280,6 +289,53 @@ static void test_refused_files(void **state)
     cleanup_db(&db);
     expect_refused(path, STATUS_CORRUPT, "not a run file of Plumbline");
     expect_refused("/", STATUS_IO, "is not a regular file");
+}
+
+/* A file's last page is the end of its largest value, such as the weights: SQLite would read zeros for what lacks. */
+static void test_length_is_the_headers(void **state)
+{
+    static const char *const changes[] = {"", "UPDATE run SET spec = json_set(spec, '$.tags', json('[]'))", "VACUUM"};
+    struct error err;
+    struct stat about;
+    struct run_import import;
+    const char *good = in_folder(state, "good.db"), *path = in_folder(state, "changed.db");
+    make_run(good, spec_for_runs());
+    for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
+        assert_ok(run_file_copy(good, path, &err));
+        run_sql(path, changes[i]);
+        assert_ok(run_import_check(path, &import, &err)); /* what a person may do to a file leaves it right */
+        run_import_clear(&import);
+        assert_int_equal(stat(path, &about), 0);
+        for (int by = -1; by <= 1; by += 2) {
+            assert_int_equal(truncate(path, about.st_size + by), 0);
+            expect_refused(path, STATUS_CORRUPT, "it is damaged: it has");
+        }
+        assert_int_equal(truncate(path, about.st_size + 4096), 0);
+        expect_refused(path, STATUS_CORRUPT, "it is damaged: it has");
+        assert_int_equal(unlink(path), 0);
+    }
+}
+
+/* The rows are whole, and the index of the sites' names has one of them wrong. */
+static void test_index_that_lies(void **state)
+{
+    enum { PAGE = 4096 };
+    static char page[PAGE];
+    const char *path = in_folder(state, "run.db");
+    make_run(path, spec_for_runs());
+    assert_int_equal(query_integer(path, "PRAGMA page_size"), PAGE);
+    off_t at =
+        PAGE * (query_integer(path, "SELECT rootpage FROM sqlite_schema WHERE name = 'sqlite_autoindex_sites_1'") - 1);
+    int file = open(path, O_RDWR);
+    assert_true(file >= 0);
+    assert_int_equal(pread(file, page, PAGE, at), PAGE);
+    char *name = memmem(page, PAGE, "dense", 5);
+    assert_non_null(name);
+    name[0]++;
+    assert_int_equal(pwrite(file, page, PAGE, at), PAGE);
+    close(file);
+    assert_query(path, "PRAGMA quick_check", "ok");
+    expect_refused(path, STATUS_CORRUPT, "damaged");
 }
 
 /* Pages overwritten and files cut anywhere: refused, or else taken with all that is looked at in order; never a crash. */
@@ -333,6 +389,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_unfinished_run_and_more_threads, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_refused_contents, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_refused_files, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(test_length_is_the_headers, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(test_index_that_lies, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_damage, make_folder, remove_folder),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -83,6 +83,33 @@ describe("a job", () => {
         await ended(daemon.base, running);
     });
 
+    test("takes an empty object for no body, and nothing else", async () => {
+        const running = await submit(longSpec("in the way"));
+        const id = await submit(tiny("empty"));
+        for (const [body, code] of /** @type {[string, string][]} */ ([
+            ['{"reason":"x"}', "unexpected_body"],
+            ["[]", "unexpected_body"],
+            ["null", "malformed_json"],
+            ["{", "malformed_json"],
+        ])) {
+            const { status, json } = await post(`/jobs/${id}/pause`, body);
+            assert.deepEqual([status, json.code], [400, code], body);
+        }
+        for (const [action, state] of [
+            ["pause", "paused"],
+            ["resume", "queued"],
+            ["cancel", "cancelled"],
+            ["retry", "queued"],
+        ]) {
+            const { status, json } = await post(`/jobs/${id}/${action}`, {});
+            assert.deepEqual([status < 300, json.state], [true, state], action);
+        }
+        assert.equal((await ask(daemon.base, `/jobs/${id}`, { method: "DELETE", body: "{}" })).status, 200);
+        assert.equal((await post(`/jobs/${id}/restore`, " {} \n")).status, 200);
+        await api(daemon.base, "/jobs:cancel", { ids: [running, id + 1] });
+        await ended(daemon.base, running);
+    });
+
     test("is tried again as a new job of the same spec", async () => {
         const { status, headers, json } = await post(`/jobs/${done.id}/retry`, undefined);
         assert.equal(status, 201);
@@ -286,6 +313,7 @@ describe("Idempotency-Key", () => {
         await post("/jobs", spec(), key("used"));
         const { status, json } = await post("/jobs", { ...spec(), seed: 2 }, key("used"));
         assert.deepEqual([status, json.code], [409, "key_used_otherwise"]);
+        assert.match(json.detail, /^the key "used" was used for another request, which made job \d+$/i);
         for (const wrong of ["", "x".repeat(129), "two words", "a/b"])
             assert.equal((await post("/jobs", spec(), key(wrong))).status, 400, wrong);
     });
@@ -297,6 +325,33 @@ describe("Idempotency-Key", () => {
         const { status, json } = await post("/jobs", spec(), key("purged"));
         assert.equal(status, 201);
         assert.ok(json.id > id);
+    });
+
+    test("makes one study of a request that is sent twice, and tells studies from jobs", async () => {
+        const study = { name: "once", base: spec(), grid: { "/seed": [1, 2] } };
+        const jobs = async () => (await api(daemon.base, "/queue")).states;
+        const first = await post("/studies", study, key("study"));
+        assert.equal(first.status, 201);
+        const total = async () => Object.values(await jobs()).reduce((sum, count) => sum + count, 0);
+        const before = await total();
+        const again = await post("/studies", study, key("study"));
+        assert.deepEqual([again.status, again.json.id], [200, first.json.id]);
+        assert.equal(again.headers.get("location"), `/api/v1/studies/${first.json.id}`);
+        const many = await Promise.all(Array.from({ length: 4 }, () => post("/studies", study, key("studies"))));
+        assert.equal(new Set(many.map((one) => one.json.id)).size, 1);
+        assert.equal(await total(), before + 2, "one study's jobs");
+        for (const [path, body] of /** @type {[string, object][]} */ ([
+            ["/studies", { ...study, note: "another" }],
+            ["/jobs", spec()],
+        ])) {
+            const { status, json } = await post(path, body, key("study"));
+            assert.deepEqual([status, json.code], [409, "key_used_otherwise"], path);
+            assert.match(json.detail, new RegExp(`"study" was used .* made study ${first.json.id}$`));
+        }
+        assert.equal((await post("/studies", study, key("two words"))).status, 400);
+        assert.equal((await post("/studies?validate_only=true", study, key("study"))).json.valid, true);
+        await ask(daemon.base, `/studies/${first.json.id}`, { method: "DELETE" });
+        assert.equal((await post("/studies", study, key("study"))).status, 201, "the first is forgotten");
     });
 
     test("tells apart what changes no result, too", async () => {

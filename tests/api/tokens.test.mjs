@@ -209,6 +209,28 @@ describe("tokens", () => {
         assert.equal((await as(admin(), "/tokens/987654", { method: "DELETE" })).status, 404);
     });
 
+    test("that are revoked end their streams of events, and no others", async () => {
+        const made = (await as(admin(), "/tokens", { body: { name: "watches" } })).json;
+        const [lost, kept] = await Promise.all(
+            [made.token, tokens.viewer.token].map((token) =>
+                fetch(`${daemon.base}/api/v1/events`, { headers: bearer(token) }),
+            ),
+        );
+        const reader = /** @type {any} */ (kept.body).getReader();
+        const decoder = new TextDecoder();
+        let heard = decoder.decode((await reader.read()).value);
+        await as(admin(), `/tokens/${made.id}`, { method: "DELETE" });
+        await lost.text(); // it ends by itself
+        const { json } = await as(admin(), "/jobs", { body: smallSpec("seen", "affine", 0.05, { epochs: 1 }) });
+        while (!heard.includes(`"job":${json.id},`)) {
+            const { value, done } = await reader.read();
+            assert.ok(!done, "the other's goes on");
+            heard += decoder.decode(value, { stream: true });
+        }
+        await reader.cancel();
+        assert.equal((await as(bearer(made.token), "/events")).status, 401);
+    });
+
     test("have a role that there is and a name that is none too long", async () => {
         for (const body of [{ role: "owner" }, { name: 7 }, { name: "x".repeat(101) }, { secret: "mine" }, []]) {
             const { status, json } = await as(admin(), "/tokens", { body });
