@@ -35,7 +35,11 @@ static enum status sample_index(const struct request *request, int64_t *ret_inde
         *ret_index = 0;
         return STATUS_OK;
     }
-    return request_id(request, 1, ret_index, err);
+    enum status status = request_id(request, 1, ret_index, err);
+    if (status == STATUS_NOT_FOUND)
+        return error_set(err, status,
+                         "\"%s\" is no sample; they are numbered from 0, by their place in the training set", text);
+    return status;
 }
 
 enum status handle_sample(struct request *request, struct answer *answer, struct error *err)
