@@ -237,14 +237,31 @@ static enum status keep(struct exchange *exchange, const char *bytes, size_t siz
     return STATUS_OK;
 }
 
+/* What a Plumbline server sends as a file; a web server of another kind would send a page. */
+static enum status check_media(struct exchange *exchange)
+{
+    static const char *const taken[] = {"text/csv", "application/x-ndjson", "application/zip",
+                                        "application/octet-stream", "application/vnd.sqlite3"};
+    const char *type = NULL;
+    curl_easy_getinfo(exchange->client->curl, CURLINFO_CONTENT_TYPE, &type);
+    for (size_t i = 0; type && i < sizeof taken / sizeof *taken; i++)
+        if (strncasecmp(type, taken[i], strlen(taken[i])) == 0)
+            return STATUS_OK;
+    return error_set(exchange->err, STATUS_IO, "what answers at %s is no Plumbline server: it sends %.100s",
+                     client_server(exchange->client), type ? type : "what it does not name");
+}
+
 static size_t on_bytes(char *bytes, size_t one, size_t size, void *context)
 {
     struct exchange *exchange = context;
     (void)one;
-    if (exchange->sink && http_status(exchange->client) == 200)
-        exchange->status = exchange->sink->write(exchange->sink->context, bytes, size, exchange->err);
-    else
+    if (exchange->sink && http_status(exchange->client) == 200) {
+        exchange->status = check_media(exchange);
+        if (exchange->status == STATUS_OK)
+            exchange->status = exchange->sink->write(exchange->sink->context, bytes, size, exchange->err);
+    } else {
         exchange->status = keep(exchange, bytes, size);
+    }
     return exchange->status == STATUS_OK ? size : 0;
 }
 
@@ -342,6 +359,8 @@ static enum status perform(struct exchange *exchange)
     struct client *client = exchange->client;
     CURLcode code = curl_easy_perform(client->curl);
     long http = http_status(client);
+    if (exchange->sink && http == 200 && exchange->status == STATUS_OK) /* of an empty file nothing came */
+        exchange->status = check_media(exchange);
     curl_easy_reset(client->curl); /* the connection stays */
     if (exchange->status != STATUS_OK)
         return exchange->status;

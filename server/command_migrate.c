@@ -36,7 +36,7 @@ static enum status migrate_all(const char *data, struct migration_report *ret_re
 static void migrate_named(const struct text_list *paths, struct migration_report *ret_report)
 {
     for (size_t i = 0; i < paths->count; i++)
-        run_file_bring_up(paths->items[i], ret_report);
+        run_file_bring_up_named(paths->items[i], ret_report);
 }
 
 static int print_report(bool json, bool named, const struct migration_report *r)

@@ -66,6 +66,24 @@ static enum status add_tags(json_t *spec, const struct text_list *tags, struct e
     return status;
 }
 
+/* What a study would be, before it is begun: how many jobs, and about how long on this server. */
+static enum status tell_study(struct client *client, const json_t *study, struct error *err)
+{
+    attribute_cleanup(cleanup_json) json_t *estimate = NULL;
+    char about[32];
+    enum status status = client_send(client, "POST", "/studies?validate_only=true", study, &estimate, err);
+    if (status != STATUS_OK)
+        return status;
+    const json_t *seconds = json_object_get(estimate, "seconds");
+    printf("%lld jobs, %.0f steps, ", (long long)json_integer_value(json_object_get(estimate, "jobs")),
+           json_number_value(json_object_get(estimate, "steps")));
+    if (json_is_number(seconds))
+        printf("about %s by what the last jobs did\n", format_seconds(json_number_value(seconds), about));
+    else
+        puts("for how long is not known before a job has finished");
+    return command_flush() == 0 ? STATUS_OK : error_set(err, STATUS_IO, "cannot write to standard output");
+}
+
 static int print_answer(const struct submit_options *o, bool is_study, const json_t *answer)
 {
     if (o->json)
@@ -93,6 +111,8 @@ static int submit(const struct submit_options *o, const char *path, struct clien
     place = client_path(is_study ? "/studies" : "/jobs", query);
     if (status == STATUS_OK && !place)
         status = error_no_memory(&err);
+    if (status == STATUS_OK && is_study && !o->json)
+        status = tell_study(client, document, &err);
     if (status == STATUS_OK)
         status = is_study || o->check ? client_send(client, "POST", place, document, &answer, &err)
                                       : client_submit(client, place, document, &answer, &err);

@@ -52,6 +52,31 @@ void run_file_bring_up(const char *path, struct migration_report *report)
     fprintf(stderr, "plumbline: cannot migrate: %s\n", err.text);
 }
 
+/* Why a file is not to be brought up; NULL where it is. */
+static const char *fault_of(const char *path)
+{
+    char magic[16];
+    attribute_cleanup(cleanup_descriptor) int file = open(path, O_RDONLY | O_CLOEXEC);
+    if (file < 0)
+        return strerror(errno);
+    if (read(file, magic, sizeof magic) != (ssize_t)sizeof magic ||
+        memcmp(magic, "SQLite format 3", sizeof magic) != 0 || header_version(path) == 0)
+        return "it is no run file";
+    return header_version(path) > run_schema.count ? "it was made by a newer Plumbline" : NULL;
+}
+
+void run_file_bring_up_named(const char *path, struct migration_report *report)
+{
+    const char *fault = fault_of(path);
+    if (!fault) {
+        run_file_bring_up(path, report);
+        return;
+    }
+    report->files++;
+    report->failed++;
+    fprintf(stderr, "plumbline migrate: %s: %s\n", path, fault);
+}
+
 /* Calls `visit` for each run file till it returns false. */
 static enum status walk(const char *data, bool (*visit)(void *context, const char *path), void *context,
                         struct error *err)

@@ -21,8 +21,11 @@ struct migration_report {
     size_t failed; /* each told of on standard error */
 };
 
-/* Migrates the run file at `path` if it needs that, and counts it. */
+/* Migrates the run file at `path` if it needs that, and counts it; one that is none is passed over. */
 void run_file_bring_up(const char *path, struct migration_report *report);
+
+/* The same of a file that a person names: what is no run file has failed, and why is told. */
+void run_file_bring_up_named(const char *path, struct migration_report *report);
 
 /* Migrates all run files below DATA/runs that need it. STATUS_IO where the folder cannot be read. */
 enum status run_files_migrate(const char *data, struct migration_report *ret_report, struct error *err);

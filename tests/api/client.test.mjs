@@ -152,6 +152,21 @@ describe("submit", () => {
         assert.deepEqual((await api(daemon.base, `/jobs/${items[0].job}`)).tags, ["studied"]);
     });
 
+    test("says of a study how many jobs it is and about how long, before it begins", async () => {
+        const study = file("told.json", {
+            name: "told",
+            base: smallSpec("told", "affine", 0.1, { epochs: 1 }),
+            grid: { "/seed": [1, 2, 3] },
+        });
+        const before = (await api(daemon.base, "/studies")).items.length;
+        const checked = await ours(["submit", study, "--check"]);
+        assert.match(checked.out, /^3 jobs, 192 steps, about \d+:\d\d by what the last jobs did\n/);
+        assert.deepEqual([checked.code, (await api(daemon.base, "/studies")).items.length], [0, before]);
+        const { code, out } = await ours(["submit", study]);
+        assert.equal(code, 0);
+        assert.match(out, /^3 jobs, 192 steps, about \d+:\d\d by what the last jobs did\nstudy \d+: 3 jobs\n$/);
+    });
+
     test("only checks where that is asked for", async () => {
         const before = (await api(daemon.base, "/queue")).states;
         const answer = await json(["submit", file("checked.json", smallSpec("checked", "affine", 0.1)), "--check"]);
@@ -489,7 +504,15 @@ describe("which server", () => {
         const other = createServer((_, answer) => answer.end("<html>"));
         await new Promise((done) => other.listen(0, "127.0.0.1", () => done(null)));
         const port = /** @type {any} */ (other.address()).port;
-        assert.match((await run(["list", "--server", `127.0.0.1:${port}`])).err, /no Plumbline server/);
+        const server = ["--server", `127.0.0.1:${port}`];
+        assert.match((await run(["list", ...server])).err, /no Plumbline server/);
+        const out = join(place, "wrong.csv");
+        for (const more of [[], ["--out", out]]) {
+            const exported = await run(["export", "1", ...server, ...more]);
+            assert.deepEqual([exported.code, exported.out], [1, ""]);
+            assert.match(exported.err, /no Plumbline server: it sends what it does not name/);
+        }
+        assert.ok(!existsSync(out) && !existsSync(`${out}.part`));
         await new Promise((done) => other.close(done));
         assert.match((await run(["list", "--server", "ftp://a"])).err, /"ftp:\/\/a" is no server's address/);
     });

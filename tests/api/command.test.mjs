@@ -15,6 +15,20 @@ function file(name, spec) {
     return path;
 }
 
+test("migrate takes run files alone", async () => {
+    const foreign = file("foreign.db", "no database, but as long as the header of one would be: ".repeat(4));
+    for (const [path, message] of [
+        [join(place, "nowhere.db"), /nowhere\.db: No such file/],
+        [file("empty.db", ""), /empty\.db: it is no run file/],
+        [foreign, /foreign\.db: it is no run file/],
+    ]) {
+        const { code, out, err } = await run(["migrate", String(path)]);
+        assert.equal(code, 1);
+        assert.match(err, /** @type {RegExp} */ (message));
+        assert.match(out, /^0 of 1 run files were brought to this version; 1 failed\n$/);
+    }
+});
+
 describe("every command", () => {
     test("explains itself", async () => {
         for (const args of [
