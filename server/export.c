@@ -109,10 +109,10 @@ enum status export_table_find(const char *name, const struct export_table **ret_
 /* ------------------------------------------------------------------ formats */
 
 static const struct export_format formats[] = {
-    {"csv", "text/csv; charset=utf-8", "csv", export_write_csv},
-    {"ndjson", "application/x-ndjson", "ndjson", export_write_ndjson},
-    {"npz", "application/zip", "npz", export_write_npz},
-    {"tfevents", "application/octet-stream", "tfevents", export_write_tfevents},
+    {"csv", "text/csv; charset=utf-8", "csv", true, export_write_csv},
+    {"ndjson", "application/x-ndjson", "ndjson", true, export_write_ndjson},
+    {"npz", "application/zip", "npz", false, export_write_npz},
+    {"tfevents", "application/octet-stream", "tfevents", false, export_write_tfevents},
 };
 
 enum status export_format_find(const char *name, const struct export_format **ret_format, struct error *err)
@@ -129,6 +129,11 @@ enum status export_format_find(const char *name, const struct export_format **re
 const char *export_media_type(const struct export_format *format)
 {
     return format->media_type;
+}
+
+bool export_is_text(const struct export_format *format)
+{
+    return format->text;
 }
 
 const char *export_extension(const struct export_format *format)

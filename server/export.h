@@ -52,6 +52,7 @@ enum status export_format_find(const char *name, const struct export_format **re
 /* "text/csv; charset=utf-8", …; "csv", … for a file's name ("tfevents" files are found by TensorBoard by that word). */
 const char *export_media_type(const struct export_format *format);
 const char *export_extension(const struct export_format *format);
+bool export_is_text(const struct export_format *format);
 
 /*
  * Writes all runs to the sink, in pieces of SINK_BUFFER_BYTES. Each run is read in one transaction, so that of a live

@@ -34,6 +34,7 @@ struct export_table {
 
 struct export_format {
     const char *name, *media_type, *extension;
+    bool text;
     enum status (*write)(const struct export_request *request, struct sink_buffer *out, struct error *err);
 };
 

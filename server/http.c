@@ -79,13 +79,6 @@ static const char *header(struct MHD_Connection *connection, const char *name)
     return MHD_lookup_connection_value(connection, MHD_HEADER_KIND, name);
 }
 
-static bool accepts_gzip(struct MHD_Connection *connection)
-{
-    const char *accepted = header(connection, "Accept-Encoding");
-    const char *gzip = accepted ? strstr(accepted, "gzip") : NULL;
-    return gzip && strncmp(gzip, "gzip;q=0", 8) != 0;
-}
-
 static enum status find_route(struct exchange *exchange, const char *method, struct error *err)
 {
     struct request *request = &exchange->request;
@@ -229,7 +222,7 @@ static struct exchange *exchange_begin(const struct http_server *server, struct 
     exchange->request.if_none_match = header(connection, "If-None-Match");
     exchange->request.if_match = header(connection, "If-Match");
     exchange->request.idempotency_key = header(connection, "Idempotency-Key");
-    exchange->request.accepts_gzip = accepts_gzip(connection);
+    exchange->request.coding = choose_coding(connection);
     return exchange;
 }
 

@@ -45,6 +45,9 @@ struct service {
 
 enum { REQUEST_CAPTURES = 3, CAPTURE_SIZE = 64 };
 
+/* By the header Accept-Encoding: as it is; gzip, where that is shorter; gzip in any case. */
+enum coding { CODING_IDENTITY, CODING_GZIP, CODING_GZIP_ONLY };
+
 struct request {
     const struct service *service;
     const struct route *route;
@@ -61,10 +64,10 @@ struct request {
     const char *if_none_match;    /* the header If-None-Match, or NULL */
     const char *if_match;         /* the header If-Match, or NULL */
     const char *idempotency_key;  /* the header Idempotency-Key, or NULL */
-    bool accepts_gzip;
-    enum token_role role; /* of who asks; admin where nobody is asked who they are */
-    int64_t token;        /* the id of the token that was shown; 0 for none */
-    unsigned revocations; /* of the service, before that token was looked up */
+    enum coding coding;           /* that the answer may have, where it is one to pack */
+    enum token_role role;         /* of who asks; admin where nobody is asked who they are */
+    int64_t token;                /* the id of the token that was shown; 0 for none */
+    unsigned revocations;         /* of the service, before that token was looked up */
 };
 
 /* The number that stands at capture `index`; STATUS_NOT_FOUND where it is none. */
@@ -91,6 +94,7 @@ struct answer {
     void (*close)(void *context);
     void *context;
     bool endless; /* an event stream: it ends with the server or the client */
+    bool text;    /* what `read` gives is worth packing */
     struct {
         const char *name;
         char value[160];

@@ -1,6 +1,6 @@
 /*
  * What the parts of the HTTP server share: http.c (the server, a request from its first byte to its answer),
- * http_check.c (whether it may come in), http_send.c (how an answer goes out), http_watch.c (who takes too long).
+ * http_check.c (whether it may come in), http_coding.c (packed or not), http_send.c (how an answer goes out), http_watch.c (who takes too long).
  */
 #ifndef PLUMBLINE_SERVER_HTTP_INTERNAL_H
 #define PLUMBLINE_SERVER_HTTP_INTERNAL_H
@@ -85,6 +85,20 @@ bool body_is(struct MHD_Connection *connection, const char *media);
 /* Finds the request's role and holds it against its route; `trusted`: it came over the Unix socket. */
 enum status check_role(struct request *request, struct MHD_Connection *connection, bool trusted, struct answer *answer,
                        struct error *err);
+
+/* --- as what it goes out (http_coding.c) ------------------------------------------------------------------------- */
+
+/*
+ * The coding that the request likes best of the two there are; gzip where it likes both the same. One that takes neither
+ * gets the answer as it is, which RFC 9110 leaves open: there is nothing else to give.
+ */
+enum coding choose_coding(struct MHD_Connection *connection);
+
+/* gzip's form of the bytes, from malloc; NULL where that is no smaller (unless it `must` be), or memory runs out. */
+void *gzip_bytes(const void *bytes, size_t size, bool must, size_t *ret_size);
+
+/* Puts gzip behind the answer's reader, in constant memory; false where memory runs out, and the answer is as it was. */
+bool gzip_answer(struct answer *answer);
 
 /* --- how it goes out (http_send.c) ------------------------------------------------------------------------------- */
 

@@ -1,9 +1,8 @@
-/* How an answer goes out: headers that every answer has, problem documents, compression. */
+/* How an answer goes out: headers that every answer has, problem documents. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <zlib.h>
 
 #include "core/json_text.h"
 #include "server/assets.h"
@@ -59,34 +58,17 @@ void answer_problem(struct answer *answer, enum status status, const struct requ
     *answer = problem;
 }
 
-/* gzip's form of the bytes, from malloc; NULL where that is no smaller or memory runs out. */
-static void *compress_bytes(const void *bytes, size_t size, size_t *ret_size)
-{
-    z_stream stream = {.next_in = (Bytef *)(uintptr_t)bytes, .avail_in = (uInt)size};
-    if (size > UINT32_MAX / 2 || deflateInit2(&stream, 1, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK)
-        return NULL;
-    Bytef *packed = malloc(size);
-    stream.next_out = packed;
-    stream.avail_out = (uInt)size;
-    bool good = packed && deflate(&stream, Z_FINISH) == Z_STREAM_END;
-    *ret_size = stream.total_out;
-    deflateEnd(&stream);
-    if (good)
-        return packed;
-    free(packed);
-    return NULL;
-}
-
 static void add(struct MHD_Response *response, const char *name, const char *value)
 {
     MHD_add_response_header(response, name, value); /* fails for lack of memory; the answer then lacks it */
 }
 
 /* Takes `bytes`. */
-static struct MHD_Response *respond_bytes(void *bytes, size_t size, bool gzip)
+static struct MHD_Response *respond_bytes(void *bytes, size_t size, enum coding coding)
 {
     size_t packed_size = 0;
-    void *packed = gzip && size >= COMPRESS_FROM ? compress_bytes(bytes, size, &packed_size) : NULL;
+    bool must = coding == CODING_GZIP_ONLY && size > 0, may = coding == CODING_GZIP && size >= COMPRESS_FROM;
+    void *packed = must || may ? gzip_bytes(bytes, size, must, &packed_size) : NULL;
     if (packed) {
         free(bytes);
         bytes = packed;
@@ -100,20 +82,20 @@ static struct MHD_Response *respond_bytes(void *bytes, size_t size, bool gzip)
     return response;
 }
 
-static struct MHD_Response *respond_json(const json_t *json, bool gzip)
+static struct MHD_Response *respond_json(const json_t *json, enum coding coding)
 {
     char *text = json_text(json, JSON_COMPACT);
     if (!text)
         return NULL;
     size_t size = strlen(text);
     text[size++] = '\n'; /* in place of the terminator */
-    return respond_bytes(text, size, gzip);
+    return respond_bytes(text, size, coding);
 }
 
 static struct MHD_Response *respond_asset(const struct asset *asset, const struct request *request,
                                           struct answer *answer)
 {
-    bool gzip = request->accepts_gzip && asset->gzip;
+    bool gzip = request->coding != CODING_IDENTITY && asset->gzip;
     const unsigned char *bytes = gzip ? asset->gzip : asset->bytes;
     size_t size = gzip ? asset->gzip_size : asset->size;
     bool known = request->if_none_match && strstr(request->if_none_match, asset->etag) != NULL;
@@ -146,8 +128,9 @@ static void free_stream(void *context)
 }
 
 /* Takes the answer's reader. */
-static struct MHD_Response *respond_stream(struct answer *answer)
+static struct MHD_Response *respond_stream(struct answer *answer, enum coding coding)
 {
+    bool packed = answer->text && coding != CODING_IDENTITY && gzip_answer(answer);
     struct answer *copy = malloc(sizeof *copy);
     if (!copy)
         return NULL;
@@ -157,6 +140,8 @@ static struct MHD_Response *respond_stream(struct answer *answer)
         MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 32768, read_more, copy, free_stream);
     if (!response)
         free_stream(copy);
+    else if (packed)
+        add(response, "Content-Encoding", "gzip");
     return response;
 }
 
@@ -164,11 +149,11 @@ static struct MHD_Response *make_response(const struct request *request, struct 
 {
     if (answer->asset)
         return respond_asset(answer->asset, request, answer);
+    enum coding coding = request ? request->coding : CODING_IDENTITY;
     if (answer->read)
-        return respond_stream(answer);
-    bool gzip = request && request->accepts_gzip;
+        return respond_stream(answer, coding);
     if (answer->json)
-        return respond_json(answer->json, gzip);
+        return respond_json(answer->json, coding);
     if (answer->file > 0) {
         struct MHD_Response *response = MHD_create_response_from_fd64(answer->size, answer->file - 1);
         answer->file = response ? 0 : answer->file; /* the response closes it */
@@ -176,7 +161,7 @@ static struct MHD_Response *make_response(const struct request *request, struct 
     }
     void *bytes = answer->bytes;
     answer->bytes = NULL;
-    return respond_bytes(bytes ? bytes : strdup(""), answer->size, gzip && bytes);
+    return respond_bytes(bytes ? bytes : strdup(""), answer->size, bytes ? coding : CODING_IDENTITY);
 }
 
 enum MHD_Result answer_send(struct MHD_Connection *connection, const struct request *request, struct answer *answer,
@@ -193,7 +178,7 @@ enum MHD_Result answer_send(struct MHD_Connection *connection, const struct requ
         add(response, "Content-Type", answer->content_type ? answer->content_type : "application/json");
         if (!answer->asset) {
             add(response, "Cache-Control", "no-store");
-            if (!answer->read)
+            if (!answer->read || answer->text)
                 add(response, "Vary", "Accept-Encoding");
         }
         char keep[32];

@@ -85,6 +85,7 @@ enum status answer_export(struct request *request, const int64_t *ids, size_t co
     if (status != STATUS_OK)
         return status;
     answer->content_type = export_media_type(wanted.format);
+    answer->text = export_is_text(wanted.format);
     answer->read = export_stream_read;
     answer->close = export_stream_close;
     answer->context = stream;

@@ -50,6 +50,32 @@ describe("an export", () => {
         return answer;
     };
 
+    test("of text is packed as it is streamed, for who takes that, and HEAD says so", async () => {
+        const headers = async (/** @type {Response} */ answer) =>
+            ["content-type", "content-encoding", "vary", "content-disposition", "transfer-encoding"].map((name) =>
+                answer.headers.get(name),
+            );
+        for (const format of ["csv", "ndjson", "npz", "tfevents"]) {
+            const url = `${daemon.base}/api/v1/jobs/${vectors.id}/export?format=${format}`;
+            const get = (/** @type {string} */ coding, method = "GET") =>
+                fetch(url, { method, headers: { "Accept-Encoding": coding } });
+            const [plain, packed] = [await get("identity"), await get("gzip")];
+            const text = ["csv", "ndjson"].includes(format);
+            assert.equal(packed.headers.get("content-encoding"), text ? "gzip" : null, format);
+            assert.equal(plain.headers.get("content-encoding"), null);
+            for (const one of [plain, packed])
+                assert.equal(one.headers.get("vary"), text ? "Accept-Encoding" : null, format);
+            assert.deepEqual(await headers(await get("gzip", "HEAD")), await headers(packed), format);
+            const [a, b] = [await plain.arrayBuffer(), await packed.arrayBuffer()].map((one) => Buffer.from(one));
+            assert.ok(a.length > 1000);
+            if (format !== "npz") assert.ok(a.equals(b), format); // an archive has its time in it
+        }
+        const file = await ask(daemon.base, `/jobs/${vectors.id}/run.sqlite`, {
+            headers: { "Accept-Encoding": "gzip" },
+        });
+        assert.equal(file.headers.get("content-encoding"), null);
+    });
+
     test("as CSV holds every row, which make the summaries again", async () => {
         const { headers, bytes } = await of("what=divergence&format=csv");
         assert.match(headers.get("content-type") ?? "", /^text\/csv/);

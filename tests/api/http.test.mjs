@@ -77,6 +77,50 @@ describe("every answer", () => {
             JSON.parse(Buffer.from(plain.slice(plain.indexOf("\r\n\r\n")), "latin1").toString()),
         );
     });
+
+    test("has the coding that its Accept-Encoding likes best", async () => {
+        const isPacked = async (/** @type {string[]} */ headers, path = "/api/v1/layers", method = "GET") => {
+            const answer = await request(`${method} ${path}`, headers);
+            assert.equal(status(answer), 200, headers.join());
+            assert.match(answer, /^vary: accept-encoding\r$/im);
+            return /^content-encoding: gzip\r$/im.test(answer);
+        };
+        for (const [value, packed] of /** @type {[string, boolean][]} */ ([
+            ["gzip", true],
+            ["GZip", true],
+            ["x-gzip", true],
+            ["deflate, gzip, br", true],
+            ["gzip;q=0.5", true],
+            ["gzip ; Q=0.001", true],
+            ["br;q=1.0, gzip;q=0.8, *;q=0.1", true],
+            ["*", true],
+            ["*;q=0.1", true],
+            ["identity;q=0", false], // and nothing else is named: as it is
+            ["gzip, identity;q=0", true],
+            ["gzip;q=0.5, identity;q=0.5", true],
+            ["", false],
+            ["br", false],
+            ["gzipped", false],
+            ["gzip;q=0", false],
+            ["gzip;q=0.000", false],
+            ["gzip; q=0", false],
+            ["*, gzip;q=0", false],
+            ["*;q=0", false],
+            ["identity", false],
+            ["gzip;q=0.5, identity", false],
+            ["gzip;q=0.5, *", true],
+            ["gzip;q=2", false],
+            ["gzip;q=x, br", false],
+            ["gzip;level=9", false],
+        ])) {
+            assert.equal(await isPacked([`Accept-Encoding: ${value}`]), packed, value);
+            assert.equal(await isPacked([`Accept-Encoding: ${value}`], "/api/v1/layers", "HEAD"), packed, value);
+        }
+        assert.equal(await isPacked([]), false);
+        assert.equal(await isPacked(["Accept-Encoding: br", "Accept-Encoding: gzip"]), true, "two lines are one list");
+        assert.equal(await isPacked(["Accept-Encoding: gzip"], "/api/v1/version"), false, "it fits a packet");
+        assert.equal(await isPacked(["Accept-Encoding: gzip, identity;q=0"], "/api/v1/version"), true);
+    });
 });
 
 describe("a request", () => {
