@@ -21,7 +21,7 @@ static const struct argument arguments[] = {
     DATA_ARGUMENT(struct check_options, data),
     DATASETS_ARGUMENT(struct check_options, datasets),
     {"json", ARGUMENT_SWITCH, offsetof(struct check_options, json),
-     .help = "print one JSON object: valid, spec, spec_hash, cost"},
+     .help = "print one JSON object: valid, spec, spec_hash, cost; of a wrong spec valid and errors"},
     {0},
 };
 
@@ -128,9 +128,14 @@ static int check(const struct check_options *o, const char *path)
         return 1;
     }
     const struct dataset_folders searched = {(const char *const *)folders, weights};
-    if (spec_load("check", path, &searched, &spec, &cost) != STATUS_OK)
-        return 1;
-    return print_checked(o, spec, cost);
+    attribute_cleanup(cleanup_json) json_t *faults = NULL;
+    if (spec_load("check", path, &searched, &spec, &cost, &faults) == STATUS_OK)
+        return print_checked(o, spec, cost);
+    attribute_cleanup(cleanup_json) json_t *told =
+        o->json && faults ? json_pack("{s:b, s:O}", "valid", 0, "errors", faults) : NULL;
+    if (told)
+        command_json(told);
+    return 1;
 }
 
 static int run(const void *options, const struct text_list *operands)

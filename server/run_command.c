@@ -145,7 +145,7 @@ static int run(const struct run_options *o)
     enum status status =
         weights ? dataset_search_list(o->datasets.items, o->data, &folders, &err) : error_no_memory(&err);
     const struct dataset_folders searched = {(const char *const *)folders, weights};
-    if (status == STATUS_OK && spec_load("run", o->spec, &searched, &spec, NULL) != STATUS_OK)
+    if (status == STATUS_OK && spec_load("run", o->spec, &searched, &spec, NULL, NULL) != STATUS_OK)
         return 1;
     if (status == STATUS_OK) {
         out = o->out ? strdup(o->out) : default_out(spec->name);

@@ -15,7 +15,7 @@ static void print_problems(const char *path, const struct problem_list *problems
 }
 
 enum status spec_load(const char *command, const char *path, const struct dataset_folders *folders,
-                      struct spec **ret_spec, json_t **ret_cost)
+                      struct spec **ret_spec, json_t **ret_cost, json_t **ret_faults)
 {
     struct problem_list problems = {0};
     struct error err = {""};
@@ -29,6 +29,10 @@ enum status spec_load(const char *command, const char *path, const struct datase
         print_problems(path, &problems);
     else if (status != STATUS_OK)
         fprintf(stderr, "plumbline %s: %s\n", command, err.text);
+    if (status != STATUS_OK && problem_list_count(&problems) == 0)
+        problem_add(&problems, "", "%s", err.text);
+    if (ret_faults)
+        *ret_faults = json_incref(problems.items); /* NULL stays NULL */
     problem_list_clear(&problems);
     if (status == STATUS_OK) {
         *ret_spec = spec;

@@ -147,6 +147,18 @@ describe("check", () => {
         assert.match(err, /wrong\.json: \/epoch: /);
         assert.match(err, /wrong\.json: \/optimiser\/learning_rate: /);
         assert.equal((await run(["check", join(place, "none.json")])).code, 1);
+        for (const [wrong, pointers] of /** @type {[string, string[]][]} */ ([
+            [
+                file("wrong.json", { dataset: { name: "synthetic" }, epochs: 0, nonsense: 1 }),
+                ["/nonsense", "/epochs", "/model"],
+            ],
+            [join(place, "none.json"), [""]],
+        ])) {
+            const { code, out } = await run(["check", wrong, "--json"]);
+            const { valid, errors } = JSON.parse(out);
+            assert.deepEqual([code, valid], [1, false]);
+            assert.deepEqual(errors.map((/** @type {any} */ fault) => fault.pointer).sort(), pointers.sort());
+        }
     });
 });
 
