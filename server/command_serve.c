@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/blas.h"
@@ -166,6 +167,7 @@ static int serve(const struct settings *settings)
 {
     struct daemon daemon = {.lock = -1};
     struct error err = {""};
+    umask(S_IRWXG | S_IRWXO); /* what is in the data directory is its owner's */
     signal(SIGPIPE, SIG_IGN);
     signal(SIGCHLD, SIG_DFL); /* who started it may ignore it: then nobody could tell how a worker has ended */
     stop_signals_install();

@@ -94,7 +94,7 @@ enum status check_role(struct request *request, struct MHD_Connection *connectio
         return refuse(answer, 401, "token_wanted",
                       "show a token: Authorization: Bearer plumbline_…, or log in with the browser", err);
     if (request->role < route->role) {
-        error_set(err, STATUS_INVALID, "the token's role is %s; this takes a %s", token_role_name(request->role),
+        error_set(err, STATUS_INVALID, "the token's role is %s; this takes the role %s", token_role_name(request->role),
                   token_role_name(route->role));
         return answer_refuse(answer, 403, "role_too_low", STATUS_INVALID);
     }

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <ctype.h>
+#include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -130,6 +131,8 @@ static enum status take_environment(struct gathering *gathering, struct error *e
 static enum status take_config(struct gathering *gathering, const char *path, struct error *err)
 {
     json_error_t fault;
+    if (access(path, R_OK) != 0)
+        return error_set(err, STATUS_INVALID, "the config file %s cannot be read: %s", path, strerror(errno));
     attribute_cleanup(cleanup_json) json_t *config = json_load_file(path, JSON_REJECT_DUPLICATES, &fault);
     if (!json_is_object(config))
         return error_set(err, STATUS_INVALID, "%s is no JSON object: line %d, column %d: %s", path,

@@ -1,9 +1,9 @@
 // The command line: help, exit codes, what is refused before anything is started.
 import assert from "node:assert/strict";
-import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
-import { run, smallSpec, startDaemon, temporary } from "../daemon.mjs";
+import { finishedJob, run, smallSpec, startDaemon, temporary } from "../daemon.mjs";
 
 const place = temporary();
 after(() => rmSync(place, { recursive: true, force: true }));
@@ -116,6 +116,18 @@ describe("serve refuses", () => {
         assert.equal(code, 1);
         assert.match(err, /locked/);
     });
+});
+
+test("what the server keeps is its owner's alone; a config file that is not there is named", async () => {
+    const daemon = await startDaemon();
+    await finishedJob(daemon.base, smallSpec("kept", "affine", 0.02, { epochs: 1 }));
+    for (const name of readdirSync(daemon.data, { recursive: true }))
+        assert.equal(statSync(join(daemon.data, String(name))).mode & 0o077, 0, String(name));
+    await daemon.stop();
+    daemon.remove();
+    const { code, err } = await run(["serve", "--config", join(place, "nowhere.json")]);
+    assert.equal(code, 2);
+    assert.match(err, /nowhere\.json cannot be read: No such file/);
 });
 
 describe("check", () => {
