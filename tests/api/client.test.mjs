@@ -165,6 +165,8 @@ describe("submit", () => {
         const { code, out } = await ours(["submit", study]);
         assert.equal(code, 0);
         assert.match(out, /^3 jobs, 192 steps, about \d+:\d\d by what the last jobs did\nstudy \d+: 3 jobs\n$/);
+        const id = Number(/^study (\d+)/m.exec(out)?.[1]);
+        for (const { job } of (await api(daemon.base, `/studies/${id}/jobs`)).items) await ended(daemon.base, job);
     });
 
     test("only checks where that is asked for", async () => {
