@@ -44,7 +44,7 @@ static size_t piece_length(const char *text)
 /* Whether the number is a real; Jansson writes an integer without point and exponent. */
 static bool is_real(const char *text, size_t length)
 {
-    return begins_number(*text) && strcspn(text, ".eE") < length;
+    return begins_number(*text) && strspn(text, "+-0123456789") < length;
 }
 
 /* Copies a JSON text, its reals rewritten. */
