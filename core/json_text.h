@@ -15,9 +15,9 @@ enum { REAL_TEXT_SIZE = 32 };
 const char *real_text(double value, char text[REAL_TEXT_SIZE]);
 
 /*
- * What json_dumps gives, but reals are as real_text has them; the caller frees. NULL when memory runs out, for sure: where
- * json_dumps cannot grow its text while it writes a key, it leaves that out and goes on (Jansson 2.14), and the text is
- * another one.
+ * What json_dumps gives, but reals are as real_text has them; the caller frees. NULL when memory runs out, for sure:
+ * where json_dumps cannot grow its text while it writes a key, it leaves that out and goes on (Jansson 2.14), and the
+ * text is another one.
  */
 char *json_text(const json_t *json, size_t flags);
 

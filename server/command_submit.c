@@ -113,6 +113,8 @@ static int submit(const struct submit_options *o, const char *path, struct clien
         status = error_no_memory(&err);
     if (status == STATUS_OK && is_study && !o->json)
         status = tell_study(client, document, &err);
+    if (status == STATUS_OK && is_study && !o->json && o->check)
+        return 0; /* that was the check */
     if (status == STATUS_OK)
         status = is_study || o->check ? client_send(client, "POST", place, document, &answer, &err)
                                       : client_submit(client, place, document, &answer, &err);

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <strings.h>
 
+#define SPACES " \t\r\n"
+
 enum status lexer_fault(const struct lexer *lexer, const char *at, struct error *err, const char *format, ...)
 {
     size_t column = 1;
@@ -101,7 +103,7 @@ static enum status plain_token(struct lexer *lexer, struct error *err)
 enum status lexer_next(struct lexer *lexer, struct error *err)
 {
     lexer->start += lexer->length;
-    lexer->start += strspn(lexer->start, " \t\r\n");
+    lexer->start += strspn(lexer->start, SPACES);
     lexer->length = 0;
     unsigned char first = (unsigned char)*lexer->start;
     if (first == '\0') {
@@ -117,6 +119,11 @@ enum status lexer_next(struct lexer *lexer, struct error *err)
     if (isdigit(first) || first == '-' || first == '+' || first == '.')
         return number_token(lexer, err);
     return plain_token(lexer, err);
+}
+
+bool text_is_blank(const char *text)
+{
+    return !text || text[strspn(text, SPACES)] == '\0';
 }
 
 enum status lexer_begin(struct lexer *lexer, const char *what, const char *text, struct error *err)

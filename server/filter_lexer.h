@@ -28,6 +28,9 @@ struct lexer {
     size_t length;
 };
 
+/* Whether a text says nothing: NULL, or spaces alone. */
+bool text_is_blank(const char *text);
+
 /* Begins with the first token. STATUS_INVALID for text that is too long, not UTF-8, or begins with a fault. */
 enum status lexer_begin(struct lexer *lexer, const char *what, const char *text, struct error *err);
 

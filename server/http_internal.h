@@ -1,6 +1,7 @@
 /*
  * What the parts of the HTTP server share: http.c (the server, a request from its first byte to its answer),
- * http_check.c (whether it may come in), http_coding.c (packed or not), http_send.c (how an answer goes out), http_watch.c (who takes too long).
+ * http_check.c (whether it may come in), http_coding.c (packed or not), http_send.c (how an answer goes out),
+ * http_watch.c (who takes too long).
  */
 #ifndef PLUMBLINE_SERVER_HTTP_INTERNAL_H
 #define PLUMBLINE_SERVER_HTTP_INTERNAL_H

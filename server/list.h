@@ -21,6 +21,7 @@ struct list {
     const char *columns;             /* what stands behind SELECT */
     const char *condition;           /* what always holds; "1" is nothing */
     const struct list_field *fields; /* the first is the integer key */
+    size_t keys;                     /* or the first so many are it together; 0 is one */
     const char *order_by;            /* where none is asked for: "id DESC" */
     struct row_shape shape;          /* of `columns`: an item is the object of these */
 };

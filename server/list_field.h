@@ -25,8 +25,9 @@ struct list_field {
     bool present; /* of a column that is NOT NULL: an index on it serves an order by it */
 };
 
-/* id, state, name, tags, note, reason, priority, attempt, study and position in its grid (missing where it is of none), spec_hash, created_at,
- * started_at, ended_at, trashed_at, retry_of, spec./POINTER, result.KEY, also result.median_scale/SITE and result.median_self_factor/SITE. */
+/* id, state, name, tags, note, reason, priority, attempt, study and position in its grid (missing where it is of none),
+ * spec_hash, created_at, started_at, ended_at, trashed_at, retry_of, spec./POINTER, result.KEY, also
+ * result.median_scale/SITE and result.median_self_factor/SITE. */
 extern const struct list_field job_fields[];
 
 #define FIELD_SQL_SIZE 96

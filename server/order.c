@@ -1,8 +1,8 @@
 /*
- * An order is a list of terms, each an SQL expression and a direction; the last is the id.
+ * An order is a list of terms, each an SQL expression and a direction; the last is of the list's key.
  *
  * With the last item's values v1 … vn the next page is
- *   after(x1, v1) OR (x1 IS v1 AND (after(x2, v2) OR (x2 IS v2 AND … after(id, vn))))
+ *   after(x1, v1) OR (x1 IS v1 AND (after(x2, v2) OR (x2 IS v2 AND … after(key, vn))))
  * where after(x, v) is "x is missing, or behind v in the term's direction", and never where v itself is missing. Where x
  * cannot be missing, this is written as a range that an index can begin at: x >= v1 AND (x > v1 OR …), or with < below.
  */
@@ -29,7 +29,7 @@ struct term {
 };
 
 struct order {
-    struct term terms[ORDER_MOST_FIELDS + 1];
+    struct term terms[ORDER_MOST_FIELDS + ORDER_MOST_KEYS];
     int count;
     size_t path_count; /* of `values` that belong to the terms; the token's are behind them */
     struct bound_values values;
@@ -69,8 +69,9 @@ static enum status parse_direction(struct lexer *lexer, bool *ret_descending, st
     return status;
 }
 
-static enum status parse_term(struct order *order, struct lexer *lexer, const struct list_field *fields, bool *ret_id,
-                              struct error *err)
+/* Marks in `named` which of the key's fields the term is. */
+static enum status parse_term(struct order *order, struct lexer *lexer, const struct list_field *fields,
+                              bool named[ORDER_MOST_KEYS], struct error *err)
 {
     struct field_use use;
     struct term *term = &order->terms[order->count];
@@ -83,32 +84,51 @@ static enum status parse_term(struct order *order, struct lexer *lexer, const st
         return status;
     write_term(&use, term);
     order->count++;
-    *ret_id = use.field == fields;
+    if (use.field - fields < ORDER_MOST_KEYS)
+        named[use.field - fields] = true;
     return STATUS_OK;
 }
 
-static enum status parse_terms(struct order *order, const char *text, const struct list_field *fields,
+static bool all_named(const bool named[ORDER_MOST_KEYS], size_t keys)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < keys; i++)
+        count += named[i];
+    return count == keys;
+}
+
+/* Ties are broken by what is left of the key, in the first term's direction. */
+static void add_ties(struct order *order, const struct list_field *fields, size_t keys,
+                     const bool named[ORDER_MOST_KEYS])
+{
+    for (size_t i = 0; i < keys; i++) {
+        if (named[i])
+            continue;
+        struct term *term = &order->terms[order->count++];
+        snprintf(term->sql, sizeof term->sql, "%s", fields[i].column);
+        term->present = true;
+        term->descending = order->terms[0].descending;
+    }
+}
+
+static enum status parse_terms(struct order *order, const char *text, const struct list_field *fields, size_t keys,
                                struct error *err)
 {
     struct lexer lexer;
-    bool more = true, ended = false;
+    bool more = true, named[ORDER_MOST_KEYS] = {false};
     enum status status = lexer_begin(&lexer, "order_by", text, err);
     while (status == STATUS_OK && more) {
-        if (ended)
+        if (all_named(named, keys))
             return lexer_expected(&lexer, err, "nothing behind the id, after which there are no ties");
-        status = parse_term(order, &lexer, fields, &ended, err);
+        status = parse_term(order, &lexer, fields, named, err);
         if (status == STATUS_OK)
             status = lexer_take(&lexer, ",", &more, err);
     }
     if (status == STATUS_OK && lexer.kind != TOKEN_END)
         status = lexer_expected(&lexer, err, "ASC, DESC, a comma or the end");
-    if (status != STATUS_OK || ended)
-        return status;
-    struct term *id = &order->terms[order->count++];
-    snprintf(id->sql, sizeof id->sql, "%s", fields->column);
-    id->present = true;
-    id->descending = order->terms[0].descending;
-    return STATUS_OK;
+    if (status == STATUS_OK)
+        add_ties(order, fields, keys, named);
+    return status;
 }
 
 /* Writes the columns and the ORDER BY. */
@@ -132,15 +152,14 @@ static enum status write_sql(struct order *order, struct error *err)
     return order->columns && order->order_by && order->condition ? STATUS_OK : error_no_memory(err);
 }
 
-enum status order_parse(const char *text, const char *fallback, const struct list_field *fields,
+enum status order_parse(const char *text, const char *fallback, const struct list_field *fields, size_t keys,
                         struct order **ret_order, struct error *err)
 {
     attribute_cleanup(cleanup_order) struct order *order = calloc(1, sizeof *order);
     if (!order)
         return error_no_memory(err);
     order->values.letter = 'o';
-    bool blank = !text || text[strspn(text, " \t\r\n")] == '\0';
-    enum status status = parse_terms(order, blank ? fallback : text, fields, err);
+    enum status status = parse_terms(order, text_is_blank(text) ? fallback : text, fields, keys, err);
     order->path_count = order->values.count;
     if (status == STATUS_OK)
         status = write_sql(order, err);
@@ -242,7 +261,7 @@ static json_t *read_token(const struct order *order, const char *token, const ch
     return json_incref(values);
 }
 
-/* A term's part of the condition; what the next is put into stays open. The id is the last, and closes. */
+/* A term's part of the condition; what the next is put into stays open. The last closes. */
 static void write_after(const struct term *term, const struct bound_value *value, size_t number, bool last, FILE *sql)
 {
     const char *sign = term->descending ? "<" : ">", *x = term->sql;

@@ -4,7 +4,7 @@
  *   order := field [ ASC | DESC ] { , field [ ASC | DESC ] }
  *
  * Ascending where nothing is said. In either direction what is missing comes last; numbers are before text. Ties are
- * broken by the list's id, so that the order is total: a page token holds the values of the page's last item (text by
+ * broken by the list's key, so that the order is total: a page token holds the values of the page's last item (text by
  * its first 100 characters, by which it is also ordered), and the next page is what comes after them, whatever was
  * added or removed meanwhile.
  */
@@ -16,15 +16,16 @@
 #include "core/status.h"
 #include "server/list_field.h"
 
-enum { ORDER_MOST_FIELDS = 8 };
+enum { ORDER_MOST_FIELDS = 8, ORDER_MOST_KEYS = 3 };
 
 struct order; /* opaque */
 
 /*
- * Parses `text` against the fields of a list, of which the first is its id, an integer key. NULL or blank takes
- * `fallback`. The id is added where it is not named; fields after it, which change nothing, are refused.
+ * Parses `text` against the fields of a list, of which the first `keys` (at most ORDER_MOST_KEYS) together tell any two
+ * items apart: integers, never missing. NULL or blank takes `fallback`. What of the key is not named is added behind;
+ * fields after the whole of it, which change nothing, are refused.
  */
-enum status order_parse(const char *text, const char *fallback, const struct list_field *fields,
+enum status order_parse(const char *text, const char *fallback, const struct list_field *fields, size_t keys,
                         struct order **ret_order, struct error *err);
 void order_free(struct order *order); /* nothing for NULL */
 void cleanup_order(struct order **order);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/filter_lexer.h"
 #include "server/json_util.h"
 #include "server/problem.h"
 #include "server/retention.h"
@@ -85,7 +86,7 @@ static enum status read_ids(struct request *request, const json_t *body, int64_t
         error_set(err, STATUS_INVALID, "give either ids or a filter");
         return answer_refuse(answer, 422, "invalid_body", STATUS_INVALID);
     }
-    if (filter && filter[strspn(filter, " \t\r\n")] == '\0') {
+    if (filter && text_is_blank(filter)) {
         problem_add(&request->problems, "/filter", "Is blank, which would be every job: say so by id > 0.");
         error_set(err, STATUS_INVALID, "the filter is blank");
         return answer_refuse(answer, 422, "invalid_body", STATUS_INVALID);

@@ -94,7 +94,7 @@ static enum status with_state(const char *filter, const char *state, char **ret_
     enum status status = filter_parse(filter, job_fields, &parsed, err);
     if (status != STATUS_OK)
         return status;
-    bool blank = !filter || filter[strspn(filter, " \t\r\n")] == '\0';
+    bool blank = text_is_blank(filter);
     *ret_filter = blank ? text_format("state = '%s'", state) : text_format("state = '%s' AND (%s)", state, filter);
     return *ret_filter ? STATUS_OK : error_no_memory(err);
 }

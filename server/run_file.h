@@ -126,8 +126,8 @@ struct divergence_query {
     const char *site;      /* by name */
     const char *column;    /* of a summary */
     const json_t *columns; /* of rows: an array of names; all where it has none */
-    const char *filter;    /* of rows, by filter.h: site, step, sample, the columns, loss, label, predicted */
-    const char *order_by;  /* of rows, by order.h, of the same; NULL is by site in depth order, step and sample */
+    const char *filter;    /* of rows, by filter.h: site, depth, step, sample, the columns, loss, label, predicted */
+    const char *order_by;  /* of rows, by order.h, of the same; NULL or blank is by depth, step and sample */
     int64_t step;          /* exactly this */
     int64_t step_from, step_to;
     size_t last;    /* only the last so many probed steps */

@@ -21,13 +21,14 @@ enum { DEFAULT_ROWS = 1000 };
         name, "d." name, FIELD_INTEGER, false                                                                          \
     }
 
-/* The first is what tells two rows of a site apart, by which an order ends. */
+enum { ROW_KEYS = 3 }; /* fields that tell rows apart */
+
+/* `depth` is the site's place in depth order. */
 static const struct list_field row_fields[] = {
-    {"row", "(d.step << 32 | d.sample)", FIELD_INTEGER, false},
-    {"depth", "d.site", FIELD_INTEGER, false},
+    {"depth", "d.site", FIELD_INTEGER, true},
+    {"step", "d.step", FIELD_INTEGER, true},
+    {"sample", "d.sample", FIELD_INTEGER, true},
     {"site", "s.name", FIELD_TEXT, false},
-    NUMBER("step"),
-    NUMBER("sample"),
     NUMBER("ideal_norm"),
     NUMBER("effective_norm"),
     NUMBER("scale"),
@@ -134,24 +135,26 @@ static enum status rows_in_order(sqlite3 *db, const struct divergence_query *que
                                  const char *columns, const struct row_shape *shape, json_t **ret_json,
                                  struct error *err)
 {
-    attribute_cleanup(cleanup_free) char *order = text_format("%s, depth, row", query->order_by);
     attribute_cleanup(cleanup_free) char *within =
         text_format("d.site BETWEEN %" PRId64 " AND %" PRId64 " AND d.step BETWEEN %" PRId64 " AND %" PRId64
                     " AND d.sample BETWEEN %" PRId64 " AND %" PRId64,
                     range->site_from, range->site_to, range->step_from, range->step_to,
                     query->sample >= 0 ? query->sample : 0, query->sample >= 0 ? query->sample : INT64_MAX);
-    if (!order || !within)
+    attribute_cleanup(cleanup_free) char *asked =
+        text_format("rows %s %" PRId64 " %" PRId64 " %" PRId64 " %zu %" PRId64, query->site ? query->site : "*",
+                    query->step, query->step_from, query->step_to, query->last, query->sample);
+    if (!asked || !within)
         return error_no_memory(err);
-    const struct list list = {.name = within, /* a page token is good within the same ranges */
+    const struct list list = {.name = asked,
                               .from = "divergence AS d JOIN sites AS s ON s.site = d.site "
                                       "LEFT JOIN sample_steps AS t ON t.step = d.step AND t.sample = d.sample",
                               .columns = columns,
                               .condition = within,
                               .fields = row_fields,
-                              .order_by = order,
+                              .keys = ROW_KEYS,
                               .shape = *shape};
     const struct list_query page = {.filter = query->filter,
-                                    .order_by = order,
+                                    .order_by = query->order_by,
                                     .page_token = query->page_token,
                                     .max_results = query->max_results ? query->max_results : DEFAULT_ROWS};
     return list_page(db, &list, &page, ret_json, err);
@@ -170,11 +173,12 @@ enum status run_reader_rows(struct run_reader *reader, const struct divergence_q
     struct range range;
     if (!columns)
         return error_no_memory(err);
-    if (query->order_by)
+    bool ordered = !text_is_blank(query->order_by);
+    if (ordered)
         ranges.page_token = NULL; /* is the list's */
     status = query_resolve(reader, &ranges, 'r', &range, err);
     if (status != STATUS_OK)
         return status;
-    return query->order_by ? rows_in_order(reading, query, &range, columns, &shape, ret_json, err)
-                           : rows_as_they_stand(reading, query, &range, columns, &shape, ret_json, err);
+    return ordered ? rows_in_order(reading, query, &range, columns, &shape, ret_json, err)
+                   : rows_as_they_stand(reading, query, &range, columns, &shape, ret_json, err);
 }

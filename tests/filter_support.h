@@ -183,7 +183,13 @@ static inline sqlite3 *fill_catalog(struct rng *rng)
     return db;
 }
 
-static const struct list jobs = {"jobs", "job", "id, spec", "1", job_fields, "id DESC", {.count = 1}};
+static const struct list jobs = {.name = "jobs",
+                                 .from = "job",
+                                 .columns = "id, spec",
+                                 .condition = "1",
+                                 .fields = job_fields,
+                                 .order_by = "id DESC",
+                                 .shape = {.count = 1}};
 
 /* −1, 0 or 1. */
 static inline int text_order(const char *a, const char *b)

@@ -204,7 +204,7 @@ static void expect_order_fault(const char *text, const char *sentence)
 {
     struct order *order = NULL;
     struct error err = {""};
-    if (order_parse(text, "id", job_fields, &order, &err) != STATUS_INVALID)
+    if (order_parse(text, "id", job_fields, 1, &order, &err) != STATUS_INVALID)
         fail_msg("%s is taken", text);
     if (!strstr(err.text, sentence))
         fail_msg("%s: %s\nnot: %s", text, err.text, sentence);

@@ -1,7 +1,7 @@
 // Rows of divergence and lines of the log: which of them, in which order, with which columns; and a study's table.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { api, ask, ended, finishedJob, smallSpec, startDaemon, until } from "../daemon.mjs";
+import { api, ask, ended, finishedJob, longSpec, smallSpec, startDaemon, until } from "../daemon.mjs";
 
 /** @type {Awaited<ReturnType<typeof startDaemon>>} */
 let daemon;
@@ -77,6 +77,44 @@ describe("rows of divergence", () => {
             (await pages(path(), few, "7")).map((row) => row.scale),
             some.map((row) => row.scale).sort((a, b) => b - a),
         );
+    });
+
+    test("are filtered and ordered by every column, and by all of the key", async () => {
+        const { columns } = await api(daemon.base, `${path()}/sites`);
+        for (const { name } of [...columns, { name: "loss" }, { name: "label" }, { name: "predicted" }]) {
+            const search = new URLSearchParams({ filter: `${name} != 0`, order_by: name, max_results: "2" });
+            assert.equal((await ask(daemon.base, `${path()}?${search}`)).status, 200, name);
+        }
+        const all = await pages(path(), {}, "10000");
+        assert.deepEqual(await pages(path(), { order_by: " " }, "500"), all);
+        assert.deepEqual(await pages(path(), { order_by: "depth, step, sample" }, "500"), all);
+        const backwards = { order_by: "depth DESC, step DESC, sample DESC" };
+        assert.deepEqual(await pages(path(), backwards, "500"), [...all].reverse());
+        const eight = "label, predicted, loss, scale, cosine, divergence, self_factor, input_norm";
+        assert.equal((await pages(path(), { order_by: eight }, "500")).length, all.length);
+        for (const [order, says] of [
+            [`${eight}, step`, /at most 8 fields/],
+            ["sample, step, depth, scale", /column 22: .*no ties/],
+        ]) {
+            const { status, json } = await ask(daemon.base, `${path()}?${new URLSearchParams({ order_by: order })}`);
+            assert.equal(status, 400);
+            assert.match(json.detail, /** @type {RegExp} */ (says));
+        }
+    });
+
+    test("in another order come in pages though the run goes on", async () => {
+        const spec = { ...longSpec("goes on"), probe: { schedule: "every", every: 50 } };
+        const { id } = await api(daemon.base, "/jobs", spec);
+        const steps = async () => (await api(daemon.base, `/jobs/${id}/divergence/sites`)).steps.length;
+        await until("some steps are measured", async () => (await steps()) > 4);
+        const asked = `/jobs/${id}/divergence?last=2&order_by=scale&max_results=5`;
+        const first = await api(daemon.base, asked);
+        const before = await steps();
+        await until("another step is measured", async () => (await steps()) > before + 2);
+        const second = await api(daemon.base, `${asked}&page_token=${first.next_page_token}`);
+        assert.equal(second.items.length, 5);
+        assert.ok(second.items[0].scale >= first.items[4].scale);
+        await api(daemon.base, `/jobs/${id}/cancel`, {});
     });
 
     test("have the columns that are asked for", async () => {

@@ -34,7 +34,7 @@ const VALUE = 48;
 /** Of a letter, about. */
 const LETTER = 7;
 /** Lines behind others. */
-const FAINT = 0.8;
+const FAINT = 0.35;
 /** Names take no more of a figure's width than this. */
 const NAMES = 0.4;
 /** Names at the ends of lines stand so far apart, in px. */

@@ -148,8 +148,12 @@ const mergeMade = (lists) =>
         return { site, scale, own: part("own"), within: part("within"), across: part("across") };
     });
 
-/** Values that all seeds have, as one. @param {(number | null)[]} values @param {(v: number[]) => number | null} as */
-const known = (values, as) => {
+/**
+ * The values that there are, as one; null where no seed has any.
+ * @param {(number | null)[]} values
+ * @param {(v: number[]) => number | null} as
+ */
+const together = (values, as) => {
     const there = values.flatMap((value) => value ?? []);
     return there.length ? as(there) : null;
 };
@@ -168,7 +172,7 @@ function mergeHeats(all) {
             return {
                 site,
                 values: places.map((at) =>
-                    known(
+                    together(
                         rows.map(({ values }, i) => values[at[i]]),
                         median,
                     ),
@@ -199,7 +203,7 @@ const mergePromises = (all) => ({
     steps: all[0].steps.flatMap((first) => {
         const same = all.flatMap((one) => one.steps.find(({ step }) => step === first.step) ?? []);
         if (same.length < all.length) return [];
-        const at = (/** @type {(step: typeof first) => number | null} */ of) => known(same.map(of), mean);
+        const at = (/** @type {(step: typeof first) => number | null} */ of) => together(same.map(of), mean);
         return {
             ...first,
             sites: first.sites.map((_, i) => at(({ sites }) => sites[i])),

@@ -93,7 +93,7 @@ export function promiseFigure(runs, { cls, empty, axes }) {
             `${int(shown)} of ${int(of)} steps drawn: of each stretch ${panels[0].data.even ? "the last" : "those of the least and the greatest fall"}.`,
         );
     parts.push(`${plural(of, "probed step")}, one batch each; layer view.`);
-    if (runs.some((run) => run.ids.length > 1)) parts.push("A height is the mean of the seeds’.");
+    if (runs.some((run) => run.ids.length > 1)) parts.push("A height is the mean of the seeds’ that are defined.");
     const now = theme.value;
     return figure({
         ...about,

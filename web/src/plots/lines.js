@@ -54,7 +54,7 @@ export function linesPlot(series, o, width) {
                         y: "value",
                         stroke: s.colour,
                         strokeWidth: s.width,
-                        strokeOpacity: s.faint ? 0.8 : 1,
+                        strokeOpacity: s.faint ? 0.35 : 1,
                         strokeDasharray: s.dashed ? "6 4" : undefined,
                         clip: true,
                     }),
