@@ -72,7 +72,8 @@ enum status trainer_restore(struct trainer *t, const uint8_t *bytes, size_t size
     memcpy(&h, bytes, sizeof h);
     if (memcmp(h.magic, magic, sizeof magic) != 0 || h.version != own.version || h.real_size != own.real_size)
         return error_set(err, STATUS_CORRUPT, "not a checkpoint of this program");
-    if (memcmp(h.spec_hash, own.spec_hash, sizeof h.spec_hash) != 0)
+    if (memcmp(h.spec_hash, own.spec_hash, sizeof h.spec_hash) != 0 &&
+        memcmp(h.spec_hash, t->spec->former, sizeof h.spec_hash) != 0)
         return error_set(err, STATUS_INVALID, "the checkpoint belongs to another spec (%.12s…, not %.12s…)",
                          h.spec_hash, own.spec_hash);
     if (h.parameters != own.parameters || h.buffers != own.buffers || h.memory != own.memory ||

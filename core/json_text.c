@@ -72,14 +72,24 @@ static size_t count_reals(const char *text)
     return count;
 }
 
-char *json_text(const json_t *json, size_t flags)
+char *json_raw_text(const json_t *json, size_t flags)
 {
     size_t size = json_dumpb(json, NULL, 0, flags);
-    attribute_cleanup(cleanup_free) char *text = size > 0 ? malloc(size + 1) : NULL;
-    if (!text || json_dumpb(json, text, size, flags) != size)
+    char *text = size > 0 ? malloc(size + 1) : NULL;
+    if (!text)
         return NULL;
+    if (json_dumpb(json, text, size, flags) != size) {
+        free(text);
+        return NULL;
+    }
     text[size] = '\0';
-    char *rewritten = malloc(size + count_reals(text) * REAL_TEXT_SIZE + 1);
+    return text;
+}
+
+char *json_text(const json_t *json, size_t flags)
+{
+    attribute_cleanup(cleanup_free) char *text = json_raw_text(json, flags);
+    char *rewritten = text ? malloc(strlen(text) + count_reals(text) * REAL_TEXT_SIZE + 1) : NULL;
     if (rewritten)
         copy_text(text, rewritten);
     return rewritten;

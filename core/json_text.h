@@ -21,4 +21,7 @@ const char *real_text(double value, char text[REAL_TEXT_SIZE]);
  */
 char *json_text(const json_t *json, size_t flags);
 
+/* The same with reals as Jansson has them, with 17 significant digits. */
+char *json_raw_text(const json_t *json, size_t flags);
+
 #endif

@@ -299,7 +299,7 @@ enum status spec_parse_given(const json_t *json, const struct dataset_folders *f
                                                      : error_no_memory(err);
     enum status status = read_view(spec, err);
     if (status == STATUS_OK)
-        status = spec_hash(spec->expanded, spec->hash, err);
+        status = spec_hash(spec->expanded, spec->hash, spec->former, err);
     if (status != STATUS_OK)
         return status;
     *ret_spec = spec;

@@ -50,6 +50,7 @@ struct probe_spec {
 struct spec {
     json_t *expanded; /* the whole spec with all defaults; owned */
     char hash[65];    /* SHA-256, lower-case hex, of `expanded` without what changes no result, see spec_hash */
+    char former[65];  /* what its hash was while reals were hashed with 17 digits: earlier run files have that */
     const char *name;
     struct dataset_spec dataset;
     const json_t *layers; /* the expanded array of layer objects, borrowed from `expanded` */
@@ -86,7 +87,7 @@ enum status spec_read(const char *path, const struct dataset_folders *folders, s
 
 /* SHA-256 in lower-case hex of what makes two runs the same: all but name, tags, priority, checkpoint_every, memory_limit,
  * time_limit. */
-enum status spec_hash(const json_t *expanded, char ret_hash[65], struct error *err);
+enum status spec_hash(const json_t *expanded, char ret_hash[65], char ret_former[65], struct error *err);
 
 void spec_free(struct spec *spec);
 void cleanup_spec(struct spec **spec);

@@ -67,11 +67,21 @@ enum status spec_read(const char *path, const struct dataset_folders *folders, s
  * same text by json.dumps(spec, sort_keys=True, separators=(",", ":"), ensure_ascii=False). Left out is what changes no
  * row of a run: how it is called, when it is started and how long it may take.
  */
-enum status spec_hash(const json_t *expanded, char ret_hash[65], struct error *err)
+static enum status hash_text(const char *text, char ret_hash[65], struct error *err)
+{
+    unsigned char digest[crypto_hash_sha256_BYTES];
+    if (!text)
+        return error_no_memory(err);
+    crypto_hash_sha256(digest, (const unsigned char *)text, strlen(text));
+    sodium_bin2hex(ret_hash, 65, digest, sizeof digest);
+    return STATUS_OK;
+}
+
+enum status spec_hash(const json_t *expanded, char ret_hash[65], char ret_former[65], struct error *err)
 {
     static const char *const left_out[] = {"name",         "tags",      "priority", "checkpoint_every",
                                            "memory_limit", "time_limit"};
-    unsigned char digest[crypto_hash_sha256_BYTES];
+    const size_t flags = JSON_COMPACT | JSON_SORT_KEYS;
     if (sodium_init() < 0)
         return error_set(err, STATUS_IO, "libsodium cannot be initialised");
     json_t *hashed = json_copy((json_t *)expanded);
@@ -81,11 +91,9 @@ enum status spec_hash(const json_t *expanded, char ret_hash[65], struct error *e
     }
     for (size_t i = 0; hashed && i < sizeof left_out / sizeof *left_out; i++)
         json_object_del(hashed, left_out[i]);
-    attribute_cleanup(cleanup_free) char *text = json_text(hashed, JSON_COMPACT | JSON_SORT_KEYS);
+    attribute_cleanup(cleanup_free) char *text = json_text(hashed, flags);
+    attribute_cleanup(cleanup_free) char *former = json_raw_text(hashed, flags);
     json_decref(hashed);
-    if (!text)
-        return error_no_memory(err);
-    crypto_hash_sha256(digest, (const unsigned char *)text, strlen(text));
-    sodium_bin2hex(ret_hash, 65, digest, sizeof digest);
-    return STATUS_OK;
+    enum status status = hash_text(text, ret_hash, err);
+    return status == STATUS_OK ? hash_text(former, ret_former, err) : status;
 }

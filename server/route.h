@@ -75,6 +75,14 @@ enum status answer_list(struct request *request, const struct list *list, const 
                         struct error *err);
 extern const struct option catalog_list_parameters[];
 
+/* What an export takes: one of the tables `whats`; `what_first` is the JSON of that which is meant where none is named. */
+#define EXPORT_PARAMETERS(what_first, whats, what_help)                                                                \
+    {.name = "what", .kind = OPTION_CHOICE, .fallback = what_first, .choices = whats, .help = what_help},              \
+    {                                                                                                                  \
+        .name = "format", .kind = OPTION_CHOICE, .fallback = "\"csv\"", .choices = format_choices,                     \
+        .help = "how they are written"                                                                                 \
+    }
+
 /* What these runs have measured, by the parameters of EXPORT_PARAMETERS; `name` is the file's beginning (route_export.c). */
 enum status answer_export(struct request *request, const int64_t *ids, size_t count, const char *name, bool several,
                           struct answer *answer, struct error *err);

@@ -34,16 +34,7 @@
     }
 
 const struct option rows_parameters[] = {
-    {.name = "filter",
-     .kind = OPTION_STRING,
-     .fallback = "null",
-     .nullable = true,
-     .help = "which rows: scale < 0 AND label = 3"},
-    {.name = "order_by",
-     .kind = OPTION_STRING,
-     .fallback = "null",
-     .nullable = true,
-     .help = "fields, each with ASC or DESC, by commas: scale DESC; null is by site in depth order, step and sample"},
+    LIST_PARAMETERS_OF("null", "1000", 10000),
     {.name = "column",
      .kind = OPTION_STRINGS,
      .fallback = "[]",
@@ -57,7 +48,6 @@ const struct option rows_parameters[] = {
      .minimum = 0,
      .maximum = STEP_LIMIT,
      .help = "only this sample, by its index in the training set"},
-    PAGE_PARAMETERS,
     OPTION_END,
 };
 

@@ -15,23 +15,12 @@
 #include "server/run_file.h"
 #include "server/scheduler.h"
 
-#define EXPORT_PARAMETERS                                                                                              \
-    {.name = "what",                                                                                                   \
-     .kind = OPTION_CHOICE,                                                                                            \
-     .fallback = "\"divergence\"",                                                                                     \
-     .choices = what_choices,                                                                                          \
-     .help = "which rows"},                                                                                            \
-    {                                                                                                                  \
-        .name = "format", .kind = OPTION_CHOICE, .fallback = "\"csv\"", .choices = format_choices,                     \
-        .help = "how they are written"                                                                                 \
-    }
-
 static const char *const what_choices[] = {"divergence", "metrics", "summary", "batch", NULL};
 const char *const format_choices[] = {"csv", "ndjson", "npz", "tfevents", NULL};
 
-const struct option export_parameters[] = {EXPORT_PARAMETERS, OPTION_END};
+const struct option export_parameters[] = {EXPORT_PARAMETERS("\"divergence\"", what_choices, "which rows"), OPTION_END};
 const struct option export_many_parameters[] = {
-    EXPORT_PARAMETERS,
+    EXPORT_PARAMETERS("\"divergence\"", what_choices, "which rows"),
     {.name = "filter",
      .kind = OPTION_STRING,
      .fallback = NULL,

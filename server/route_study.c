@@ -27,16 +27,9 @@ const struct option results_parameters[] = {
 static const char *const what_choices[] = {"jobs", "divergence", "metrics", "summary", "batch", NULL};
 
 const struct option study_export_parameters[] = {
-    {.name = "what",
-     .kind = OPTION_CHOICE,
-     .fallback = "\"jobs\"",
-     .choices = what_choices,
-     .help = "a line for each job with its point of the grid and its results; or what the jobs have measured"},
-    {.name = "format",
-     .kind = OPTION_CHOICE,
-     .fallback = "\"csv\"",
-     .choices = format_choices,
-     .help = "how they are written; the jobs as csv or ndjson"},
+    EXPORT_PARAMETERS("\"jobs\"", what_choices,
+                      "a line for each job with its point of the grid and its results, as csv or ndjson; "
+                      "or what the jobs have measured"),
     OPTION_END,
 };
 

@@ -31,9 +31,9 @@ void run_import_clear(struct run_import *import);
 
 /*
  * Looks at a file that someone sent: nothing in it is trusted, nothing in it is run, and nothing is written to it or
- * beside it. STATUS_CORRUPT for what is no run file of Plumbline, is damaged or cut short, has a spec that is not of its hash, or
- * holds tables, views or triggers that a run file does not have; STATUS_CONFLICT for one of a newer Plumbline; STATUS_INVALID for a spec that this version does
- * not take. The caller clears the result.
+ * beside it. STATUS_CORRUPT for what is no run file of Plumbline, is damaged or cut short, has a spec that is not of its
+ * hash (see spec_hash), or holds tables, views or triggers that a run file does not have; STATUS_CONFLICT for one of a
+ * newer Plumbline; STATUS_INVALID for a spec that this version does not take. The caller clears the result.
  *
  * An older file passes; it is migrated after it was copied to its place.
  */

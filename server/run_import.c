@@ -149,9 +149,9 @@ static enum status open_checked(const char *path, sqlite3 **ret_db, struct error
 
 static enum status check_hash(const json_t *spec, const char *hash, struct error *err)
 {
-    char expected[65] = "";
-    enum status status = spec_hash(spec, expected, err);
-    if (status == STATUS_OK && strcmp(hash, expected) != 0)
+    char expected[65] = "", former[65] = "";
+    enum status status = spec_hash(spec, expected, former, err);
+    if (status == STATUS_OK && strcmp(hash, expected) != 0 && strcmp(hash, former) != 0)
         status =
             error_set(err, STATUS_CORRUPT, "its spec is not the one that ran: its hash is %.12s…, and the run's %.12s…",
                       expected, hash);

@@ -421,6 +421,7 @@ static enum status open_writer(struct progress *p, struct error *err)
         return error_no_memory(err);
     const struct run_identity identity = {.spec_text = text,
                                           .spec_hash = job->spec->hash,
+                                          .former_hash = job->spec->former,
                                           .name = job->spec->name,
                                           .attempt = job->attempt,
                                           .threads = job->spec->threads,

@@ -13,6 +13,7 @@
 #include "server/data_paths.h"
 #include "server/migrate.h"
 #include "server/run_file.h"
+#include "server/sqlite_util.h"
 
 /* "12.db": a run, and not what stands beside one. */
 static bool is_run_name(const char *name)
@@ -52,29 +53,26 @@ void run_file_bring_up(const char *path, struct migration_report *report)
     fprintf(stderr, "plumbline: cannot migrate: %s\n", err.text);
 }
 
-/* Why a file is not to be brought up; NULL where it is. */
-static const char *fault_of(const char *path)
-{
-    char magic[16];
-    attribute_cleanup(cleanup_descriptor) int file = open(path, O_RDONLY | O_CLOEXEC);
-    if (file < 0)
-        return strerror(errno);
-    if (read(file, magic, sizeof magic) != (ssize_t)sizeof magic ||
-        memcmp(magic, "SQLite format 3", sizeof magic) != 0 || header_version(path) == 0)
-        return "it is no run file";
-    return header_version(path) > run_schema.count ? "it was made by a newer Plumbline" : NULL;
-}
-
 void run_file_bring_up_named(const char *path, struct migration_report *report)
 {
-    const char *fault = fault_of(path);
-    if (!fault) {
+    attribute_cleanup(cleanup_db) sqlite3 *db = NULL;
+    struct error err = {""};
+    int version = 0;
+    enum status status = db_open(path, DB_READ, &db, &err); /* whose sentence has the path */
+    if (status == STATUS_OK) {
+        status = migrate_check(db, &run_schema, &version, &err);
+        if (status == STATUS_OK && version == 0)
+            status = error_set(&err, STATUS_CORRUPT, "it is no run file");
+        error_prefix(&err, status, "%s: ", path);
+    }
+    cleanup_db(&db);
+    if (status == STATUS_OK) {
         run_file_bring_up(path, report);
         return;
     }
     report->files++;
     report->failed++;
-    fprintf(stderr, "plumbline migrate: %s: %s\n", path, fault);
+    fprintf(stderr, "plumbline migrate: %s\n", err.text);
 }
 
 /* Calls `visit` for each run file till it returns false. */

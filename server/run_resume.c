@@ -161,7 +161,8 @@ static enum status write_identity(sqlite3 *db, const struct run_identity *identi
         db,
         "INSERT INTO run (id, name, spec, spec_hash, version, build, blas, blas_kernel, threads, attempt, state, "
         "started_at) VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'running', ?) "
-        "ON CONFLICT (id) DO UPDATE SET name = excluded.name, spec = excluded.spec, version = excluded.version, "
+        "ON CONFLICT (id) DO UPDATE SET name = excluded.name, spec = excluded.spec, spec_hash = excluded.spec_hash, "
+        "version = excluded.version, "
         "build = excluded.build, blas = excluded.blas, blas_kernel = excluded.blas_kernel, "
         "threads = excluded.threads, attempt = excluded.attempt, state = 'running', reason = NULL, ended_at = NULL",
         &statement, err);
@@ -211,10 +212,11 @@ static enum status note_other_program(struct run_writer *writer, size_t step, st
 static enum status has_earlier(sqlite3 *db, const struct run_identity *identity, bool *ret_earlier, struct error *err)
 {
     attribute_cleanup(cleanup_statement) sqlite3_stmt *statement = NULL;
-    enum status status = db_prepare(db, "SELECT 1 FROM run WHERE spec_hash = ?", &statement, err);
+    enum status status = db_prepare(db, "SELECT 1 FROM run WHERE spec_hash IN (?, ?)", &statement, err);
     if (status != STATUS_OK)
         return status;
     db_bind_text(statement, 1, identity->spec_hash);
+    db_bind_text(statement, 2, identity->former_hash);
     status = db_row(statement, ret_earlier, err);
     *ret_earlier = *ret_earlier && !identity->anew;
     return status;

@@ -165,6 +165,40 @@ static void test_a_checkpoint_that_does_not_fit_starts_over(void **state)
     spec_free(spec);
 }
 
+/* As a version left it that hashed reals with 17 digits: the run's hash and the checkpoint's are the former ones. */
+static void test_a_run_of_the_former_hash_goes_on(void **state)
+{
+    const char *data = *state, *whole = in_folder(state, "whole.db"), *parts = in_folder(state, "parts.db");
+    struct error err;
+    write_pictures(data);
+    struct spec *spec = parse_spec(resume_spec(KIND_MLP, EPOCHS));
+    assert_string_not_equal(spec->hash, spec->former);
+    assert_whole(data, whole, spec);
+    assert_end(attempt(data, parts, spec, 1, &(struct asked){.stop_at = 13}), "stopped", 12);
+    struct run_writer *writer = NULL;
+    const struct run_identity identity = {.spec_text = "{}", .spec_hash = spec->hash, .attempt = 2, .threads = 1};
+    uint8_t *bytes = NULL;
+    size_t step = 0, size = 0;
+    assert_ok(run_writer_open(parts, &identity, &writer, &err));
+    assert_ok(run_writer_checkpoint_read(writer, &step, &bytes, &size, &err));
+    uint8_t *hash = memmem(bytes, size, spec->hash, strlen(spec->hash));
+    assert_non_null(hash);
+    memcpy(hash, spec->former, strlen(spec->former));
+    assert_ok(run_writer_checkpoint(writer, step, bytes, size, &err));
+    assert_ok(run_writer_close(writer, &err));
+    free(bytes);
+    char sql[128];
+    snprintf(sql, sizeof sql, "UPDATE run SET spec_hash = '%s'", spec->former);
+    attribute_cleanup(cleanup_db) sqlite3 *db = NULL;
+    assert_ok(db_open(parts, DB_WRITE, &db, &err));
+    assert_ok(db_execute(db, sql, &err));
+    struct asked asked = {0};
+    assert_end(attempt(data, parts, spec, 3, &asked), "finished", STEPS);
+    assert_int_equal(asked.first_step, 12);
+    assert_same_run(whole, parts);
+    spec_free(spec);
+}
+
 static void test_a_damaged_run_file_is_set_aside(void **state)
 {
     const char *data = *state, *whole = in_folder(state, "whole.db"), *parts = in_folder(state, "parts.db");
@@ -419,6 +453,7 @@ int main(int argc, char **argv)
         IN_A_FOLDER(test_results_cover_all_attempts),
         IN_A_FOLDER(test_a_finished_run_goes_on_to_the_same_end),
         IN_A_FOLDER(test_a_checkpoint_that_does_not_fit_starts_over),
+        IN_A_FOLDER(test_a_run_of_the_former_hash_goes_on),
         IN_A_FOLDER(test_a_damaged_run_file_is_set_aside),
         IN_A_FOLDER(test_the_time_limit_covers_all_attempts),
         IN_A_FOLDER(test_killed_at_any_moment),

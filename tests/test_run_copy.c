@@ -184,11 +184,19 @@ static void test_unfinished_run_and_more_threads(void **state)
     assert_ok(run_file_copy(path, copy, &err));
     assert_ok(run_writer_close(writer, &err));
     struct spec *spec = parse_spec(spec_for_runs());
-    char hash[65], sql[256];
+    char hash[65], former[65], sql[256];
     assert_int_equal(json_object_set_new(spec->expanded, "threads", json_integer(4096)), 0);
-    assert_ok(spec_hash(spec->expanded, hash, &err));
+    assert_ok(spec_hash(spec->expanded, hash, former, &err));
     spec_free(spec);
     snprintf(sql, sizeof sql, "UPDATE run SET spec = json_set(spec, '$.threads', 4096), spec_hash = '%s'", hash);
+    run_sql(copy, sql);
+    assert_ok(run_import_check(copy, &import, &err));
+    run_import_clear(&import);
+    snprintf(sql, sizeof sql, "UPDATE run SET spec_hash = '%s'", former); /* as of an earlier version */
+    run_sql(copy, sql);
+    assert_ok(run_import_check(copy, &import, &err));
+    run_import_clear(&import);
+    snprintf(sql, sizeof sql, "UPDATE run SET spec_hash = '%s'", hash);
     run_sql(copy, sql);
     assert_ok(run_import_check(copy, &import, &err));
     assert_int_equal(import.state, JOB_RUNNING);

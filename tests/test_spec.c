@@ -217,6 +217,7 @@ static void test_hash_is_what_the_header_says(void **state)
         spec_from_text("{\"dataset\": {\"name\": \"fashion-mnist\", \"train_limit\": 10000}, \"model\": "
                        "{\"layers\": [{\"type\": \"flatten\"}, {\"type\": \"dense\", \"units\": 10}]}}");
     assert_string_equal(spec->hash, "9d4d7925565735f00c8f6edf7681786e155a59c95756030897c1b23db9456c44");
+    assert_string_equal(spec->former, "a3b730f538fdddd4f855ef429f9f58705d487c2b5d0f29862339d7b98237c42e");
     spec_free(spec);
     spec = spec_from_text("{\"dataset\": {\"name\": \"fashion-mnist\", \"train_limit\": 10000}, \"model\": "
                           "{\"preset\": \"mlp\"}, \"optimiser\": {\"name\": \"adam\", \"learning_rate\": 0.001}, "
