@@ -30,7 +30,8 @@ static enum status prepare_page(sqlite3 *db, const struct list *list, const stru
 {
     enum status status = filter_parse(query->filter, list->fields, &page->filter, err);
     if (status == STATUS_OK)
-        status = order_parse(query->order_by, list->order_by, list->fields, list->keys ? list->keys : 1, &page->order, err);
+        status =
+            order_parse(query->order_by, list->order_by, list->fields, list->keys ? list->keys : 1, &page->order, err);
     if (status != STATUS_OK)
         return status;
     page->context = text_format("%s\n%s", list->name, query->filter ? query->filter : "");

@@ -20,7 +20,7 @@ struct run_writer; /* opaque */
 
 /* Who makes the run, written into its table `run`. Strings are borrowed for the call. */
 struct run_identity {
-    const char *spec_text; /* the expanded spec, compact JSON */
+    const char *spec_text;               /* the expanded spec, compact JSON */
     const char *spec_hash, *former_hash; /* a file with either goes on; NULL: there is no former one (struct spec) */
     const char *name;
     int attempt;

@@ -293,7 +293,13 @@ static void test_kept_in_the_catalog(void **state)
     assert_int_equal(json_array_size(json_object_get(page, "items")), 2);
     json_decref(page);
     /* jobs are found by their study */
-    const struct list jobs = {"jobs", "job", "id", "1", job_fields, "id", {.count = 1}};
+    const struct list jobs = {.name = "jobs",
+                              .from = "job",
+                              .columns = "id",
+                              .condition = "1",
+                              .fields = job_fields,
+                              .order_by = "id",
+                              .shape = {.count = 1}};
     const struct list_query of_first = {.filter = "study = 1 AND NOT state = 'running'", .max_results = 10};
     const struct list_query of_none = {.filter = "study = null", .max_results = 10};
     assert_ok(list_page(db, &jobs, &of_first, &page, &err));
