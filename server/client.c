@@ -499,9 +499,14 @@ enum status client_download(struct client *client, const char *path, const struc
 
 /* --- refusals -------------------------------------------------------------------------------------------------- */
 
+json_t *client_faults(const struct client *client)
+{
+    return json_object_get(client->problem, "errors");
+}
+
 int client_complain(const struct client *client, const char *command, const char *about, const struct error *err)
 {
-    const json_t *places = client && about ? json_object_get(client->problem, "errors") : NULL, *place;
+    const json_t *places = client && about ? client_faults(client) : NULL, *place;
     size_t i;
     if (json_array_size(places) == 0)
         fprintf(stderr, "plumbline %s: %s\n", command, err->text);

@@ -86,6 +86,9 @@ enum status client_upload(struct client *client, const char *path, const char *f
 enum status client_download(struct client *client, const char *path, const struct sink *sink,
                             const struct client_watch *watch, struct error *err);
 
+/* The places of the last refusal's problem document, [{"pointer", "detail"}], borrowed; NULL where there are none. */
+json_t *client_faults(const struct client *client);
+
 /*
  * Says on standard error why the last call failed: the places of its problem document, a line each behind the name of
  * the document that was sent (`about`), or the sentence where there are none or `about` is NULL. `client` may be NULL.

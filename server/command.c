@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "core/json_text.h"
+#include "server/json_util.h"
 
 const struct argument *command_arguments(const struct command *command)
 {
@@ -34,6 +35,15 @@ int command_json(const json_t *json)
 {
     attribute_cleanup(cleanup_free) char *text = json ? json_text(json, JSON_COMPACT) : NULL;
     return text && puts(text) != EOF ? command_flush() : 1;
+}
+
+int command_faults(json_t *faults)
+{
+    if (json_array_size(faults) > 0) {
+        attribute_cleanup(cleanup_json) json_t *told = json_pack("{s:b, s:O}", "valid", 0, "errors", faults);
+        command_json(told);
+    }
+    return 1;
 }
 
 json_t *command_ids(const struct command *command, const struct text_list *operands)

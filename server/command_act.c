@@ -86,6 +86,8 @@ static int act(const struct command *command, const char *done, const struct act
         return 2;
     if ((operands->count > 0) == (o->filter != NULL))
         return command_misused(command, "give either numbers of jobs or --filter");
+    if (o->filter && o->filter[strspn(o->filter, " \t\r\n")] == '\0')
+        return command_misused(command, "--filter is blank, which would be every job: say so by --filter \"id > 0\"");
     snprintf(path, sizeof path, "/jobs:%s", command->name);
     enum status status = make_body(o, ids, &body, &err);
     if (status == STATUS_OK)

@@ -131,11 +131,7 @@ static int check(const struct check_options *o, const char *path)
     attribute_cleanup(cleanup_json) json_t *faults = NULL;
     if (spec_load("check", path, &searched, &spec, &cost, &faults) == STATUS_OK)
         return print_checked(o, spec, cost);
-    attribute_cleanup(cleanup_json) json_t *told =
-        o->json && faults ? json_pack("{s:b, s:O}", "valid", 0, "errors", faults) : NULL;
-    if (told)
-        command_json(told);
-    return 1;
+    return o->json ? command_faults(faults) : 1;
 }
 
 static int run(const void *options, const struct text_list *operands)

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/option.h"
 #include "server/commands.h"
 #include "server/job_report.h"
 #include "server/json_util.h"
@@ -24,7 +25,8 @@ static const struct argument arguments[] = {
     {"tag", ARGUMENT_TEXTS, offsetof(struct submit_options, tags), .value = "TEXT", .help = "a tag besides the spec's"},
     {"check", ARGUMENT_SWITCH, offsetof(struct submit_options, check),
      .help = "only ask the server whether it is right and what it would cost"},
-    {"json", ARGUMENT_SWITCH, offsetof(struct submit_options, json), .help = "print the server's answer as JSON"},
+    {"json", ARGUMENT_SWITCH, offsetof(struct submit_options, json),
+     .help = "print the server's answer as JSON; of what is wrong valid and errors"},
     CLIENT_ARGUMENTS(struct submit_options, client),
     {0},
 };
@@ -118,14 +120,29 @@ static int submit(const struct submit_options *o, const char *path, struct clien
     if (status == STATUS_OK)
         status = is_study || o->check ? client_send(client, "POST", place, document, &answer, &err)
                                       : client_submit(client, place, document, &answer, &err);
-    if (status != STATUS_OK)
+    if (status != STATUS_OK) {
+        if (o->json)
+            command_faults(client_faults(client));
         return client_complain(client, "submit", document_name(path), &err);
+    }
     if (!o->watch || o->check)
         return print_answer(o, is_study, answer);
     int64_t id = json_integer_value(json_object_get(answer, "id"));
     if (!o->json && print_answer(o, is_study, answer) != 0)
         return 1;
     return is_study ? study_watch(client, "submit", id, o->json) : job_watch(client, "submit", id, o->json);
+}
+
+/* A document that cannot be read is wrong as a whole. */
+static int complain_of_whole(const struct submit_options *o, const struct error *err)
+{
+    struct problem_list problems = {0};
+    if (o->json && problem_list_init(&problems, NULL) == STATUS_OK) {
+        problem_add(&problems, "", "%s", err->text);
+        command_faults(problems.items);
+    }
+    problem_list_clear(&problems);
+    return client_complain(NULL, "submit", NULL, err);
 }
 
 static int run(const void *options, const struct text_list *operands)
@@ -135,10 +152,9 @@ static int run(const void *options, const struct text_list *operands)
     struct error err = {""};
     attribute_cleanup(cleanup_json) json_t *document = NULL;
     attribute_cleanup(cleanup_client) struct client *client = NULL;
-    enum status status = read_document(path, &document, &err);
-    if (status == STATUS_OK)
-        status = client_open(&o->client, &client, &err);
-    if (status != STATUS_OK)
+    if (read_document(path, &document, &err) != STATUS_OK)
+        return complain_of_whole(o, &err);
+    if (client_open(&o->client, &client, &err) != STATUS_OK)
         return client_complain(client, "submit", NULL, &err);
     return submit(o, path, client, document);
 }

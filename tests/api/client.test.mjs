@@ -75,6 +75,9 @@ describe("every command", () => {
             [["watch", "0"], /"0" is no number/],
             [["cancel"], /numbers of jobs or --filter/],
             [["cancel", "1", "--filter", "id = 1"], /either/],
+            ...["cancel", "pause", "resume", "retry", "trash", "restore", "purge"].flatMap((name) =>
+                ["", " \t\r\n"].map((blank) => [[name, "--filter", blank], /blank, which would be every job: .*id > 0/]),
+            ),
             [["list", "--limit", "-3"], /--limit takes a whole number/],
             [["list", "--state", "done"], /--state takes one of queued, running/],
             [["export"], /numbers of jobs or --filter/],
@@ -189,6 +192,28 @@ describe("submit", () => {
         );
         await refused(["submit", file("broken.json", '{"a": 1,\n "a" 2}')], 1, /broken\.json is no JSON: line 2/);
         await refused(["submit", join(place, "none.json")], 1, /none\.json/);
+    });
+
+    test("tells the faults as JSON where that is asked for", async () => {
+        const spec = file("faulty.json", { ...smallSpec("faulty", "affine", -1), epoch: 3 });
+        const study = file("faulty-study.json", { base: smallSpec("faulty", "affine", -1), grid: { "/seed": [1, 2] } });
+        for (const [path, pointers] of /** @type {[string, string[]][]} */ ([
+            [spec, ["/epoch", "/optimiser/learning_rate"]],
+            [study, ["/base/optimiser/learning_rate"]],
+            [file("torn.json", '{"a": 1,\n "a" 2}'), [""]],
+            [join(place, "none.json"), [""]],
+        ]))
+            for (const more of [[], ["--check"]]) {
+                const { code, out, err } = await ours(["submit", path, "--json", ...more]);
+                const { valid, errors } = JSON.parse(out);
+                assert.deepEqual([code, valid], [1, false]);
+                assert.deepEqual(errors.map((/** @type {any} */ fault) => fault.pointer).sort(), pointers);
+                for (const { detail } of errors) assert.ok(err.includes(detail), `${detail} in ${err}`);
+            }
+        // What is no fault of the document says nothing of it.
+        const right = file("right.json", smallSpec("right", "affine", 0.1));
+        const away = await run(["submit", right, "--json", "--server", "127.0.0.1:1"]);
+        assert.deepEqual([away.code, away.out], [1, ""]);
     });
 
     test("tells with 1 that what it followed has diverged", async () => {
