@@ -96,8 +96,13 @@ static void put_rests(void)
 static void put_main(void)
 {
     fputs("_plumbline_complete() {\n"
-          "    local current=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} name=\"\"\n"
+          "    local current=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} name=\"\" prefix=\"\"\n"
           "    COMPREPLY=()\n"
+          "    case \"$before $current\" in\n"
+          "    --*\" =\") before=$before current=\"\";;\n" /* readline takes = for a word of its own, */
+          "    \"= \"*) before=${COMP_WORDS[COMP_CWORD-2]};;\n"
+          "    *\" --\"*=*) before=${current%%=*} prefix=$before= current=${current#*=};;\n" /* where not told otherwise */
+          "    esac\n"
           "    if [ \"$COMP_CWORD\" -gt 1 ]; then name=${COMP_WORDS[1]}; fi\n"
           "    case \"$name ${COMP_WORDS[2]}\" in\n",
           stdout);
@@ -121,9 +126,9 @@ static int run(const void *options, const struct text_list *operands)
         return command_misused(&completion_command, "there are bash and zsh, not \"%s\"", shell);
     if (zsh)
         fputs("#compdef plumbline\nautoload -U +X bashcompinit && bashcompinit\n\n", stdout);
-    fputs("_plumbline_words() { COMPREPLY+=($(compgen -W \"$1\" -- \"$current\")); }\n"
-          "_plumbline_files() { COMPREPLY+=($(compgen -f -- \"$current\")); }\n"
-          "_plumbline_folders() { COMPREPLY+=($(compgen -d -- \"$current\")); }\n\n",
+    fputs("_plumbline_words() { COMPREPLY+=($(compgen -P \"$prefix\" -W \"$1\" -- \"$current\")); }\n"
+          "_plumbline_files() { COMPREPLY+=($(compgen -P \"$prefix\" -f -- \"$current\")); }\n"
+          "_plumbline_folders() { COMPREPLY+=($(compgen -P \"$prefix\" -d -- \"$current\")); }\n\n",
           stdout);
     put_values();
     put_rests();

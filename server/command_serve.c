@@ -109,9 +109,9 @@ static enum status check_tokens(struct daemon *daemon, const struct settings *se
     if (status != STATUS_OK || !daemon->service.tokens_wanted || use.count > 0)
         return status;
     return error_set(err, STATUS_INVALID,
-                     "--listen %s:%u asks everyone for a token, and there is none yet: make one with `plumbline token "
+                     "--listen %s asks everyone for a token, and there is none yet: make one with `plumbline token "
                      "create --role admin`, or start with --first-token",
-                     settings->host, (unsigned)settings->port);
+                     option_string(settings->values, "listen"));
 }
 
 /* --- starting and stopping ----------------------------------------------------------------------------------- */

@@ -94,7 +94,9 @@ void job_print(const json_t *job, const json_t *measures)
     print_text(stdout, name && *name ? name : "(no name)", 0);
     putchar('\n');
     print_line("reason", text_of(job, "reason"));
-    if (json_is_object(progress))
+    if (integer_of(progress, "steps") == 0) /* they are counted as it starts */
+        printf("%-10s no step yet, attempt %lld\n", "progress", integer_of(job, "attempt"));
+    else
         printf("%-10s step %lld of %lld, epoch %lld of %lld, attempt %lld\n", "progress", integer_of(progress, "step"),
                integer_of(progress, "steps"), integer_of(progress, "epoch"), integer_of(progress, "epochs"),
                integer_of(job, "attempt"));
@@ -178,11 +180,12 @@ static bool job_has_ended(const json_t *job)
     return state != JOB_STATE_COUNT && job_state_is_final(state);
 }
 
-/* A job that does not run says so; what a job that runs has done is shown as `plumbline run` shows it. */
+/* A job that has made no step says its state; what one has done is shown as `plumbline run` shows it. */
 static void show_job(struct run_report *report, const json_t *job)
 {
     const char *state = text_of(job, "state"), *reason = text_of(job, "reason");
-    if (state && (strcmp(state, "running") == 0 || job_has_ended(job))) {
+    bool counted = integer_of(json_object_get(job, "progress"), "steps") > 0;
+    if (counted && state && (strcmp(state, "running") == 0 || job_has_ended(job))) {
         run_report_job(report, job);
     } else if (progress_is_due(&report->progress, false)) {
         attribute_cleanup(cleanup_free) char *text =

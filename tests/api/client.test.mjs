@@ -302,6 +302,20 @@ describe("show and watch", () => {
     });
 });
 
+test("of a job whose steps are not known yet none are told", async () => {
+    const long = [];
+    for (const name of ["first", "second"]) long.push((await api(daemon.base, "/jobs", longSpec(name))).id);
+    for (const id of long)
+        await until("it runs", async () => (await api(daemon.base, `/jobs/${id}`)).state === "running");
+    const { id } = await api(daemon.base, "/jobs", longSpec("waiting"));
+    assert.match((await ours(["show", String(id)])).out, /queued[^]*\nprogress   no step yet, attempt 1\n/);
+    assert.equal((await ours(["cancel", String(id), ...long.map(String)])).code, 0);
+    const watched = await ours(["watch", String(id)]);
+    assert.match(watched.out, new RegExp(`^job ${id} {2}cancelled`));
+    assert.doesNotMatch(watched.out + watched.err, /of 0/);
+    for (const one of long) await ended(daemon.base, one);
+});
+
 describe("what is done to jobs", () => {
     test("pause, resume, cancel, retry, trash, restore, purge", async () => {
         const { id } = await api(daemon.base, "/jobs", longSpec("acted on"));

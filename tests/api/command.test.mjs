@@ -118,6 +118,14 @@ describe("serve refuses", () => {
     });
 });
 
+test("an address is told as it was given", async () => {
+    for (const listen of ["[::]:0", "0.0.0.0:0"]) {
+        const { code, err } = await run(["serve", "--listen", listen, "--data", join(place, "told")]);
+        assert.equal(code, 1);
+        assert.ok(err.includes(`--listen ${listen} asks everyone for a token`), err);
+    }
+});
+
 test("what the server keeps is its owner's alone; a config file that is not there is named", async () => {
     const daemon = await startDaemon();
     await finishedJob(daemon.base, smallSpec("kept", "affine", 0.02, { epochs: 1 }));

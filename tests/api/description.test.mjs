@@ -100,6 +100,13 @@ describe("made from the same description", () => {
         assert.deepEqual(offers("export", "1", "--over"), ["--overwrite"]);
         assert.deepEqual(offers("submit", "complete"), ["complete-me.json"]);
         assert.deepEqual(offers("completion", "z"), ["zsh"]);
+        // Readline takes "=" for a word of its own; where it is told not to, the whole word is completed.
+        assert.deepEqual(offers("list", "--state", "=", "fi"), ["finished"]);
+        assert.deepEqual(offers("token", "create", "--role", "="), ["viewer", "submitter", "admin"]);
+        assert.deepEqual(offers("token", "create", "--role", "=", "s"), ["submitter"]);
+        assert.deepEqual(offers("list", "--state=fi"), ["--state=finished"]);
+        assert.deepEqual(offers("export", "1", "--out", "=", "complete"), ["complete-me.json"]);
+        assert.deepEqual(offers("export", "1", "--out=complete"), ["--out=complete-me.json"]);
         for (const name of await commandNames()) assert.ok(offers("").includes(name.split(" ")[0]), name);
     });
 
