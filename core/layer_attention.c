@@ -53,12 +53,13 @@ static enum status refuse(const struct layer *layer, const char *pointer, size_t
                           struct error *err)
 {
     char shape[SHAPE_TEXT_SIZE];
+    attribute_cleanup(cleanup_free) char *place = pointer_member(pointer, "heads");
     if (layer->input.rank != 2)
         problem_add(problems, pointer, "Takes tokens × features, its input is %s: put a patch-embed layer before it.",
                     shape_format(&layer->input, shape));
     else
-        problem_add(problems, pointer, "%zu heads do not divide the tokens' length %zu: take a divisor.", heads,
-                    layer->input.dims[1]);
+        problem_add(problems, place ? place : pointer,
+                    "%zu heads do not divide the tokens' length %zu: take a divisor.", heads, layer->input.dims[1]);
     return error_set(err, STATUS_INVALID, "the layers do not fit together");
 }
 

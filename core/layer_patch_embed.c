@@ -39,12 +39,13 @@ static enum status plan(struct layer *layer, const json_t *spec, const char *poi
     const size_t *dims = layer->input.dims;
     size_t side = (size_t)option_integer(spec, "patch"), dim = (size_t)option_integer(spec, "dim");
     char shape[SHAPE_TEXT_SIZE];
+    attribute_cleanup(cleanup_free) char *place = pointer_member(pointer, "patch");
     shape_format(&layer->input, shape);
     if (layer->input.rank != 3 || dims[1] % side != 0 || dims[2] % side != 0) {
         if (layer->input.rank != 3)
             problem_add(problems, pointer, "Takes channels × height × width, its input is %s.", shape);
         else
-            problem_add(problems, pointer,
+            problem_add(problems, place ? place : pointer,
                         "Patches of %zu×%zu do not tile its input of %zu×%zu: take a divisor of both.", side, side,
                         dims[1], dims[2]);
         return error_set(err, STATUS_INVALID, "the layers do not fit together");

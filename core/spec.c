@@ -297,6 +297,8 @@ enum status spec_parse_given(const json_t *json, const struct dataset_folders *f
     if (!spec->expanded)
         return problem_list_count(problems) > before ? spec_problems_error(problems, before, err)
                                                      : error_no_memory(err);
+    const char *preset = json_string_value(json_object_get(json_object_get(json, "model"), "preset"));
+    spec->preset = preset ? spec_preset_find(preset) : NULL;
     enum status status = read_view(spec, err);
     if (status == STATUS_OK)
         status = spec_hash(spec->expanded, spec->hash, spec->former, err);

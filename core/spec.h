@@ -53,7 +53,8 @@ struct spec {
     char former[65];  /* what its hash was while reals were hashed with 17 digits: earlier run files have that */
     const char *name;
     struct dataset_spec dataset;
-    const json_t *layers; /* the expanded array of layer objects, borrowed from `expanded` */
+    const json_t *layers;        /* the expanded array of layer objects, borrowed from `expanded` */
+    const struct preset *preset; /* that they were given as (spec_internal.h); NULL where they were written out */
     struct optimiser_spec optimiser;
     size_t batch_size, epochs;
     uint64_t seed;
@@ -103,7 +104,8 @@ void cleanup_spec(struct spec **spec);
  * this job besides what every worker takes), "warnings" [sentences].
  *
  * STATUS_NOT_FOUND where the data set is missing, STATUS_CORRUPT or STATUS_IO where its files cannot be used (each with
- * a fault at /dataset/name or /dataset/path), STATUS_INVALID for other faults.
+ * a fault at /dataset/name or /dataset/path), STATUS_INVALID for other faults. One of a preset's layers lies at the
+ * preset's key of that name, such as /model/patch, else at /model, and says which layer it is.
  */
 enum status spec_check(const struct spec *spec, const struct dataset_folders *folders, json_t **ret_cost,
                        struct problem_list *problems, struct error *err);

@@ -205,6 +205,8 @@ enum status spec_check(const struct spec *spec, const struct dataset_folders *fo
         check_checkpoint(spec, network, problems);
         status = check_weights(spec, folders, network, problems, err);
     }
+    if (spec->preset)
+        spec_preset_faults(spec->preset, problems, before);
     if ((status == STATUS_OK || status == STATUS_INVALID) && problem_list_count(problems) > before)
         status = spec_problems_error(problems, before, err);
     return status == STATUS_OK && ret_cost ? spec_cost(spec, &info, network, ret_cost, err) : status;

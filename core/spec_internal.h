@@ -33,6 +33,9 @@ struct preset {
     json_t *(*expand)(const json_t *keys, size_t classes);
 };
 const struct preset *spec_preset_find(const char *name);
+
+/* Faults past the first `before` that lie at layers are put where the person wrote: see spec_check. */
+void spec_preset_faults(const struct preset *preset, struct problem_list *problems, size_t before);
 extern const char *const spec_preset_names[];
 
 /* How many of `steps` are probed. */

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "core/feature_map.h"
+#include "core/file_util.h"
 #include "core/layers.h"
 #include "core/spec_internal.h"
 
@@ -124,6 +125,39 @@ static json_t *expand_vit(const json_t *keys, size_t classes)
     append(layers, plain("mean-tokens"), &whole);
     append(layers, dense((json_int_t)classes, variant), &whole);
     return whole_or_null(layers, whole);
+}
+
+/* ------------------------------------------------------------------ faults */
+
+/* "/model/patch" for "/model/layers/0/patch", "/model" where the preset has no such key. The caller frees. */
+static char *place_in_preset(const struct preset *preset, const char *pointer)
+{
+    const char *key = strrchr(pointer, '/') + 1;
+    for (const struct option *option = preset->options; option->name; option++)
+        if (strcmp(option->name, key) == 0)
+            return pointer_member("/model", key);
+    return strdup("/model");
+}
+
+/* Without memory a fault stays as it is. */
+void spec_preset_faults(const struct preset *preset, struct problem_list *problems, size_t before)
+{
+    static const char layers[] = "/model/layers";
+    for (size_t i = before; i < problem_list_count(problems); i++) {
+        json_t *problem = json_array_get(problems->items, i);
+        const char *pointer = json_string_value(json_object_get(problem, "pointer"));
+        const char *detail = json_string_value(json_object_get(problem, "detail"));
+        if (!pointer || !detail || strncmp(pointer, layers, sizeof layers - 1) != 0)
+            continue;
+        bool all = strcmp(pointer, layers) == 0;
+        attribute_cleanup(cleanup_free) char *place = place_in_preset(preset, pointer);
+        attribute_cleanup(cleanup_free) char *told =
+            all ? strdup(detail)
+                : text_format("%s It is at %s of the layers that the preset %s stands for.", detail, pointer,
+                              preset->name);
+        if (place && told && json_object_set_new(problem, "detail", json_string(told)) == 0)
+            json_object_set_new(problem, "pointer", json_string(place));
+    }
 }
 
 /* ------------------------------------------------------------------ the table */

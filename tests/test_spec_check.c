@@ -1,6 +1,7 @@
 /* The spec against its data set: probed steps, what does not fit, and the cost. */
 #include "core/network_plan.h"
 #include "tests/specs.h"
+#include "tests/training.h"
 
 #define DATASET "\"dataset\": {\"name\": \"synthetic\"}"
 #define MODEL "\"model\": {\"layers\": [{\"type\": \"dense\", \"units\": 10}]}"
@@ -61,19 +62,25 @@ static void test_other_schedules(void **state)
 static const struct dataset_folders nowhere = {.paths =
                                                    (const char *const[]){"/nonexistent/a", "/nonexistent/b", NULL}};
 
-static void check_refuses(const char *text, enum status expected, const char *pointer, const char *words)
+static void check_refuses_in(const struct dataset_folders *folders, const char *text, enum status expected,
+                             const char *pointer, const char *words)
 {
     struct problem_list problems;
     struct spec *spec = spec_from_text(text);
     struct error err = {""};
     json_t *cost = NULL;
     assert_ok(problem_list_init(&problems, &err));
-    assert_int_equal(spec_check(spec, &nowhere, &cost, &problems, &err), expected);
+    assert_int_equal(spec_check(spec, folders, &cost, &problems, &err), expected);
     assert_null(cost);
     expect_fault(&problems, text, pointer, words);
     assert_non_null(strstr(err.text, words));
     spec_free(spec);
     problem_list_clear(&problems);
+}
+
+static void check_refuses(const char *text, enum status expected, const char *pointer, const char *words)
+{
+    check_refuses_in(&nowhere, text, expected, pointer, words);
 }
 
 #define SMALL "\"dataset\": {\"name\": \"synthetic\", \"classes\": 3, \"features\": 5, \"train\": 100, \"test\": 10}"
@@ -109,6 +116,36 @@ static void test_check_refuses(void **state)
                   "dataset-fashion-mnist");
     check_refuses("{\"dataset\": {\"name\": \"npy\", \"path\": \"mine\"}," LAYERS "}", STATUS_NOT_FOUND,
                   "/dataset/name", "/nonexistent/a, /nonexistent/b");
+}
+
+/* A fault lies where the person wrote: at the key of the layer, or of the preset that it came from. */
+static void test_faults_of_presets(void **state)
+{
+    (void)state;
+#define OF_IMAGES(model)                                                                                               \
+    "{\"dataset\": {\"name\": \"npy\", \"path\": \"images\", \"classes\": 3}, \"batch_size\": 4, \"model\": " model "}"
+    static const struct {
+        const char *text, *pointer, *words;
+    } cases[] = {
+        {OF_IMAGES("{\"layers\": [{\"type\": \"patch-embed\", \"patch\": 4, \"dim\": 6}]}"), "/model/layers/0/patch",
+         "Patches of 4×4 do not tile its input of 6×6: take a divisor of both."},
+        {OF_IMAGES("{\"layers\": [{\"type\": \"patch-embed\", \"patch\": 3, \"dim\": 4}, {\"type\": \"attention\", "
+                   "\"heads\": 3}]}"),
+         "/model/layers/1/heads", "3 heads do not divide the tokens' length 4: take a divisor."},
+        {OF_IMAGES("{\"preset\": \"vit\", \"patch\": 4}"), "/model/patch",
+         "take a divisor of both. It is at /model/layers/0/patch of the layers that the preset vit stands for."},
+        {OF_IMAGES("{\"preset\": \"vit\", \"patch\": 3, \"heads\": 3, \"dim\": 8}"), "/model/heads",
+         "take a divisor. It is at /model/layers/1/layers/0/heads of the layers that the preset vit stands for."},
+        {OF_IMAGES("{\"preset\": \"cnn\", \"channels\": [4, 4, 4]}"), "/model",
+         "make it 1 or smaller. It is at /model/layers/8 of the layers that the preset cnn stands for."},
+        {OF_IMAGES("{\"preset\": \"mlp\", \"width\": 65536}"), "/model", "bytes in a checkpoint"},
+    };
+    char root[TEST_PATH_SIZE];
+    images_begin(root);
+    const struct dataset_folders folders = {.paths = (const char *const[]){root, NULL}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        check_refuses_in(&folders, cases[i].text, STATUS_INVALID, cases[i].pointer, cases[i].words);
+    files_end(root);
 }
 
 static void check_too_large(json_t *layers, const char *pointer, const char *words)
@@ -242,9 +279,10 @@ static void test_cost(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_log_schedule),           cmocka_unit_test(test_other_schedules),
-        cmocka_unit_test(test_check_refuses),          cmocka_unit_test(test_nesting),
-        cmocka_unit_test(test_what_cannot_be_counted), cmocka_unit_test(test_cost),
+        cmocka_unit_test(test_log_schedule),  cmocka_unit_test(test_other_schedules),
+        cmocka_unit_test(test_check_refuses), cmocka_unit_test(test_faults_of_presets),
+        cmocka_unit_test(test_nesting),       cmocka_unit_test(test_what_cannot_be_counted),
+        cmocka_unit_test(test_cost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
