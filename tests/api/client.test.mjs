@@ -76,7 +76,10 @@ describe("every command", () => {
             [["cancel"], /numbers of jobs or --filter/],
             [["cancel", "1", "--filter", "id = 1"], /either/],
             ...["cancel", "pause", "resume", "retry", "trash", "restore", "purge"].flatMap((name) =>
-                ["", " \t\r\n"].map((blank) => [[name, "--filter", blank], /blank, which would be every job: .*id > 0/]),
+                ["", " \t\r\n"].map((blank) => [
+                    [name, "--filter", blank],
+                    /blank, which would be every job: .*id > 0/,
+                ]),
             ),
             [["list", "--limit", "-3"], /--limit takes a whole number/],
             [["list", "--state", "done"], /--state takes one of queued, running/],
