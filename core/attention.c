@@ -57,9 +57,9 @@ void attention_forward(const struct attention_shape *s, size_t rows, const real 
 }
 
 /*
- * dS = A ⊙ (dA − Σ dA ⊙ A) by rows, dA in place. What all entries of dA share falls out: the entry at the largest weight
- * (the mean, at equal ones) is taken from all first. Where the softmax is saturated it is almost all of the sum, which
- * would cancel it.
+ * dS = A ⊙ (dA − Σ dA ⊙ A) by rows, dA in place. What all entries of dA share falls out: the entry at the largest
+ * weight (the mean, at equal ones) is taken from all first. Where the softmax is saturated it is almost all of the sum,
+ * which would cancel it.
  */
 MULTIVERSION
 static void softmax_gradient(size_t tokens, const real *a, real *da)

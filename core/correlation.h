@@ -3,10 +3,10 @@
  *
  * Images are height × width × channels (layout.h); kernels are length × out, the length in the order of a patch: kernel
  * row, kernel column, channel. With stride 1 and enough channels the patches are never made: the image gets a border of
- * zeros, and for each place (ky, kx) of the kernel one product of the shifted image with that place's weights is added up
- * ("taps"). A row of the bordered image shares its right border with the next one's left, so a shifted image is one
- * matrix, and the products' rows past an image row's end are computed and left out. Kernels of 3×3 with more channels go
- * Winograd's way. Other shapes are unfolded.
+ * zeros, and for each place (ky, kx) of the kernel one product of the shifted image with that place's weights is added
+ * up ("taps"). A row of the bordered image shares its right border with the next one's left, so a shifted image is one
+ * matrix, and the products' rows past an image row's end are computed and left out. Kernels of 3×3 with more channels
+ * go Winograd's way. Other shapes are unfolded.
  *
  * Kernels are prepared once and then used on many images.
  */

@@ -168,7 +168,7 @@ static void rms_difference(const struct features *f, const real *dx, real *ret_d
     direction_difference(f, dx, ret_du, sqrt((double)f->n));
 }
 
-/* ------------------------------------------------------------------ layer: u = (x − mean)/√(var + ε) by sample, and 1 */
+/* ---------------------------------------------------------------- layer: u = (x − mean)/√(var + ε) by sample, and 1 */
 
 MULTIVERSION
 static void layer_apply(const struct features *f, enum statistics_mode mode, struct running_statistics running)

@@ -4,9 +4,9 @@
  * Every variant is z = W̃ u(x) with W̃ = [W b] and a map u without parameters. With it come the update kernel
  * k_ij = u(x_i)·u(x_j) and the self factor k_ii = ‖u(x_i)‖². Adding a variant is adding one row to the table.
  *
- * A map works on `rows` vectors of length n, stored one after the other, and gives n features of each. With a bias there
- * is the constant's feature besides, which is 1 unless the map scales it; it is kept apart, so that the features of
- * `affine` are its input itself, without a copy.
+ * A map works on `rows` vectors of length n, stored one after the other, and gives n features of each. With a bias
+ * there is the constant's feature besides, which is 1 unless the map scales it; it is kept apart, so that the features
+ * of `affine` are its input itself, without a copy.
  */
 #ifndef PLUMBLINE_CORE_FEATURE_MAP_H
 #define PLUMBLINE_CORE_FEATURE_MAP_H

@@ -56,8 +56,8 @@ struct layer_site {
     size_t scratch;      /* reals that its effective_update takes besides what it returns */
 };
 
-/* Reals that a layer takes from the arena: of each row, and of a pass however many rows it has. What is passed on to the
- * next layer's `difference` is its caller's. */
+/* Reals that a layer takes from the arena: of each row, and of a pass however many rows it has. What is passed on to
+ * the next layer's `difference` is its caller's. */
 struct layer_memory {
     size_t forward, backward, change; /* a row: forward, backward besides, `difference` */
     size_t forward_fixed, backward_fixed, change_fixed;
@@ -149,7 +149,8 @@ struct layer_ops {
     /*
      * The change of the output when the input changes by dx (rows × in; NULL for none) and the parameters by `delta`
      * (NULL for none): rows × out, exact and never by subtracting two forwards (theory.md §5 "Precision"). Batch
-     * statistics are taken anew. After a forward pass, with pass->parameters as they were in it. A layer with several sites sets pass->changes if pass->record.
+     * statistics are taken anew. After a forward pass, with pass->parameters as they were in it. A layer with several
+     * sites sets pass->changes if pass->record.
      */
     enum status (*difference)(const struct layer *layer, struct layer_pass *pass, const real *dx, const real *delta,
                               real *ret_dz, struct error *err);
@@ -164,8 +165,8 @@ struct layer_ops {
 };
 
 /*
- * Floating-point operations of a linear map in a step, which takes `multiplications` for one sample forward: as many for
- * the gradient of its parameters and, unless the layer is first, of its input.
+ * Floating-point operations of a linear map in a step, which takes `multiplications` for one sample forward: as many
+ * for the gradient of its parameters and, unless the layer is first, of its input.
  */
 static inline double layer_map_flops(const struct layer *layer, double multiplications)
 {

@@ -217,8 +217,8 @@ static void finish_output(size_t positions, size_t channels, const real *restric
     }
 }
 
-/* The output of one image with these parameters (or a step of them), whose kernels are prepared; its patches' scales are
- * set. */
+/* The output of one image with these parameters (or a step of them), whose kernels are prepared; its patches' scales
+ * are set. */
 static void output_of(const struct conv *conv, const struct conv_pass *own, const real *image, const real *prepared,
                       const real *parameters, real *ret_z)
 {

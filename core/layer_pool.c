@@ -101,8 +101,8 @@ static enum status max_forward(const struct layer *layer, struct layer_pass *pas
 }
 
 /*
- * Each output's gradient to the place it came from. Where windows overlap it is added; where they `tile` the image every
- * value is set, and nothing need be zeroed before.
+ * Each output's gradient to the place it came from. Where windows overlap it is added; where they `tile` the image
+ * every value is set, and nothing need be zeroed before.
  */
 MULTIVERSION
 static void give_back(const struct pool *p, bool tile, const uint32_t *places, const real *dz, real *dx)

@@ -15,9 +15,9 @@ struct layer_stack {
 };
 
 /*
- * Plans `specs` (expanded) on samples of shape `input`. `pointer` is the JSON pointer of `specs`; `path` is put in front
- * of each layer's path ("4." inside a residual, "" in a network). The caller frees by layer_stack_free, also after a
- * fault.
+ * Plans `specs` (expanded) on samples of shape `input`. `pointer` is the JSON pointer of `specs`; `path` is put in
+ * front of each layer's path ("4." inside a residual, "" in a network). The caller frees by layer_stack_free, also
+ * after a fault.
  */
 enum status layer_stack_plan(struct layer_stack *stack, const json_t *specs, const struct shape *input,
                              const char *pointer, const char *path, struct problem_list *problems, struct error *err);

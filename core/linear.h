@@ -1,8 +1,8 @@
 /*
  * What all layers z = W̃ u(x) share (theory.md §2): the products, and their effective update.
  *
- * W̃ᵀ is kept as width × out: the weight's rows by input feature and, with a bias, the bias as the last row. The features
- * u and the constant's feature c are kept apart:
+ * W̃ᵀ is kept as width × out: the weight's rows by input feature and, with a bias, the bias as the last row. The
+ * features u and the constant's feature c are kept apart:
  *   z = u Wᵀ + c bᵀ      ∂L/∂Wᵀ = uᵀ g, ∂L/∂b = Σ c g      ∂L/∂u = g W, ∂L/∂c = g·b      Δz = u ΔWᵀ + c Δbᵀ
  * A row of u belongs to one position of one sample; a sample's positions follow each other.
  */
@@ -48,9 +48,9 @@ void linear_constant_gradient(const real *dz, size_t rows, size_t out, const rea
 void linear_add_change(struct matrix du, const real *dconstant, const real *weights, size_t out, real *dz);
 
 /*
- * The effective update by the kernel (theory.md §2), of plain SGD and single positions: −η K g with K = u u_Bᵀ + c c_Bᵀ, u
- * being the rows' features and u_B the batch's, whose gradients are g (batch × out). linear_kernel_pays says whether that
- * is less work than the product with the step; `scratch` holds rows × batch + out reals.
+ * The effective update by the kernel (theory.md §2), of plain SGD and single positions: −η K g with K = u u_Bᵀ + c
+ * c_Bᵀ, u being the rows' features and u_B the batch's, whose gradients are g (batch × out). linear_kernel_pays says
+ * whether that is less work than the product with the step; `scratch` holds rows × batch + out reals.
  */
 bool linear_kernel_pays(size_t rows, size_t batch, size_t width, size_t out);
 void linear_kernel_update(const struct feature_rows *rows, const struct feature_rows *batch, const real *g, size_t out,

@@ -15,8 +15,8 @@ void loss_cross_entropy(const real *logits, const uint32_t *labels, size_t rows,
                         double *ret_losses, uint32_t *ret_predicted, real *ret_gradient);
 
 /*
- * The `count` likeliest of one sample's `classes` classes with their probabilities (softmax), likeliest first, of equals
- * the lower class. count ≤ classes.
+ * The `count` likeliest of one sample's `classes` classes with their probabilities (softmax), likeliest first, of
+ * equals the lower class. count ≤ classes.
  */
 void loss_likeliest(const real *logits, size_t classes, size_t count, uint32_t *ret_classes, float *ret_probabilities);
 

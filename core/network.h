@@ -92,9 +92,10 @@ enum status network_difference(const struct network *network, struct network_pas
                                struct error *err);
 
 /*
- * Where a step first was not finite, in the order in which it is computed: the outputs of the batch's rows layer by layer,
- * then the gradients at the sites from the last layer to the first, then a layer's gradient or step of its parameters
- * (`delta`, of all of them). The site's name ("1.dense", "2.attention.logits"), which `text` holds; NULL if nowhere.
+ * Where a step first was not finite, in the order in which it is computed: the outputs of the batch's rows layer by
+ * layer, then the gradients at the sites from the last layer to the first, then a layer's gradient or step of its
+ * parameters (`delta`, of all of them). The site's name ("1.dense", "2.attention.logits"), which `text` holds; NULL if
+ * nowhere.
  */
 const char *network_first_nonfinite(const struct network *network, const struct network_pass *pass, const real *delta,
                                     char text[NETWORK_NAME_SIZE]);
@@ -106,8 +107,8 @@ enum status network_export(const struct network *network, struct tensor_list *re
 enum status network_export_block(const struct network *network, const real *block, struct tensor_list *ret_list,
                                  struct error *err);
 
-/* Whether a list has all tensors and no others, by name and shape; the first that is missing, superfluous or misshapen is
- * named. Values are not looked at. */
+/* Whether a list has all tensors and no others, by name and shape; the first that is missing, superfluous or misshapen
+ * is named. Values are not looked at. */
 enum status network_fits(const struct network *network, const struct tensor_list *list, struct error *err);
 
 /* Sets all tensors from a list that fits; from another one none, as network_fits says. */

@@ -5,8 +5,8 @@
 #include "core/network.h"
 
 /*
- * Infers every layer's shape from the expanded `layers` of a spec; no blocks are allocated yet. `classes` is what the last
- * layer must give; 0 skips that check. Faults go to `problems` with pointers "/model/layers/3" or
+ * Infers every layer's shape from the expanded `layers` of a spec; no blocks are allocated yet. `classes` is what the
+ * last layer must give; 0 skips that check. Faults go to `problems` with pointers "/model/layers/3" or
  * "/model/layers/3/units", then STATUS_INVALID. The caller frees by network_free.
  */
 enum status network_plan(const json_t *layers, const struct shape *input, size_t classes, struct network **ret_network,

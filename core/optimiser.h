@@ -31,8 +31,8 @@ enum status optimiser_init(struct optimiser *optimiser, const struct optimiser_s
 void optimiser_free(struct optimiser *optimiser);
 
 /*
- * The rule of `step` (from 1) of `steps`. η rises linearly to its value at step warmup_steps, where the schedule begins:
- * constant; cosine, which is 0 at the last step; or step, multiplied by step_factor every step_every steps.
+ * The rule of `step` (from 1) of `steps`. η rises linearly to its value at step warmup_steps, where the schedule
+ * begins: constant; cosine, which is 0 at the last step; or step, multiplied by step_factor every step_every steps.
  */
 struct step_rule optimiser_rule(const struct optimiser *optimiser, size_t step, size_t steps);
 

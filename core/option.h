@@ -57,14 +57,17 @@ enum status problem_list_init(struct problem_list *list, struct error *err);
 void problem_list_clear(struct problem_list *list);
 size_t problem_list_count(const struct problem_list *list);
 
-/* Adds one fault at `pointer` (RFC 6901; "" or NULL is the whole document). A list that cannot grow keeps what it has. */
+/*
+ * Adds one fault at `pointer` (RFC 6901; "" or NULL is the whole document). A list that cannot grow keeps what it has.
+ */
 void problem_add(struct problem_list *list, const char *pointer, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
 /*
  * Checks `object` (any JSON value) against `options` and returns a new object with every default written out, in the
  * order of the table. Each fault is added to `list` with its pointer below `base`. Returns NULL when there was a
- * fault, or when memory ran out (then a fault says so; a NULL object is that too). Keys of kind OPTION_ANY are copied as they are.
+ * fault, or when memory ran out (then a fault says so; a NULL object is that too). Keys of kind OPTION_ANY are copied
+ * as they are.
  */
 json_t *options_expand(const struct option *options, const json_t *object, const char *base, struct problem_list *list);
 
@@ -80,8 +83,8 @@ const char **option_strings(const json_t *object, const char *key);
 
 /*
  * A description of the table for the API: [{"name", "kind", "required", "default", "nullable", "minimum",
- * "above_minimum", "maximum", "below_maximum", "choices", "help"}], and {"when": {"key", "values"}} of a key that is taken
- * only there. `kind` is "integer", "number", "boolean", "string",
+ * "above_minimum", "maximum", "below_maximum", "choices", "help"}], and {"when": {"key", "values"}} of a key that is
+ * taken only there. `kind` is "integer", "number", "boolean", "string",
  * "choice", "strings", "integers" or "any"; default, minimum, maximum and choices are null where there is none. NULL
  * when memory runs out.
  */

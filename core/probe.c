@@ -1,10 +1,11 @@
 /*
  * How a step is measured.
  *
- * The layer view of a linear site is taken some rows at a time: Δz of a few samples is made, all its sums are taken while
- * it is in the cache, and its memory is given back. A site that is not linear in its parameters (attention's logits,
- * context and output, a residual) moves by its layer's `difference` with the input held fixed, which gives all sites of
- * the layer at once for all rows. The network view is one `difference` through the whole network, before the sites.
+ * The layer view of a linear site is taken some rows at a time: Δz of a few samples is made, all its sums are taken
+ * while it is in the cache, and its memory is given back. A site that is not linear in its parameters (attention's
+ * logits, context and output, a residual) moves by its layer's `difference` with the input held fixed, which gives all
+ * sites of the layer at once for all rows. The network view is one `difference` through the whole network, before the
+ * sites.
  */
 #include "core/probe.h"
 

@@ -82,12 +82,15 @@ enum status spec_parse(const json_t *json, struct spec **ret_spec, struct proble
 enum status spec_parse_given(const json_t *json, const struct dataset_folders *folders, struct spec **ret_spec,
                              struct problem_list *problems, struct error *err);
 
-/* Reads a spec that a person gives from a file (its text first: malformed JSON is STATUS_INVALID with line and column). */
+/*
+ * Reads a spec that a person gives from a file (its text first: malformed JSON is STATUS_INVALID with line and
+ * column).
+ */
 enum status spec_read(const char *path, const struct dataset_folders *folders, struct spec **ret_spec,
                       struct problem_list *problems, struct error *err);
 
-/* SHA-256 in lower-case hex of what makes two runs the same: all but name, tags, priority, checkpoint_every, memory_limit,
- * time_limit. */
+/* SHA-256 in lower-case hex of what makes two runs the same: all but name, tags, priority, checkpoint_every,
+ * memory_limit, time_limit. */
 enum status spec_hash(const json_t *expanded, char ret_hash[65], char ret_former[65], struct error *err);
 
 void spec_free(struct spec *spec);
@@ -97,11 +100,11 @@ void cleanup_spec(struct spec **spec);
  * Checks what needs the data set's shape: its presence, that each layer fits its input, that the last layer gives one
  * value a class, that batch_size ≤ training samples, that probe.sites exist (those of layers without parameters in the
  * network view only), that probe.watch lies in the training set, and that initial weights are there and fit.
- * `ret_cost` (may be NULL) gets a new object with "layers" [{"index", "type", "variant", "shape", "parameters", "flops",
- * "memory"}] (operations and bytes of a step), "sites" (names), "network_sites" (of layers without parameters, which move
- * in the network view only), "parameters", "steps", "steps_per_epoch", "probed_steps", "probe_rows" (at most),
- * "flops_per_step", "memory" {"samples", "parameters", "step", "probe", "evaluation", "saving", "total"} (bytes at most, of
- * this job besides what every worker takes), "warnings" [sentences].
+ * `ret_cost` (may be NULL) gets a new object with "layers" [{"index", "type", "variant", "shape", "parameters",
+ * "flops", "memory"}] (operations and bytes of a step), "sites" (names), "network_sites" (of layers without parameters,
+ * which move in the network view only), "parameters", "steps", "steps_per_epoch", "probed_steps", "probe_rows" (at
+ * most), "flops_per_step", "memory" {"samples", "parameters", "step", "probe", "evaluation", "saving", "total"} (bytes
+ * at most, of this job besides what every worker takes), "warnings" [sentences].
  *
  * STATUS_NOT_FOUND where the data set is missing, STATUS_CORRUPT or STATUS_IO where its files cannot be used (each with
  * a fault at /dataset/name or /dataset/path), STATUS_INVALID for other faults. One of a preset's layers lies at the

@@ -223,7 +223,9 @@ static void order_epoch(struct trainer *t, size_t epoch)
     t->order_epoch = epoch;
 }
 
-/* Gathers the mini-batch of `step` and, where it is probed, the watched samples that are not in it. Returns the rows. */
+/*
+ * Gathers the mini-batch of `step` and, where it is probed, the watched samples that are not in it. Returns the rows.
+ */
 static size_t gather(struct trainer *t, size_t step, bool probed)
 {
     size_t position = (step - 1) % t->plan.steps_per_epoch * t->batch, rows = t->batch;

@@ -95,8 +95,8 @@ struct site_contributors {
 
 /*
  * Told what happens. A callback that returns something else than STATUS_OK ends training with that status, its message
- * in `err`. Order within a step: samples, then measurement and contributors site by site, scalars, step_done. NULL callbacks
- * are skipped.
+ * in `err`. Order within a step: samples, then measurement and contributors site by site, scalars, step_done. NULL
+ * callbacks are skipped.
  */
 struct training_observer {
     void *context;

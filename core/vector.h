@@ -1,8 +1,9 @@
 /*
  * Loops over contiguous reals that must vectorise: sums in double, element-wise functions.
  *
- * Reductions carry `omp simd`, which lets the compiler keep several partial sums; the order is fixed at compile time, so
- * the bits are the same from run to run. MULTIVERSION compiles a function for several instruction sets, chosen at load.
+ * Reductions carry `omp simd`, which lets the compiler keep several partial sums; the order is fixed at compile time,
+ * so the bits are the same from run to run. MULTIVERSION compiles a function for several instruction sets, chosen at
+ * load.
  */
 #ifndef PLUMBLINE_CORE_VECTOR_H
 #define PLUMBLINE_CORE_VECTOR_H

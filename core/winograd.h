@@ -1,10 +1,11 @@
 /*
- * Winograd's F(2×2, 3×3): a 3×3 correlation of stride 1 by 16 products instead of 9, each over a quarter of the positions,
- * which is 2¼ times less arithmetic.
+ * Winograd's F(2×2, 3×3): a 3×3 correlation of stride 1 by 16 products instead of 9, each over a quarter of the
+ * positions, which is 2¼ times less arithmetic.
  *
- * Every 2×2 square of positions is a tile. With B, G and A of Lavin and Gray (arXiv 1509.09308), a tile of the output is
- * Aᵀ[(G g Gᵀ) ⊙ (Bᵀ d B)]A, d being the 4×4 pixels under it and the product a sum over channels: for each of the 16 places
- * a matrix product, tiles × channels by channels × out. As exact as the nine products of the direct way, to a factor of two.
+ * Every 2×2 square of positions is a tile. With B, G and A of Lavin and Gray (arXiv 1509.09308), a tile of the output
+ * is Aᵀ[(G g Gᵀ) ⊙ (Bᵀ d B)]A, d being the 4×4 pixels under it and the product a sum over channels: for each of the 16
+ * places a matrix product, tiles × channels by channels × out. As exact as the nine products of the direct way, to a
+ * factor of two.
  */
 #ifndef PLUMBLINE_CORE_WINOGRAD_H
 #define PLUMBLINE_CORE_WINOGRAD_H

@@ -60,8 +60,8 @@ int command_misused(const struct command *command, const char *format, ...) __at
 int command_json(const json_t *json);
 
 /*
- * Prints what is wrong with a document, {"valid": false, "errors": [{"pointer", "detail"}]}, on a line of its own; nothing
- * where `faults` (borrowed) is NULL or empty. Returns the exit code, 1.
+ * Prints what is wrong with a document, {"valid": false, "errors": [{"pointer", "detail"}]}, on a line of its own;
+ * nothing where `faults` (borrowed) is NULL or empty. Returns the exit code, 1.
  */
 int command_faults(json_t *faults);
 

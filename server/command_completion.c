@@ -101,7 +101,7 @@ static void put_main(void)
           "    case \"$before $current\" in\n"
           "    --*\" =\") before=$before current=\"\";;\n" /* readline takes = for a word of its own, */
           "    \"= \"*) before=${COMP_WORDS[COMP_CWORD-2]};;\n"
-          "    *\" --\"*=*) before=${current%%=*} prefix=$before= current=${current#*=};;\n" /* where not told otherwise */
+          "    *\" --\"*=*) before=${current%%=*} prefix=$before= current=${current#*=};;\n" /* or told otherwise */
           "    esac\n"
           "    if [ \"$COMP_CWORD\" -gt 1 ]; then name=${COMP_WORDS[1]}; fi\n"
           "    case \"$name ${COMP_WORDS[2]}\" in\n",

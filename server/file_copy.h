@@ -8,8 +8,8 @@
 
 #include "core/status.h"
 
-/* Writes what descriptor `from` has from its place to its end to `to`. The paths are for the sentence. *ret_bytes (may be
- * NULL) is how many. STATUS_NO_SPACE where the disk is full. */
+/* Writes what descriptor `from` has from its place to its end to `to`. The paths are for the sentence. *ret_bytes (may
+ * be NULL) is how many. STATUS_NO_SPACE where the disk is full. */
 enum status file_copy(int from, const char *from_path, int to, const char *to_path, int64_t *ret_bytes,
                       struct error *err);
 

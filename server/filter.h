@@ -5,8 +5,8 @@
  *   alternative := factor { AND factor }
  *   factor      := NOT factor | ( filter ) | comparison
  *   comparison  := field ( = | != | < | <= | > | >= ) value
- *                | field [NOT] LIKE text              % any text, _ any character, \% \_ \\ themselves; ASCII letters in
- *                                                     either case
+ *                | field [NOT] LIKE text              % any text, _ any character, \% \_ \\ themselves; ASCII letters
+ *                                                     in either case
  *                | field [NOT] IN ( value { , value } )
  *   value       := number | 'text' | "text" | true | false | null
  *

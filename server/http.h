@@ -2,9 +2,9 @@
  * The HTTP side of the daemon: requests as handlers see them, their answers, and the server that carries both.
  *
  * A request comes on a thread of its own, which may block. Before its handler is called it has been checked whole: its
- * framing, Host and Origin, the path, the method, the caller's role, the parameters, the body's size and type. A handler
- * fills the answer and returns STATUS_OK, or returns another status with the sentence in `err`, which becomes a problem
- * document (problem.h).
+ * framing, Host and Origin, the path, the method, the caller's role, the parameters, the body's size and type. A
+ * handler fills the answer and returns STATUS_OK, or returns another status with the sentence in `err`, which becomes a
+ * problem document (problem.h).
  */
 #ifndef PLUMBLINE_SERVER_HTTP_H
 #define PLUMBLINE_SERVER_HTTP_H

@@ -3,9 +3,10 @@
  * where there is one, must be the Host; what frames a request in two ways is refused, for a proxy before this server
  * may have read it the other way.
  *
- * libmicrohttpd (0.9.75) answers by itself, with a page of its own and without our headers, before any callback: another
- * version than HTTP/1.x (505), no Host, a header that is none, a Content-Length that is no number or past 64 bits (400,
- * 413), a target or headers that do not fit a connection's memory (414, 431). It has no option for those pages.
+ * libmicrohttpd (0.9.75) answers by itself, with a page of its own and without our headers, before any callback:
+ * another version than HTTP/1.x (505), no Host, a header that is none, a Content-Length that is no number or past 64
+ * bits (400, 413), a target or headers that do not fit a connection's memory (414, 431). It has no option for those
+ * pages.
  */
 #include <ctype.h>
 #include <stdio.h>

@@ -90,15 +90,17 @@ enum status check_role(struct request *request, struct MHD_Connection *connectio
 /* --- as what it goes out (http_coding.c) ------------------------------------------------------------------------- */
 
 /*
- * The coding that the request likes best of the two there are; gzip where it likes both the same. One that takes neither
- * gets the answer as it is, which RFC 9110 leaves open: there is nothing else to give.
+ * The coding that the request likes best of the two there are; gzip where it likes both the same. One that takes
+ * neither gets the answer as it is, which RFC 9110 leaves open: there is nothing else to give.
  */
 enum coding choose_coding(struct MHD_Connection *connection);
 
 /* gzip's form of the bytes, from malloc; NULL where that is no smaller (unless it `must` be), or memory runs out. */
 void *gzip_bytes(const void *bytes, size_t size, bool must, size_t *ret_size);
 
-/* Puts gzip behind the answer's reader, in constant memory; false where memory runs out, and the answer is as it was. */
+/*
+ * Puts gzip behind the answer's reader, in constant memory; false where memory runs out, and the answer is as it was.
+ */
 bool gzip_answer(struct answer *answer);
 
 /* --- how it goes out (http_send.c) ------------------------------------------------------------------------------- */

@@ -112,7 +112,9 @@ static bool pointer_path(struct path *path, const char *pointer, size_t length)
     return true;
 }
 
-/* Keys of results hold slashes themselves ("test/accuracy"); only these two are objects, with a member for each site. */
+/*
+ * Keys of results hold slashes themselves ("test/accuracy"); only these two are objects, with a member for each site.
+ */
 static bool key_path(struct path *path, const char *key, size_t length)
 {
     static const char *const by_site[] = {"median_scale", "median_self_factor"};

@@ -145,8 +145,8 @@ static enum status add_path(json_t *parameters, const char *pattern, struct erro
 
 /*
  * The refusals that the table implies. Of any request: one that is malformed or has a wrong parameter (400), that comes
- * from another site's page (403), that comes while the server stops or has all its connections (503). Others are left to
- * "default".
+ * from another site's page (403), that comes while the server stops or has all its connections (503). Others are left
+ * to "default".
  */
 static bool refuses(const struct route *route, int http)
 {

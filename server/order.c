@@ -3,8 +3,9 @@
  *
  * With the last item's values v1 … vn the next page is
  *   after(x1, v1) OR (x1 IS v1 AND (after(x2, v2) OR (x2 IS v2 AND … after(key, vn))))
- * where after(x, v) is "x is missing, or behind v in the term's direction", and never where v itself is missing. Where x
- * cannot be missing, this is written as a range that an index can begin at: x >= v1 AND (x > v1 OR …), or with < below.
+ * where after(x, v) is "x is missing, or behind v in the term's direction", and never where v itself is missing. Where
+ * x cannot be missing, this is written as a range that an index can begin at: x >= v1 AND (x > v1 OR …), or with <
+ * below.
  */
 #include "server/order.h"
 

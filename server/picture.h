@@ -2,8 +2,8 @@
  * A sample of a data set as a picture (PNG).
  *
  * Rank 3 with one channel is grey, with three is red, green, blue, with any other number the channels stand beside each
- * other in grey. Rank 2 is tokens down, features across. Rank 1 is one row, or past PICTURE_MOST_ROW features the square
- * that holds them, row by row, its unused end transparent. One value is one pixel: whoever shows it enlarges it.
+ * other in grey. Rank 2 is tokens down, features across. Rank 1 is one row, or past PICTURE_MOST_ROW features the
+ * square that holds them, row by row, its unused end transparent. One value is one pixel: whoever shows it enlarges it.
  */
 #ifndef PLUMBLINE_SERVER_PICTURE_H
 #define PLUMBLINE_SERVER_PICTURE_H

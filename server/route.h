@@ -34,8 +34,8 @@ struct route {
 /* Ends with a row without a method. */
 extern const struct route routes[];
 
-/* A route of this path and method, its captures filled in; NULL where there is none. Then *ret_allowed lists the methods
- * that the path does have ("GET, HEAD, OPTIONS"), "" where it is no path at all. */
+/* A route of this path and method, its captures filled in; NULL where there is none. Then *ret_allowed lists the
+ * methods that the path does have ("GET, HEAD, OPTIONS"), "" where it is no path at all. */
 enum { ALLOWED_SIZE = 64 };
 const struct route *route_find(const char *method, const char *path, char captures[][CAPTURE_SIZE],
                                char ret_allowed[ALLOWED_SIZE]);
@@ -68,14 +68,17 @@ const struct route *route_find(const char *method, const char *path, char captur
 /* What LIST_PARAMETERS ask for. */
 struct list_query list_query(const json_t *parameters);
 
-/* A page of one of the catalog's lists, by the parameters of LIST_PARAMETERS; `filter`, where it is not NULL, stands for
- * that of the request (route_list.c). */
+/* A page of one of the catalog's lists, by the parameters of LIST_PARAMETERS; `filter`, where it is not NULL, stands
+ * for that of the request (route_list.c). */
 struct list;
 enum status answer_list(struct request *request, const struct list *list, const char *filter, struct answer *answer,
                         struct error *err);
 extern const struct option catalog_list_parameters[];
 
-/* What an export takes: one of the tables `whats`; `what_first` is the JSON of that which is meant where none is named. */
+/*
+ * What an export takes: one of the tables `whats`; `what_first` is the JSON of that which is meant where none is
+ * named.
+ */
 #define EXPORT_PARAMETERS(what_first, whats, what_help)                                                                \
     {.name = "what", .kind = OPTION_CHOICE, .fallback = what_first, .choices = whats, .help = what_help},              \
     {                                                                                                                  \
@@ -83,12 +86,16 @@ extern const struct option catalog_list_parameters[];
         .help = "how they are written"                                                                                 \
     }
 
-/* What these runs have measured, by the parameters of EXPORT_PARAMETERS; `name` is the file's beginning (route_export.c). */
+/*
+ * What these runs have measured, by the parameters of EXPORT_PARAMETERS; `name` is the file's beginning
+ * (route_export.c).
+ */
 enum status answer_export(struct request *request, const int64_t *ids, size_t count, const char *name, bool several,
                           struct answer *answer, struct error *err);
 /*
  * The request's header Idempotency-Key: the same request sent again makes nothing new; keys are told apart by token.
- * `asked` is what it asks for, whole. `given` is NULL where there is no key. STATUS_INVALID for what is no key (route_key.c).
+ * `asked` is what it asks for, whole. `given` is NULL where there is no key. STATUS_INVALID for what is no key
+ * (route_key.c).
  */
 struct request_key {
     struct submission_key key, *given; /* store.h; `given` is NULL, or the key beside it */

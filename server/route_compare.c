@@ -2,8 +2,8 @@
  * Runs side by side: where their specs differ, the jobs, and their scalars on one axis of steps.
  *
  * An axis is what is left of all the runs' series when each is thinned by itself (run_reader_metrics); every run then
- * gives its value at every step of it, so that a line that is drawn keeps its extremes and a table has no gaps but where
- * a run has no value.
+ * gives its value at every step of it, so that a line that is drawn keeps its extremes and a table has no gaps but
+ * where a run has no value.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -108,8 +108,8 @@ void cleanup_run_reader(struct run_reader **reader);
  * the spec. */
 enum status run_reader_run(struct run_reader *reader, json_t **ret_json, struct error *err);
 
-/* {"series": [{"key", "shown", "of", "steps": […], "values": […]}]}; `keys` ends with NULL, or is NULL for all; at most max_points a
- * series by min/max buckets (0: no limit). */
+/* {"series": [{"key", "shown", "of", "steps": […], "values": […]}]}; `keys` ends with NULL, or is NULL for all; at most
+ * max_points a series by min/max buckets (0: no limit). */
 enum status run_reader_metrics(struct run_reader *reader, const char *const *keys, size_t max_points, json_t **ret_json,
                                struct error *err);
 
@@ -142,44 +142,46 @@ struct divergence_query {
     bool log_steps;    /* windows, and stretches that are thinned, are equally long on a logarithmic axis of steps */
 };
 
-/* {"items": [{"site", "step", "sample", <columns>, "loss", "label", "predicted"}], "next_page_token"}. STATUS_INVALID for a
- * filter, an order or a token that is none. */
+/* {"items": [{"site", "step", "sample", <columns>, "loss", "label", "predicted"}], "next_page_token"}. STATUS_INVALID
+ * for a filter, an order or a token that is none. */
 enum status run_reader_rows(struct run_reader *reader, const struct divergence_query *query, json_t **ret_json,
                             struct error *err);
 
 /* {"items": [{"site", "step", "column", "count", "undefined", "nonpositive", "mean", "sd", "minimum", "maximum",
- * "quantiles": {"1": …, "99": …}}], "next_page_token"}; pooled items have "steps": [..] in place of "step". With `cells`
- * each also has "cells": [[bin, count], …] of divergence_stats.h's bins. With `max_points` the steps stay that hold the
- * lowest 5 % quantile, the lowest and highest median and the highest 95 % quantile of their stretch, and there is also
- * "series": [{"site", "column", "shown", "of", "count", "undefined", "nonpositive"}], which counts all steps. */
+ * "quantiles": {"1": …, "99": …}}], "next_page_token"}; pooled items have "steps": [..] in place of "step". With
+ * `cells` each also has "cells": [[bin, count], …] of divergence_stats.h's bins. With `max_points` the steps stay that
+ * hold the lowest 5 % quantile, the lowest and highest median and the highest 95 % quantile of their stretch, and there
+ * is also "series": [{"site", "column", "shown", "of", "count", "undefined", "nonpositive"}], which counts all
+ * steps. */
 enum status run_reader_summaries(struct run_reader *reader, const struct divergence_query *query, json_t **ret_json,
                                  struct error *err);
 
-/* {"site", "x", "y", "steps", "count", "undefined", "y_nonpositive", "cells": [[x, y, count], …], "bins", "x_bins"}; of a
- * run that has not begun (NULL) there are no cells. */
+/* {"site", "x", "y", "steps", "count", "undefined", "y_nonpositive", "cells": [[x, y, count], …], "bins", "x_bins"}; of
+ * a run that has not begun (NULL) there are no cells. */
 enum status run_reader_density(struct run_reader *reader, const struct divergence_query *query, const char *x,
                                const char *y, json_t **ret_json, struct error *err);
 
 /* {"items": [{"site", "step", "batch_scale", "batch_cosine", "predicted_decrease", "own_share", "rows",
- * "batch_size"}], "steps": [{"step", "loss_before", "loss_after"}], "shown", "of", "measured", "kept", "rose"} of `site`,
- * `step`, `step_from`, `step_to`, `last`; by site, then step. The last three count all steps, thinned or not: where both
- * losses are known, where the loss fell at least as far as predicted, where it rose. Thinned to `max_points`, the steps
- * stay that predict the least and the most of their stretch, and whose loss fell the least and the most. */
+ * "batch_size"}], "steps": [{"step", "loss_before", "loss_after"}], "shown", "of", "measured", "kept", "rose"} of
+ * `site`, `step`, `step_from`, `step_to`, `last`; by site, then step. The last three count all steps, thinned or not:
+ * where both losses are known, where the loss fell at least as far as predicted, where it rose. Thinned to
+ * `max_points`, the steps stay that predict the least and the most of their stretch, and whose loss fell the least and
+ * the most. */
 enum status run_reader_batch(struct run_reader *reader, const struct divergence_query *query, json_t **ret_json,
                              struct error *err);
 
-/* {"sample", "steps": [{"step", "loss", "label", "predicted", "in_batch", "likeliest": [[class, probability], …]}], "rows": [{"step", "site", <columns>}]}: all
- * that was measured of one sample, by step, then site. */
+/* {"sample", "steps": [{"step", "loss", "label", "predicted", "in_batch", "likeliest": [[class, probability], …]}],
+ * "rows": [{"step", "site", <columns>}]}: all that was measured of one sample, by step, then site. */
 enum status run_reader_sample(struct run_reader *reader, int64_t sample, json_t **ret_json, struct error *err);
 
-/* {"site", "step", "sample", "items": [{"sample", "part", "label"}], "rest": {"part"}}: whose parts of the sample's step
- * were the largest, in multiples of its ideal step. `step` 0 is the last one that has some. STATUS_NOT_FOUND where the
- * run kept none of this sample at the site. */
+/* {"site", "step", "sample", "items": [{"sample", "part", "label"}], "rest": {"part"}}: whose parts of the sample's
+ * step were the largest, in multiples of its ideal step. `step` 0 is the last one that has some. STATUS_NOT_FOUND where
+ * the run kept none of this sample at the site. */
 enum status run_reader_contributors(struct run_reader *reader, const char *site, int64_t step, int64_t sample,
                                     json_t **ret_json, struct error *err);
 
-/* {"items": [{"at", "level", "text"}], "next_page_token"}: lines of the log, from the first unless asked otherwise; by the
- * fields id, at, level and text. STATUS_INVALID for a filter, an order or a token that is none. */
+/* {"items": [{"at", "level", "text"}], "next_page_token"}: lines of the log, from the first unless asked otherwise; by
+ * the fields id, at, level and text. STATUS_INVALID for a filter, an order or a token that is none. */
 enum status run_reader_log(struct run_reader *reader, const struct list_query *query, json_t **ret_json,
                            struct error *err);
 

@@ -160,8 +160,8 @@ static enum status check_hash(const json_t *spec, const char *hash, struct error
 
 /*
  * The spec, which must be one that this version takes, as it was written out: the hash is of what the file has, even
- * where a later version adds to it. The one thing that may differ is how many cores there are: its threads are looked at
- * as if they were one, for nothing is to be run.
+ * where a later version adds to it. The one thing that may differ is how many cores there are: its threads are looked
+ * at as if they were one, for nothing is to be run.
  */
 static enum status read_spec(const char *text, const char *hash, struct spec **ret_spec, struct error *err)
 {

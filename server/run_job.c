@@ -278,7 +278,9 @@ static enum status make_trainer(struct progress *p, const struct dataset *datase
     return p->scales && p->factors ? STATUS_OK : error_no_memory(err);
 }
 
-/* Restores the checkpoint that the file holds; one that does not fit is given up with a word, and the run starts over. */
+/*
+ * Restores the checkpoint that the file holds; one that does not fit is given up with a word, and the run starts over.
+ */
 static enum status go_on(struct progress *p, struct error *err)
 {
     attribute_cleanup(cleanup_free) uint8_t *bytes = NULL;

@@ -10,9 +10,9 @@
  *   divergence  step, sites {name: {median_scale, median_self_factor}}; at most four a second, the last always
  *   log         level, text
  *   end         state (finished, diverged, failed, stopped, full, busy), reason, step, results; the last one
- * A job whose state is "stopped" (it was asked to), "full" (no space was left on the disk) or "busy" (another attempt is
- * still writing the run) goes on in another attempt, from its last checkpoint. A stopped one makes a checkpoint first.
- * A scalar that is not finite is a word ("NaN"), an undefined median null.
+ * A job whose state is "stopped" (it was asked to), "full" (no space was left on the disk) or "busy" (another attempt
+ * is still writing the run) goes on in another attempt, from its last checkpoint. A stopped one makes a checkpoint
+ * first. A scalar that is not finite is a word ("NaN"), an undefined median null.
  */
 #ifndef PLUMBLINE_SERVER_RUN_JOB_H
 #define PLUMBLINE_SERVER_RUN_JOB_H

@@ -58,7 +58,9 @@ static bool exists_beside(const char *path, const char *suffix)
     return !beside || file_exists(beside); /* without memory: a check too many */
 }
 
-/* Whether there is a write-ahead log: the last writer has died, or is at work. One that closes the file takes it away. */
+/*
+ * Whether there is a write-ahead log: the last writer has died, or is at work. One that closes the file takes it away.
+ */
 static bool has_wal(const char *path)
 {
     return exists_beside(path, "-wal");

@@ -59,8 +59,8 @@ void scheduler_stop(struct scheduler *scheduler);
 enum status scheduler_submit(struct scheduler *scheduler, const struct spec *spec, int64_t *ret_id, struct error *err);
 
 /*
- * The same, once: the same key (store.h; NULL: none) with the same request within a day makes no second job, but answers
- * with the first one's id, *ret_again true. STATUS_CONFLICT where the key came with another request.
+ * The same, once: the same key (store.h; NULL: none) with the same request within a day makes no second job, but
+ * answers with the first one's id, *ret_again true. STATUS_CONFLICT where the key came with another request.
  */
 struct submission_key;
 enum status scheduler_submit_once(struct scheduler *scheduler, const struct spec *spec,

@@ -1,5 +1,6 @@
 /*
- * Lists of jobs, and what the catalog holds besides them, read and changed through the scheduler, which alone writes it.
+ * Lists of jobs, and what the catalog holds besides them, read and changed through the scheduler, which alone writes
+ * it.
  */
 #include <stdlib.h>
 
@@ -54,7 +55,7 @@ enum status scheduler_read(struct scheduler *scheduler, catalog_use *read, void 
     return status;
 }
 
-/* --- jobs by a filter -------------------------------------------------------------------------------------------------- */
+/* --- jobs by a filter --------------------------------------------------------------------------------------------- */
 
 struct ids_read {
     const char *filter;

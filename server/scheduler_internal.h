@@ -2,8 +2,8 @@
  * What the parts of the scheduler share: scheduler.c (starting, stopping, the calls of other threads),
  * scheduler_loop.c (the thread: waiting, transactions, commands), scheduler_actions.c (what people do to jobs),
  * scheduler_retention.c, scheduler_worker.c (a job from its worker's start to its end), scheduler_lines.c (what workers
- * tell), scheduler_seal.c (run files put in order), scheduler_locked.c (runs that others write) and scheduler_space.c (a
- * full disk).
+ * tell), scheduler_seal.c (run files put in order), scheduler_locked.c (runs that others write) and scheduler_space.c
+ * (a full disk).
  *
  * Transactions on the catalog are of two kinds. Lines of progress are gathered in a soft one, committed a tenth of a
  * second after its first; if that fails they are lost, and the next ones make up for it. A change of a job's state is a

@@ -1,8 +1,8 @@
 /*
- * Jobs whose run another process writes: a `plumbline run` into the data directory, or the worker of a server that died,
- * which is still at it. The lock alone tells when it has ended, so such a job waits in the queue, with the reason, till
- * the lock is free: as a worker it would wait in vain, in the place of others. At a new start of the server a worker
- * finds out again.
+ * Jobs whose run another process writes: a `plumbline run` into the data directory, or the worker of a server that
+ * died, which is still at it. The lock alone tells when it has ended, so such a job waits in the queue, with the
+ * reason, till the lock is free: as a worker it would wait in vain, in the place of others. At a new start of the
+ * server a worker finds out again.
  */
 #include <stdlib.h>
 

@@ -1,8 +1,8 @@
 /*
  * Run files put in order by children of their own: sealed where no worker is left to do it, migrated after an upgrade.
  *
- * Many jobs may end at once without a worker, as by a cancel of all; a few children at a time see to their runs, and the
- * rest wait. What is not done when the server ends, or fails for want of space, is found by tidy_runs.
+ * Many jobs may end at once without a worker, as by a cancel of all; a few children at a time see to their runs, and
+ * the rest wait. What is not done when the server ends, or fails for want of space, is found by tidy_runs.
  */
 #include <dirent.h>
 #include <inttypes.h>

@@ -3,8 +3,8 @@
  *
  * A worker whose run no longer fits ends, and its job is paused till there is space. To write that down takes a few
  * pages of the catalog, so a file of some bytes, DATA/reserve, is kept, and given up for it. While the disk is full no
- * job is started, and what would add to the catalog is refused; everything can be read. Every few seconds the reserve is
- * tried to be made again: when it fits, with as much beside it, the jobs go back into the queue. Where they fill the
+ * job is started, and what would add to the catalog is refused; everything can be read. Every few seconds the reserve
+ * is tried to be made again: when it fits, with as much beside it, the jobs go back into the queue. Where they fill the
  * disk again before any of them has ended, the next looks come later.
  */
 #include <errno.h>

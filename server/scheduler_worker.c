@@ -3,10 +3,10 @@
  *
  * A worker that ends unasked is started again, but not for ever: the third time in a row its job fails. That it stopped
  * in order, by a SIGTERM of someone else's, makes no difference to that: a job to which this happens each time would
- * come and go without an end, taking its turn from the others. Only, such a stop leaves a checkpoint, so nothing is lost
- * by it; where the attempt got on by as much as a checkpoint interval, it forgets those before it, as a stop of the
- * server does. So a machine that is cleared once an hour is borne, and yet the attempts at a job have a bound: three for
- * each interval of its steps.
+ * come and go without an end, taking its turn from the others. Only, such a stop leaves a checkpoint, so nothing is
+ * lost by it; where the attempt got on by as much as a checkpoint interval, it forgets those before it, as a stop of
+ * the server does. So a machine that is cleared once an hour is borne, and yet the attempts at a job have a bound:
+ * three for each interval of its steps.
  */
 #include <inttypes.h>
 #include <limits.h>

@@ -1,8 +1,8 @@
 /*
  * The daemon's settings, described once: flags, environment, configuration file, help, defaults.
  *
- * A flag --allow-host, the variable PLUMBLINE_ALLOW_HOST and the key "allow-host" of the configuration file are the same
- * setting; a flag goes before the environment, that before the file, that before the default.
+ * A flag --allow-host, the variable PLUMBLINE_ALLOW_HOST and the key "allow-host" of the configuration file are the
+ * same setting; a flag goes before the environment, that before the file, that before the default.
  */
 #ifndef PLUMBLINE_SERVER_SETTINGS_H
 #define PLUMBLINE_SERVER_SETTINGS_H

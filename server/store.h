@@ -66,7 +66,10 @@ struct job_patch {
     const char *if_match; /* the header (job_tag.h): nothing is changed where it does not want the job's tag; or NULL */
 };
 
-/* STATUS_NOT_FOUND; STATUS_CONFLICT for another tag; STATUS_INVALID for tags that are no texts. A change of priority adds a row to job_state. */
+/*
+ * STATUS_NOT_FOUND; STATUS_CONFLICT for another tag; STATUS_INVALID for tags that are no texts. A change of priority
+ * adds a row to job_state.
+ */
 enum status store_job_patch(sqlite3 *db, int64_t id, const struct job_patch *patch, struct error *err);
 
 /* Into the trash, or out of it, with a row in job_state. */
@@ -83,7 +86,8 @@ struct submission_key {
 };
 
 /* What an earlier request with this key made, 0 where there was none; STATUS_CONFLICT where that request was another
- * one. `what` it is: "job" or "study". Keys are kept for a day. Without a key (NULL) there was none, and none is kept. */
+ * one. `what` it is: "job" or "study". Keys are kept for a day. Without a key (NULL) there was none, and none is
+ * kept. */
 enum status store_submission_find(sqlite3 *db, const struct submission_key *key, const char *what, int64_t *ret_made,
                                   struct error *err);
 enum status store_submission_add(sqlite3 *db, const struct submission_key *key, const char *what, int64_t made,

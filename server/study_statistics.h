@@ -35,8 +35,8 @@ void sample_statistics(const double *values, size_t count, struct sample_statist
  *                   "point": {without "/seed" and the key},
  *                   "figures": {key: {"n": pairs, "mean", "sd", "standard_error", "minimum", "maximum", "higher"}}}]}
  *
- * A comparison is of the differences value − baseline within each seed; the baseline is the grid's first value; "higher"
- * counts the pairs in which the value's figure is above the baseline's. Undefined figures are null.
+ * A comparison is of the differences value − baseline within each seed; the baseline is the grid's first value;
+ * "higher" counts the pairs in which the value's figure is above the baseline's. Undefined figures are null.
  */
 enum status study_results(const json_t *rows, const char *const *keys, const char *compare, json_t **ret_results,
                           struct error *err);

@@ -1,5 +1,6 @@
 /*
- * A study's jobs as a table: a line for each in the order of the grid, with its point of the grid and what it has given.
+ * A study's jobs as a table: a line for each in the order of the grid, with its point of the grid and what it has
+ * given.
  *
  * The columns are job, state, each key of the grid, then each figure that some job's results have as a number or, where
  * it is not finite, a word ("test/accuracy", "test/loss", …); what a job does not have is empty in CSV, null in NDJSON.

@@ -1,7 +1,7 @@
 /*
  * A stream that gathers a text in memory, for fprintf. It is what open_memstream is, but tells for sure when memory ran
- * out: glibc's (2.36) then leaves out what did not fit, goes on, and neither ferror nor fclose says so, which would drop
- * a NOT of a filter.
+ * out: glibc's (2.36) then leaves out what did not fit, goes on, and neither ferror nor fclose says so, which would
+ * drop a NOT of a filter.
  */
 #ifndef PLUMBLINE_SERVER_TEXT_STREAM_H
 #define PLUMBLINE_SERVER_TEXT_STREAM_H

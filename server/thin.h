@@ -1,7 +1,7 @@
 /*
- * Steps in stretches, for plots: a long series is cut into stretches that are of equally many points, or equally long on
- * a logarithmic axis. Thinned, of each stretch the points stay that are the lowest or the highest by what is plotted, or
- * where nothing tells them apart the last, with the first and the last of all.
+ * Steps in stretches, for plots: a long series is cut into stretches that are of equally many points, or equally long
+ * on a logarithmic axis. Thinned, of each stretch the points stay that are the lowest or the highest by what is
+ * plotted, or where nothing tells them apart the last, with the first and the last of all.
  */
 #ifndef PLUMBLINE_SERVER_THIN_H
 #define PLUMBLINE_SERVER_THIN_H
@@ -36,8 +36,8 @@ struct thin_steps {
     bool log;
 };
 
-/* Sets keep[0 … count−1] to whether the point stays: at most max_points do, and all where that is 0 or enough. Without a
- * key what stays depends on the steps alone: series over the same steps keep the same. */
+/* Sets keep[0 … count−1] to whether the point stays: at most max_points do, and all where that is 0 or enough. Without
+ * a key what stays depends on the steps alone: series over the same steps keep the same. */
 void thin(const struct thin_key *keys, size_t key_count, const struct thin_steps *steps, size_t count,
           size_t max_points, bool *keep);
 

@@ -79,7 +79,9 @@ static enum status make_input(const char *text, int *ret_fd, struct error *err)
 
 extern char **environ;
 
-/* This process's environment with OpenBLAS's threads set; the list is the caller's, the strings but the first are not. */
+/*
+ * This process's environment with OpenBLAS's threads set; the list is the caller's, the strings but the first are not.
+ */
 static char **make_environment(char *threads)
 {
     size_t count = 0, used = 0;
@@ -95,7 +97,9 @@ static char **make_environment(char *threads)
     return copy;
 }
 
-/* A group of its own, so that a Ctrl-C on the terminal reaches the daemon alone; signals as a fresh process has them. */
+/*
+ * A group of its own, so that a Ctrl-C on the terminal reaches the daemon alone; signals as a fresh process has them.
+ */
 static int set_attributes(posix_spawnattr_t *attributes)
 {
     sigset_t none, all;

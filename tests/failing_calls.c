@@ -1,7 +1,8 @@
 /*
  * A library to preload (LD_PRELOAD) that makes one call of the system or the allocator fail: the n-th of a kind.
  *
- *   FAIL_CALL    "malloc" (with calloc, realloc, …), "write" (with pwrite, writev; to files), "sync" (fsync, fdatasync) or "open"
+ *   FAIL_CALL    "malloc" (with calloc, realloc, …), "write" (with pwrite, writev; to files), "sync" (fsync,
+ *                fdatasync) or "open"
  *   FAIL_AT      which one, from 1; 0 counts only
  *   FAIL_COUNTS  a file into which the number of calls of the four kinds is written at the end of the process
  *   FAIL_ONLY    a text that the process's arguments must contain, so that of several processes one is meant

@@ -20,6 +20,10 @@ else
     say "the layout of C files is not looked at: that takes clang-format 14, here is another"
 fi
 
+if LC_ALL=C.UTF-8 grep -nE '^.{121,}' "${headers[@]}" "${sources[@]}"; then
+    say "a line, comments too, has 120 columns at most"
+    failed=1
+fi
 if grep -nE '#include "(\.\./)?server/' core/*.[ch]; then
     say "core/ includes nothing of server/"
     failed=1

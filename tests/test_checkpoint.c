@@ -1,7 +1,9 @@
 /* Going on from a checkpoint gives the same bits as never having stopped, whatever the optimiser and the layers. */
 #include "tests/training.h"
 
-/* N steps, saved, loaded into another trainer, and the rest: the same as all at once, in what is told and the weights. */
+/*
+ * N steps, saved, loaded into another trainer, and the rest: the same as all at once, in what is told and the weights.
+ */
 static void expect_same_bits(const struct spec *spec, const struct dataset *dataset, size_t cut)
 {
     struct record whole = train(spec, dataset), parts = {.stop_at = cut};

@@ -1,14 +1,14 @@
 /*
  * What people do to jobs while the scheduler runs them: pause and resume to the same bits, retries with their lineage,
- * the trash and the purge, names and priorities, limits; workers that hang; what is kept of old runs. The program is its
- * own worker: `test_control work …`.
+ * the trash and the purge, names and priorities, limits; workers that hang; what is kept of old runs. The program is
+ * its own worker: `test_control work …`.
  */
 #include "server/data_paths.h"
 #include "tests/resume_support.h"
 #include "tests/scheduler_support.h"
 
-/* Some seconds of steps on a machine that does nothing else: progress is told four times a second, and what is done to a
- * job must come before its end. ThreadSanitizer makes steps slower. */
+/* Some seconds of steps on a machine that does nothing else: progress is told four times a second, and what is done to
+ * a job must come before its end. ThreadSanitizer makes steps slower. */
 #ifdef PLUMBLINE_TSAN
 enum { LONG_EPOCHS = 1500 };
 #else

@@ -1,6 +1,6 @@
 /*
- * Weights both ways between us and PyTorch, for every layer type: a network of PyTorch modules (round_trip.py) takes our
- * file by its state_dict, and we take the file that is made of its own; the outputs must be the same.
+ * Weights both ways between us and PyTorch, for every layer type: a network of PyTorch modules (round_trip.py) takes
+ * our file by its state_dict, and we take the file that is made of its own; the outputs must be the same.
  */
 #include "core/layer_registry.h"
 #include "core/layout.h"

@@ -59,8 +59,9 @@ static void copy_array(const json_t *array, real *values)
 }
 
 /*
- * The share of the case's largest gradient norm below which a gradient counts as zero. A key bias has none, analytically:
- * what single precision leaves of it is the rounding of what cancels, half a unit in the last place of the largest.
+ * The share of the case's largest gradient norm below which a gradient counts as zero. A key bias has none,
+ * analytically: what single precision leaves of it is the rounding of what cancels, half a unit in the last place of
+ * the largest.
  */
 #ifdef PLUMBLINE_DOUBLE
 #define ZERO_GRADIENT 1e-6

@@ -346,7 +346,9 @@ static void test_index_that_lies(void **state)
     expect_refused(path, STATUS_CORRUPT, "damaged");
 }
 
-/* Pages overwritten and files cut anywhere: refused, or else taken with all that is looked at in order; never a crash. */
+/*
+ * Pages overwritten and files cut anywhere: refused, or else taken with all that is looked at in order; never a crash.
+ */
 static void test_damage(void **state)
 {
     struct error err;

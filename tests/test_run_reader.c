@@ -1,6 +1,6 @@
 /*
- * Reading a run's database: pages cover everything once, pooled figures are those of all values together, thinned series
- * keep their extremes, and damage is an error.
+ * Reading a run's database: pages cover everything once, pooled figures are those of all values together, thinned
+ * series keep their extremes, and damage is an error.
  */
 #include "tests/run_file_support.h"
 

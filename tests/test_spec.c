@@ -208,8 +208,8 @@ static void test_preset_classes(void **state)
 
 /* ------------------------------------------------------------------ hash */
 
-/* These figures are Python's, of the specs as they are shown: hashlib.sha256 of json.dumps with sorted keys and no spaces,
- * without what changes no result. */
+/* These figures are Python's, of the specs as they are shown: hashlib.sha256 of json.dumps with sorted keys and no
+ * spaces, without what changes no result. */
 static void test_hash_is_what_the_header_says(void **state)
 {
     (void)state;

@@ -163,7 +163,9 @@ static void check_too_large(json_t *layers, const char *pointer, const char *wor
     json_decref(layers);
 }
 
-/* Sizes whose products would overflow are refused at the layer where they would (2^20 units of 2^16 · 2080² features). */
+/*
+ * Sizes whose products would overflow are refused at the layer where they would (2^20 units of 2^16 · 2080² features).
+ */
 static void test_what_cannot_be_counted(void **state)
 {
     (void)state;

@@ -105,7 +105,9 @@ static void test_pages_of_one_state(void **state)
     cleanup_db(&db);
 }
 
-/* A token is good for the list, the filter and the order that it came with (test_filter has all that a token may be). */
+/*
+ * A token is good for the list, the filter and the order that it came with (test_filter has all that a token may be).
+ */
 static void test_foreign_tokens_are_refused(void **state)
 {
     sqlite3 *db = open_catalog(state);
