@@ -112,12 +112,17 @@ static void tanh_gradient(size_t n, real slope, const real *restrict x, const re
         dx[i] = dz[i] * (1 - z[i] * z[i]);
 }
 
-/* tanh(x + d) − tanh(x) = tanh d (1 − t²)/(1 + t tanh d), t = tanh x. */
+/*
+ * With y = x + d, tanh y − tanh x = sinh d/(cosh x cosh y). The hyperbolic functions are written as e^|·| times powers
+ * of e^−2|·|, so that nothing overflows; what is left, e^(|d| − |x| − |y|), is e^(−2 min(|x|, |y|)) where x and y have
+ * the same sign, and 1 where they have not.
+ */
 static double tanh_change(double slope, double x, double d)
 {
     (void)slope;
-    double t = tanh(x), step = tanh(d), sech = 1 / cosh(x);
-    return step * sech * sech / (1 + t * step);
+    double y = x + d, at_x = exp(-2 * fabs(x)), at_y = exp(-2 * fabs(y));
+    double left = (x < 0) != (y < 0) ? 1 : fmax(at_x, at_y);
+    return copysign(-2 * left * expm1(-2 * fabs(d)) / ((1 + at_x) * (1 + at_y)), d);
 }
 
 ACTIVATION(tanh)

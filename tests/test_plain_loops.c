@@ -535,12 +535,71 @@ static void attention_layers(void **state)
     }
 }
 
+/* ------------------------------------------------------------------ activations */
+
+/* f(x + d) − f(x) in long double: the values' rounding is then beyond what a real of either precision holds. */
+static double plain_tanh_change(double x, double d)
+{
+    long double y = (long double)x + d;
+    /* one value subtracted from the other where the signs differ; else by e^−2|·|, for both are near the same ±1 */
+    if ((x < 0) != (y < 0))
+        return (double)(tanhl(y) - tanhl(x));
+    long double at_x = expl(-2 * fabsl(x)), at_y = expl(-2 * fabsl(y));
+    return (double)copysignl(2 * fmaxl(at_x, at_y) * -expm1l(-2 * fabsl(d)) / ((1 + at_x) * (1 + at_y)), d);
+}
+
+static double plain_sigmoid_change(double x, double d)
+{
+    return plain_tanh_change(x / 2, d / 2) / 2;
+}
+
+static void check_activation(const char *type, double wanted(double x, double d), const real *x, const real *d,
+                             size_t count)
+{
+    const double least = sizeof(real) == 8 ? 1e-290 : 1e-30, close = sizeof(real) == 8 ? 1e-13 : 1e-6;
+    char layers[96];
+    struct experiment e;
+    struct error err;
+    snprintf(layers, sizeof layers, "[{\"type\": \"dense\", \"units\": %zu}, {\"type\": \"%s\"}]", count, type);
+    experiment_begin(&e, layers, (struct shape){1, {1}}, 1, 1, 0.1, 1);
+    experiment_run(&e);
+    real *change = calloc(count, sizeof *change);
+    assert_non_null(change);
+    e.pass.all[1]->x = x;
+    assert_ok(e.network->all[1]->ops->difference(e.network->all[1], e.pass.all[1], d, NULL, change, &err));
+    for (size_t i = 0; i < count; i++) {
+        double want = wanted((double)x[i], (double)d[i]);
+        if (!(relative_error((double)change[i], want, least) < close))
+            fail_msg("%s from %g by %g: %.9g, expected %.9g", type, (double)x[i], (double)d[i], (double)change[i],
+                     want);
+    }
+    free(change);
+    experiment_end(&e);
+}
+
+/* A unit that is saturated, crosses over, or hardly moves: its change is exact each time, and finite. */
+static void activations_that_saturate(void **state)
+{
+    (void)state;
+    static const double values[] = {0, 1e-30, 1e-6, 0.1, 1, 3, 9, 18, 20, 25, 40, 80, 400, 800, 1e4, 1e15, 1e30};
+    enum { VALUES = sizeof values / sizeof *values, SIGNS = 4 };
+    static real x[SIGNS * VALUES * VALUES], d[SIGNS * VALUES * VALUES];
+    assert_true(fabs(plain_tanh_change(-20, 25) - 1.9999092043) < 1e-9 && fabs(plain_tanh_change(-18, 18) - 1) < 1e-9);
+    for (size_t i = 0; i < (size_t)SIGNS * VALUES * VALUES; i++) {
+        x[i] = (real)((i & 1 ? -1 : 1) * values[i / SIGNS / VALUES]);
+        d[i] = (real)((i & 2 ? -1 : 1) * values[i / SIGNS % VALUES]);
+    }
+    check_activation("tanh", plain_tanh_change, x, d, (size_t)SIGNS * VALUES * VALUES);
+    check_activation("sigmoid", plain_sigmoid_change, x, d, (size_t)SIGNS * VALUES * VALUES);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(dense_layers),
         cmocka_unit_test(convolutions),
         cmocka_unit_test(attention_layers),
+        cmocka_unit_test(activations_that_saturate),
     };
     return cmocka_run_group_tests_name("plain loops (" REAL_NAME ")", tests, NULL, NULL);
 }
