@@ -15,8 +15,9 @@ struct search {
     bool learned_place;
     size_t block;    /* rows done at a time */
     double *parts;   /* block × batch: ⟨γ_i, γ_j⟩ */
+    real *features;  /* u of the row at hand, at most width; NULL with several positions */
     real *gradients; /* block × (width · out): γ of the block's rows; NULL with one position */
-    real *gradient;  /* γ of the row at hand */
+    real *gradient;  /* γ of the row at hand; likewise */
 };
 
 static struct sample_factors factors_of(const struct search *s, size_t row)
@@ -42,11 +43,13 @@ static enum status search_begin(struct search *s, const size_t *rows, size_t cou
     s->block = CONTRIBUTORS_MEMORY / row_bytes(s);
     s->block = s->block < 1 ? 1 : s->block > count ? count : s->block;
     s->parts = arena_take(arena, s->block * s->pass->batch * sizeof *s->parts);
-    if (s->positions > 1) {
-        s->gradients = arena_reals(arena, s->block * s->width * s->out);
-        s->gradient = arena_reals(arena, s->width * s->out);
+    if (s->positions == 1) {
+        s->features = arena_reals(arena, s->width);
+        return s->parts && s->features ? STATUS_OK : error_no_memory(err);
     }
-    return s->parts && (s->positions == 1 || (s->gradients && s->gradient)) ? STATUS_OK : error_no_memory(err);
+    s->gradients = arena_reals(arena, s->block * s->width * s->out);
+    s->gradient = arena_reals(arena, s->width * s->out);
+    return s->parts && s->gradients && s->gradient ? STATUS_OK : error_no_memory(err);
 }
 
 MULTIVERSION
@@ -69,21 +72,24 @@ static double place_part(const struct search *s, size_t i, size_t j)
     return dot(s->positions * s->out, factors_of(s, i).g, factors_of(s, j).g);
 }
 
-/* u_i·u_j of two single positions, the constant's features included. */
-static double feature_product(const struct feature_rows *a, const struct feature_rows *b)
+/* The constant's feature of a single position; 0 where there is none. */
+static real constant_of(const struct feature_rows *f)
 {
-    double constant = !a->bias ? 0 : a->constant ? (double)a->constant[0] * (double)b->constant[0] : 1;
-    return dot(a->u.cols, a->u.values, b->u.values) + constant;
+    return !f->bias ? 0 : f->constant ? f->constant[0] : 1;
 }
 
-/* One position: (u_i·u_j)(g_i·g_j). */
+/* One position: (u_i·u_j)(g_i·g_j), with a learned place (u_i·u_j + 1). Features are valid until the next are made. */
 static void find_parts_of_vectors(const struct search *s, const size_t *rows, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         struct sample_factors a = factors_of(s, rows[i]);
+        size_t n = a.f.u.cols;
+        double constant = (double)constant_of(&a.f), place = s->learned_place ? 1 : 0;
+        memcpy(s->features, a.f.u.values, n * sizeof *s->features);
         for (size_t j = 0; j < s->pass->batch; j++) {
             struct sample_factors b = factors_of(s, j);
-            s->parts[i * s->pass->batch + j] = feature_product(&a.f, &b.f) * dot(s->out, a.g, b.g);
+            double kernel = dot(n, s->features, b.f.u.values) + constant * (double)constant_of(&b.f) + place;
+            s->parts[i * s->pass->batch + j] = kernel * dot(s->out, a.g, b.g);
         }
     }
 }

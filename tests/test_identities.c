@@ -31,6 +31,11 @@ static const char *const networks[] = {
     "\"gain\": \"per-feature\"}, {\"type\": \"dense\", \"units\": 8}, {\"type\": \"relu\"}, {\"type\": "
     "\"mean-tokens\"}, "
     "{\"type\": \"dense\", \"units\": 4}]",
+    /* layers of positions that have one alone */
+    "[{\"type\": \"conv\", \"channels\": 5, \"kernel\": 6, \"variant\": \"patch-affine-like\"}, {\"type\": \"flatten\"}, "
+    "{\"type\": \"tanh\"}, {\"type\": \"dense\", \"units\": 4}]",
+    "[{\"type\": \"patch-embed\", \"patch\": 6, \"dim\": 5, \"positions\": true}, {\"type\": \"flatten\"}, "
+    "{\"type\": \"tanh\"}, {\"type\": \"dense\", \"units\": 4}]",
 };
 enum { NETWORKS = sizeof networks / sizeof *networks };
 
