@@ -266,7 +266,7 @@ json_t *options_expand(const struct option *options, const json_t *object, const
         if (object)
             problem_found(list, base, "an object", object);
         else
-            problem_add(list, base, "Out of memory while checking this.");
+            problem_no_memory(list, base);
         return NULL;
     }
     size_t before = problem_list_count(list);
@@ -279,7 +279,7 @@ json_t *options_expand(const struct option *options, const json_t *object, const
         return result;
     json_decref(result);
     if (problem_list_count(list) == before)
-        problem_add(list, base, "Out of memory while checking this.");
+        problem_no_memory(list, base);
     return NULL;
 }
 

@@ -51,14 +51,19 @@ struct option {
 /* What is wrong with a JSON document, place by place. */
 struct problem_list {
     json_t *items; /* an array of {"pointer": "/model/layers/3/kernel", "detail": "…"}; owned */
+    size_t lost;   /* faults that memory was missing for */
 };
 
+/* Makes an empty list, which the caller clears; frees what it holds and leaves it empty, a zeroed one too. */
 enum status problem_list_init(struct problem_list *list, struct error *err);
 void problem_list_clear(struct problem_list *list);
+
+/* How many faults were added, lost ones too: they are no longer told, but what has them is refused. */
 size_t problem_list_count(const struct problem_list *list);
 
 /*
- * Adds one fault at `pointer` (RFC 6901; "" or NULL is the whole document). A list that cannot grow keeps what it has.
+ * Adds one fault at `pointer` (RFC 6901; "" or NULL is the whole document). Of its words, bytes that are part of no
+ * UTF-8 character (a text that was cut) become '?'. A list that cannot grow keeps what it has, and counts the fault.
  */
 void problem_add(struct problem_list *list, const char *pointer, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -85,7 +90,7 @@ const char **option_strings(const json_t *object, const char *key);
  * A description of the table for the API: [{"name", "kind", "required", "default", "nullable", "minimum",
  * "above_minimum", "maximum", "below_maximum", "choices", "help"}], and {"when": {"key", "values"}} of a key that is
  * taken only there. `kind` is "integer", "number", "boolean", "string",
- * "choice", "strings", "integers" or "any"; default, minimum, maximum and choices are null where there is none. NULL
+ * "choice", "strings", "integers", "parts", "layers" or "any"; default, minimum, maximum and choices are null where there is none. NULL
  * when memory runs out.
  */
 json_t *options_describe(const struct option *options);

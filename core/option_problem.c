@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/utf8.h"
+
 /* Of a string in a message: as much as is readable. */
 #define SHOWN_BYTES 60
 
@@ -13,30 +15,41 @@
 
 enum status problem_list_init(struct problem_list *list, struct error *err)
 {
-    list->items = json_array();
+    *list = (struct problem_list){.items = json_array()};
     return list->items ? STATUS_OK : error_no_memory(err);
 }
 
 void problem_list_clear(struct problem_list *list)
 {
     json_decref(list->items);
-    list->items = NULL;
+    *list = (struct problem_list){0};
 }
 
 size_t problem_list_count(const struct problem_list *list)
 {
-    return json_array_size(list->items);
+    return json_array_size(list->items) + list->lost;
 }
 
 void problem_add(struct problem_list *list, const char *pointer, const char *format, ...)
 {
+    char *detail = NULL;
+    json_t *item = NULL;
     va_list args;
     va_start(args, format);
-    json_t *detail = json_vsprintf(format, args);
+    int length = vasprintf(&detail, format, args);
     va_end(args);
-    json_t *item = json_pack("{s:s, s:o}", "pointer", pointer ? pointer : "", "detail", detail);
-    if (item)
-        json_array_append_new(list->items, item);
+    if (length >= 0) {
+        utf8_repair(detail);
+        item = json_pack("{s:s, s:s}", "pointer", pointer ? pointer : "", "detail", detail);
+        free(detail);
+    }
+    if (json_array_append_new(list->items, item) != 0)
+        list->lost++;
+}
+
+void problem_no_memory(struct problem_list *list, const char *pointer)
+{
+    problem_add(list, pointer, "Out of memory while checking this.");
 }
 
 char *pointer_member(const char *base, const char *key)

@@ -7,6 +7,9 @@
 /* Whether `word` is in the NULL-terminated list; `words` may be NULL. */
 bool is_one_of(const char *word, const char *const *words);
 
+/* That memory ran out while this was checked. */
+void problem_no_memory(struct problem_list *list, const char *pointer);
+
 /* "Must be `wanted`; found `value`." */
 void problem_found(struct problem_list *list, const char *pointer, const char *wanted, const json_t *value);
 

@@ -52,11 +52,12 @@ static json_t *expand_dataset(const json_t *given, struct problem_list *problems
     return NULL;
 }
 
-static void check_path(const char *path, const char *pointer, struct problem_list *problems)
+bool spec_check_path(const char *path, const char *pointer, struct problem_list *problems)
 {
     const char *fault = path ? path_fault(path) : NULL;
     if (fault)
         problem_add(problems, pointer, "The path %s; found \"%.60s\".", fault, path);
+    return !fault;
 }
 
 static void check_optimiser(const json_t *optimiser, struct problem_list *problems)
@@ -77,8 +78,8 @@ static void check_distinct(const json_t *array, const char *pointer, struct prob
         attribute_cleanup(cleanup_free) char *place = pointer_item(pointer, i);
         if (text && json_object_get(seen, text))
             problem_add(problems, place, "Is named twice: %.80s.", text);
-        else if (text)
-            json_object_set_new(seen, text, json_true());
+        else if (!text || json_object_set_new(seen, text, json_true()) != 0)
+            problem_no_memory(problems, place);
     }
     json_decref(seen);
 }
@@ -160,14 +161,14 @@ static json_t *expand(const json_t *json, const struct dataset_folders *folders,
         return NULL;
     if (whole) {
         check_threads(option_integer(whole, "threads"), problems);
-        check_path(option_string(whole, "weights"), "/weights", problems);
+        spec_check_path(option_string(whole, "weights"), "/weights", problems);
     }
     json_t *dataset = json_object_get(json, "dataset"), *model = json_object_get(json, "model");
     struct dataset_spec dataset_spec;
     dataset = dataset ? expand_dataset(dataset, problems) : NULL;
     if (dataset) {
         dataset_spec_read(dataset, &dataset_spec);
-        check_path(dataset_spec.path, "/dataset/path", problems);
+        spec_check_path(dataset_spec.path, "/dataset/path", problems);
     }
     model = model ? spec_expand_model(model, dataset ? &dataset_spec : NULL, folders, problems) : NULL;
     json_t *optimiser = expand_part(json, "optimiser", "/optimiser", spec_optimiser_options, check_optimiser, problems);
@@ -273,12 +274,14 @@ enum status spec_problems_error(const struct problem_list *problems, size_t befo
     const json_t *first = json_array_get(problems->items, before);
     const char *pointer = json_string_value(json_object_get(first, "pointer"));
     const char *detail = json_string_value(json_object_get(first, "detail"));
+    if (!detail) /* it was lost */
+        return error_no_memory(err);
     size_t more = problem_list_count(problems) - before - 1;
     char rest[48] = "";
     if (more > 0)
         snprintf(rest, sizeof rest, " (and %zu more)", more);
     return error_set(err, STATUS_INVALID, "The spec is not valid at %s: %s%s",
-                     pointer && *pointer ? pointer : "its top", detail ? detail : "", rest);
+                     pointer && *pointer ? pointer : "its top", detail, rest);
 }
 
 enum status spec_parse(const json_t *json, struct spec **ret_spec, struct problem_list *problems, struct error *err)

@@ -166,7 +166,7 @@ static enum status check_hash(const json_t *spec, const char *hash, struct error
 static enum status read_spec(const char *text, const char *hash, struct spec **ret_spec, struct error *err)
 {
     attribute_cleanup(cleanup_json) json_t *json = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
-    attribute_cleanup(problem_list_clear) struct problem_list problems = {NULL};
+    attribute_cleanup(problem_list_clear) struct problem_list problems = {0};
     attribute_cleanup(cleanup_spec) struct spec *spec = NULL;
     json_t *threads = json_object_get(json, "threads");
     if (!json_is_object(json) || !json_is_integer(threads))

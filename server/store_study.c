@@ -93,7 +93,7 @@ static double flops_of(const char *text, const struct dataset_folders *folders)
     attribute_cleanup(cleanup_json) json_t *json = text ? json_loads(text, 0, NULL) : NULL;
     attribute_cleanup(cleanup_json) json_t *cost = NULL;
     attribute_cleanup(cleanup_spec) struct spec *spec = NULL;
-    attribute_cleanup(problem_list_clear) struct problem_list problems = {NULL};
+    attribute_cleanup(problem_list_clear) struct problem_list problems = {0};
     const struct dataset_folders data = {folders->paths, NULL}; /* whatever became of its initial weights */
     if (!json || problem_list_init(&problems, NULL) != STATUS_OK ||
         spec_parse(json, &spec, &problems, NULL) != STATUS_OK ||

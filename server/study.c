@@ -376,7 +376,7 @@ static enum status check_position(const struct study *study, size_t position, co
     attribute_cleanup(cleanup_json) json_t *point = NULL;
     attribute_cleanup(cleanup_json) json_t *json = NULL;
     attribute_cleanup(cleanup_spec) struct spec *spec = NULL;
-    attribute_cleanup(problem_list_clear) struct problem_list faults = {NULL};
+    attribute_cleanup(problem_list_clear) struct problem_list faults = {0};
     size_t before = problem_list_count(problems);
     enum status status = study_point(study, position, &point, err);
     if (status == STATUS_OK)

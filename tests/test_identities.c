@@ -32,7 +32,8 @@ static const char *const networks[] = {
     "\"mean-tokens\"}, "
     "{\"type\": \"dense\", \"units\": 4}]",
     /* layers of positions that have one alone */
-    "[{\"type\": \"conv\", \"channels\": 5, \"kernel\": 6, \"variant\": \"patch-affine-like\"}, {\"type\": \"flatten\"}, "
+    "[{\"type\": \"conv\", \"channels\": 5, \"kernel\": 6, \"variant\": \"patch-affine-like\"}, {\"type\": "
+    "\"flatten\"}, "
     "{\"type\": \"tanh\"}, {\"type\": \"dense\", \"units\": 4}]",
     "[{\"type\": \"patch-embed\", \"patch\": 6, \"dim\": 5, \"positions\": true}, {\"type\": \"flatten\"}, "
     "{\"type\": \"tanh\"}, {\"type\": \"dense\", \"units\": 4}]",

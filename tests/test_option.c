@@ -304,6 +304,24 @@ static void test_description(void **state)
     json_decref(required);
 }
 
+/* A fault is told whatever its words are, and one that cannot be kept still counts: none is ever passed over. */
+static void test_no_fault_is_lost(void **state)
+{
+    (void)state;
+    struct problem_list problems, none = {0};
+    struct error err;
+    assert_ok(problem_list_init(&problems, &err));
+    problem_add(&problems, "/path", "Found \"%.2s\".", "aé"); /* which cuts the character in two */
+    assert_int_equal(problem_list_count(&problems), 1);
+    assert_string_equal(json_string_value(json_object_get(json_array_get(problems.items, 0), "detail")),
+                        "Found \"a?\".");
+    problem_add(&problems, "/\xff", "This place is no text.");
+    assert_int_equal(problem_list_count(&problems), 2);
+    problem_list_clear(&problems);
+    problem_add(&none, "", "There is no room for this.");
+    assert_int_equal(problem_list_count(&none), 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -320,6 +338,7 @@ int main(void)
         cmocka_unit_test(test_reads),
         cmocka_unit_test(test_number_format),
         cmocka_unit_test(test_description),
+        cmocka_unit_test(test_no_fault_is_lost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -314,6 +314,10 @@ static void test_refusals_of_paths(void **state)
         snprintf(text, sizeof text, "{\"dataset\": {\"name\": \"npy\", \"path\": \"%s\"}," MODEL "}", bad[i]);
         refuses(text, "/dataset/path", "The path must");
     }
+    /* of a long path 60 bytes are shown, which end within a character */
+    char text[300];
+    snprintf(text, sizeof text, "{" DATASET "," MODEL ", \"weights\": \"/%058dé\"}", 0);
+    refuses(text, "/weights", "The path must");
     struct spec *spec = spec_from_text("{" DATASET "," MODEL ", \"weights\": \"..a/b..c/...\"}");
     assert_string_equal(spec->weights, "..a/b..c/...");
     spec_free(spec);
