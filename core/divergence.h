@@ -51,7 +51,7 @@ struct batch_figures {
     double batch_scale;        /* Σ e·a / Σ‖a‖² */
     double batch_cosine;       /* Σ e·a / √(Σ‖e‖² Σ‖a‖²) */
     double predicted_decrease; /* Σ e·a / η */
-    double own_share;          /* Σ self_factor ‖a‖² / Σ e·a */
+    double own_share;          /* Σ self_factor ‖a‖² / Σ e·a; defined where the self factor is */
 };
 
 #endif

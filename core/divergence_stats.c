@@ -125,7 +125,7 @@ static int magnitude_step(double magnitude)
 
 unsigned histogram_bin(double value)
 {
-    if (isnan(value))
+    if (!isfinite(value))
         return BIN_UNDEFINED;
     if (value == 0)
         return BIN_ZERO;

@@ -39,7 +39,7 @@ void column_summarise(const double *values, size_t stride, size_t count, double 
  *   303                   0 exclusive … 1e-6 ("positive under")
  *   304 … 603             1e-6 … 1e9, 20 a decade: bin 304 + k holds 1e-6·10^(k/20) ≤ v < 1e-6·10^((k+1)/20)
  *   604                   1e9 and above
- *   605                   undefined
+ *   605                   undefined: no finite number
  */
 enum {
     BIN_PER_DECADE = 20,

@@ -75,12 +75,6 @@ extern const char *const feature_map_names[];
 /* The map of that name, or NULL. */
 const struct feature_map *feature_map_find(const char *name);
 
-/* The features of a row, the constant's included: the rows of W̃ᵀ. */
-static inline size_t features_width(const struct features *f)
-{
-    return f->n + (f->bias ? 1 : 0);
-}
-
 /*
  * Applies a map. f->map, rows, counted, n, bias and x are set by the caller; the rest is taken from the arena.
  * `running` is read or followed as `mode` says, by maps that need it.

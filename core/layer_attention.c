@@ -74,7 +74,6 @@ static enum status plan(struct layer *layer, const json_t *spec, const char *poi
     at->shape = (struct attention_shape){tokens, heads, n / heads, option_boolean(spec, "causal")};
     at->qk_norm = strcmp(option_string(spec, "qk_norm"), "l2") == 0;
     layer->output = layer->input;
-    layer->variant = option_string(variants, "q");
     for (int p = 0; p < PROJECTIONS; p++) {
         const struct feature_map *map = feature_map_find(option_string(variants, parts[p]));
         assert(map);
@@ -148,11 +147,11 @@ static enum status backward(const struct layer *layer, struct layer_pass *pass, 
 {
     const struct attention *at = layer->detail;
     struct attention_pass *own = pass->kept;
-    real *g[OUTPUT + 1], *dx[3] = {NULL};
-    for (int site = 0; site <= OUTPUT; site++) {
-        g[site] = site == O || site == OUTPUT ? (real *)pass->dz
-                                              : arena_reals(pass->arena, pass->rows * layer->sites[site].size);
-        if (!g[site])
+    real *dz = (real *)pass->dz, *g[OUTPUT + 1] = {[O] = dz, [OUTPUT] = dz}, *dx[3] = {NULL};
+    static const int made[] = {Q, K, V, LOGITS}; /* the context's comes from the projection behind it */
+    for (size_t i = 0; i < sizeof made / sizeof *made; i++) {
+        g[made[i]] = arena_reals(pass->arena, pass->rows * layer->sites[made[i]].size);
+        if (!g[made[i]])
             return error_no_memory(err);
     }
     enum status status = projection_backward(&at->projections[O], pass, own->features[O], pass->dz, &g[CONTEXT], err);

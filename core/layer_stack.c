@@ -1,5 +1,6 @@
 #include "core/layer_stack.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +9,7 @@
 
 struct layer_tensor *layer_add_tensor(struct layer *layer, const char *name, bool trained, int rank, const size_t *dims)
 {
+    assert(layer->tensor_count < LAYER_MAX_TENSORS);
     struct layer_tensor *tensor = &layer->tensors[layer->tensor_count++];
     size_t *total = trained ? &layer->parameter_count : &layer->buffer_count;
     *tensor = (struct layer_tensor){.name = name, .rank = rank, .size = 1, .offset = *total, .trained = trained};
@@ -21,6 +23,7 @@ struct layer_tensor *layer_add_tensor(struct layer *layer, const char *name, boo
 
 void layer_add_site(struct layer *layer, struct layer_site site)
 {
+    assert(layer->site_count < LAYER_MAX_SITES);
     layer->sites[layer->site_count++] = site;
 }
 

@@ -38,7 +38,12 @@ size_t probe_row_bytes(size_t contributors)
            (contributors * (sizeof(uint32_t) + sizeof(double))) + (LIKELIEST * (sizeof(uint32_t) + sizeof(float)));
 }
 
-static bool site_wanted(const struct probe_spec *spec, const struct network_site *site)
+size_t probe_batch_rows(const struct probe_spec *spec, size_t batch)
+{
+    return spec->samples < batch ? spec->samples : batch;
+}
+
+bool probe_takes_site(const struct probe_spec *spec, const struct network_site *site)
 {
     if (!spec->sites)
         return site->moves;
@@ -69,7 +74,7 @@ enum status probe_init(struct probe *probe, const struct probe_spec *spec, const
     *probe = (struct probe){
         .watch = spec->watch,
         .watch_count = spec->watch_count,
-        .batch_rows = spec->samples < batch ? spec->samples : batch,
+        .batch_rows = probe_batch_rows(spec, batch),
         .split = true,
         .loss_after = true,
         .layer_view = spec->layer_view,
@@ -82,7 +87,7 @@ enum status probe_init(struct probe *probe, const struct probe_spec *spec, const
         return error_no_memory(err);
     }
     for (size_t i = 0; i < network->site_count; i++)
-        if (site_wanted(spec, &network->sites[i]))
+        if (probe_takes_site(spec, &network->sites[i]))
             probe->sites[probe->site_count++] = i;
     return STATUS_OK;
 }
@@ -229,7 +234,7 @@ static enum status tell_contributors(const struct measuring *m, size_t place, co
     size_t count = m->told->count, most = probe->contributors;
     enum status status = contributors_find(m->site->layer, m->pass, m->site->index, probe->picked, count, most,
                                            probe->others, probe->parts, probe->scratch, err);
-    for (size_t i = 0; i < count * most; i++)
+    for (size_t i = 0; status == STATUS_OK && i < count * most; i++)
         probe->others[i] = m->step->samples[probe->others[i]];
     const struct site_contributors contributors = {
         .step = m->step->step,

@@ -61,6 +61,10 @@ size_t probe_chunk_rows(const struct network_site *site);
 /* Bytes of the probe's own tables for each row that it can measure. */
 size_t probe_row_bytes(size_t contributors);
 
+/* Whether a site of the network is measured; how many rows of a mini-batch are, besides the watched samples. */
+bool probe_takes_site(const struct probe_spec *spec, const struct network_site *site);
+size_t probe_batch_rows(const struct probe_spec *spec, size_t batch);
+
 /* For mini-batches of `batch`; `spec` lives as long. The caller frees by probe_free. */
 enum status probe_init(struct probe *probe, const struct probe_spec *spec, const struct network *network, size_t batch,
                        struct error *err);

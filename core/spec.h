@@ -125,4 +125,7 @@ size_t spec_steps_per_epoch(const struct spec *spec, size_t train_count);
 /* Whether step `step` (from 1) of `steps` is probed. */
 bool spec_step_is_probed(const struct spec *spec, size_t step, size_t steps, size_t steps_per_epoch);
 
+/* How many of `steps`, all of the run, are probed. */
+size_t spec_probed_steps(const struct spec *spec, size_t steps);
+
 #endif

@@ -5,7 +5,6 @@
  * take by a test that walks the table of layers.
  */
 #include <math.h>
-#include <string.h>
 
 #include "core/contributors.h"
 #include "core/divergence_stats.h"
@@ -20,27 +19,18 @@ static double reals(double count)
     return count * (double)sizeof(real);
 }
 
-static bool is_measured(const struct spec *spec, const struct network_site *site)
-{
-    for (size_t i = 0; i < spec->probe.site_count; i++)
-        if (strcmp(spec->probe.sites[i], site->name) == 0)
-            return true;
-    return !spec->probe.sites && site->moves;
-}
-
 static size_t count_sites(const struct spec *spec, const struct network *network)
 {
     size_t count = 0;
     for (size_t i = 0; i < network->site_count; i++)
-        count += is_measured(spec, &network->sites[i]);
+        count += probe_takes_site(&spec->probe, &network->sites[i]);
     return count;
 }
 
 /* Samples of a probed step that are measured, at most: watched ones may be in the batch, and are counted apart. */
 static double measured_rows(const struct spec *spec)
 {
-    size_t of_batch = spec->probe.samples < spec->batch_size ? spec->probe.samples : spec->batch_size;
-    return (double)(of_batch + spec->probe.watch_count);
+    return (double)(probe_batch_rows(&spec->probe, spec->batch_size) + spec->probe.watch_count);
 }
 
 /* Rows of a pass that is probed. */
@@ -104,7 +94,7 @@ static double probe_bytes(const struct spec *spec, const struct network *network
     double network_view = spec->probe.network_view ? all_layers(network, pass_rows(spec), change_bytes) : 0,
            largest = 0;
     for (size_t i = 0; i < network->site_count; i++)
-        if (is_measured(spec, &network->sites[i]))
+        if (probe_takes_site(&spec->probe, &network->sites[i]))
             largest = fmax(largest, site_bytes(spec, &network->sites[i]));
     double after = all_layers(network, (double)spec->batch_size, forward_bytes);
     return fmax(network_view + largest, after) +

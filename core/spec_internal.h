@@ -38,9 +38,6 @@ const struct preset *spec_preset_find(const char *name);
 void spec_preset_faults(const struct preset *preset, struct problem_list *problems, size_t before);
 extern const char *const spec_preset_names[];
 
-/* How many of `steps` are probed. */
-size_t spec_probed_steps(const struct spec *spec, size_t steps);
-
 /* What a run costs, as spec_check tells it (spec_cost.c), once the spec fits its data set and `network` its layers. */
 struct network;
 enum status spec_cost(const struct spec *spec, const struct dataset_info *info, const struct network *network,

@@ -83,8 +83,7 @@ static enum status make_plan(struct trainer *t, struct error *err)
     plan->steps_per_epoch = spec_steps_per_epoch(spec, dataset_info(t->dataset)->train_count);
     plan->steps = plan->steps_per_epoch * plan->epochs;
     plan->parameters = t->network->parameter_count;
-    for (size_t step = 1; step <= plan->steps; step++)
-        plan->probed_steps += spec_step_is_probed(spec, step, plan->steps, plan->steps_per_epoch);
+    plan->probed_steps = spec_probed_steps(spec, plan->steps);
     t->sites = calloc(t->probe.site_count + 1, sizeof *t->sites);
     if (!t->sites)
         return error_no_memory(err);

@@ -92,6 +92,8 @@ void unfold_add(const struct unfold *u, const real *patches, size_t row_stride, 
                 continue;
             for (size_t ox = 0; ox < u->out_width; ox++) {
                 struct run run = run_of(u, ox);
+                if (run.inside == 0)
+                    continue; /* and `at` may be no column */
                 const real *from = patches + (oy * u->out_width + ox) * row_stride + ky * kernel_row + run.before * c;
                 real *to = image + (y * u->width + run.at) * c;
                 for (size_t k = 0; k < run.inside * c; k++)

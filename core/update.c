@@ -191,12 +191,12 @@ struct batch_figures update_batch_figures(const struct divergence_row *rows, siz
             continue;
         ideal += square;
         product += v[COLUMN_SCALE] * square;
-        own += v[COLUMN_SELF_FACTOR] * square; /* undefined at one row makes the share undefined */
+        own += v[COLUMN_SELF_FACTOR] * square; /* undefined at one row, the share is undefined */
     }
     return (struct batch_figures){
         .batch_scale = ideal > 0 ? product / ideal : NAN,
         .batch_cosine = ideal > 0 && effective > 0 ? product / (sqrt(effective) * sqrt(ideal)) : NAN,
         .predicted_decrease = product / rule->learning_rate,
-        .own_share = fabs(product) > 0 && rule->plain ? own / product : NAN,
+        .own_share = fabs(product) > 0 ? own / product : NAN,
     };
 }

@@ -142,10 +142,10 @@ static void output_of_places(const struct unfold *u, const struct tiles *t, size
         size_t oy = tile / t->across * 2, ox = tile % t->across * 2;
         bool right = ox + 1 < u->out_width, below = oy + 1 < u->out_height;
         const real *restrict m = places + tile * out;
-        real *restrict z = ret_z + (oy * u->out_width + ox) * out;
         /* a position that is not there is written onto one that is, before that */
-        real *restrict z1 = right ? z + out : z, *restrict z2 = below ? z + u->out_width * out : z;
-        real *restrict z3 = below ? z2 + (right ? out : 0) : z1;
+        real *z = ret_z + (oy * u->out_width + ox) * out;
+        real *z1 = right ? z + out : z, *z2 = below ? z + u->out_width * out : z;
+        real *z3 = below ? z2 + (right ? out : 0) : z1;
 #pragma omp simd
         for (size_t c = 0; c < out; c++) {
             real half[2][4];

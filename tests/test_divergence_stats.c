@@ -56,9 +56,25 @@ static void bins_hold_what_falls_into_them(void **state)
     assert_int_equal(histogram_bin(-0.0), BIN_ZERO);
     assert_int_equal(histogram_bin(1e-7), BIN_POSITIVE_UNDER);
     assert_int_equal(histogram_bin(-1e-7), BIN_NEGATIVE_UNDER);
-    assert_int_equal(histogram_bin(INFINITY), BIN_POSITIVE_OVER);
+    assert_int_equal(histogram_bin(2e9), BIN_POSITIVE_OVER);
     assert_int_equal(histogram_bin(-2e9), BIN_NEGATIVE_OVER);
     assert_int_equal(histogram_bin(NAN), BIN_UNDEFINED);
+}
+
+/* What is not finite is undefined to the summary and to the histogram alike. */
+static void summaries_and_histograms_agree_on_what_is_undefined(void **state)
+{
+    (void)state;
+    static const double values[] = {1, INFINITY, -2, -INFINITY, NAN};
+    uint8_t bytes[6 * 5];
+    uint64_t counts[BIN_COUNT] = {0};
+    double scratch[5];
+    struct column_summary s;
+    struct error err;
+    column_summarise(values, 1, 5, scratch, &s);
+    assert_ok(histogram_merge(bytes, histogram_encode(values, 1, 5, bytes), counts, &err));
+    assert_int_equal(s.undefined, 3);
+    assert_int_equal(counts[BIN_UNDEFINED], s.undefined);
 }
 
 static void histograms_merge_exactly(void **state)
@@ -168,9 +184,13 @@ static void columns_are_sorted(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(quantiles_are_numpys),           cmocka_unit_test(columns_are_sorted),
-        cmocka_unit_test(nothing_finite_is_nothing),      cmocka_unit_test(bins_hold_what_falls_into_them),
-        cmocka_unit_test(histograms_merge_exactly),       cmocka_unit_test(merged_quantiles_are_near_the_exact_ones),
+        cmocka_unit_test(quantiles_are_numpys),
+        cmocka_unit_test(columns_are_sorted),
+        cmocka_unit_test(nothing_finite_is_nothing),
+        cmocka_unit_test(bins_hold_what_falls_into_them),
+        cmocka_unit_test(summaries_and_histograms_agree_on_what_is_undefined),
+        cmocka_unit_test(histograms_merge_exactly),
+        cmocka_unit_test(merged_quantiles_are_near_the_exact_ones),
         cmocka_unit_test(densities_count_every_row_once),
     };
     return cmocka_run_group_tests_name("divergence_stats", tests, NULL, NULL);

@@ -64,7 +64,14 @@ static enum status expect_defined(void *context, const struct site_measurement *
     assert_int_equal(m->histogram_sizes[COLUMN_INTERFERENCE] > 0, expected->plain);
     assert_int_equal(m->density_sizes[DENSITY_SELF_SCALE] > 0, !expected->adaptive);
     assert_int_equal(m->density_sizes[DENSITY_COSINE_INTERFERENCE] > 0, expected->plain);
-    assert_int_equal(isnan(m->figures.own_share) != 0, !expected->plain);
+    double own = 0, all = 0; /* Σ self_factor ‖a‖² and Σ e·a */
+    for (size_t i = 0; i < m->batch_rows; i++) {
+        const double *v = m->rows[i].values, square = v[COLUMN_IDEAL_NORM] * v[COLUMN_IDEAL_NORM];
+        own += v[COLUMN_SELF_FACTOR] * square;
+        all += v[COLUMN_SCALE] * square;
+    }
+    assert_int_equal(isnan(m->figures.own_share) != 0, expected->adaptive);
+    assert_true(expected->adaptive || fabs(m->figures.own_share - own / all) <= 1e-9 * fabs(own / all));
     return STATUS_OK;
 }
 
