@@ -21,7 +21,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "core/dataset_internal.h"
 #include "core/file_util.h"
@@ -123,15 +122,6 @@ static void check_contributors(const json_t *probe, const json_t *optimiser, str
                     "Needs plain SGD: take the optimiser sgd without momentum and weight decay, or 0 here.");
 }
 
-/* OpenBLAS silently takes no more threads than there are cores, and the spec would tell something that was not so. */
-static void check_threads(long long threads, struct problem_list *problems)
-{
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    if (cores > 0 && threads > cores)
-        problem_add(problems, "/threads", "Must be at most %ld, the processor cores of this machine; found %lld.",
-                    cores, threads);
-}
-
 static json_t *expand_part(const json_t *json, const char *key, const char *pointer, const struct option *options,
                            void (*check)(const json_t *part, struct problem_list *problems),
                            struct problem_list *problems)
@@ -159,10 +149,8 @@ static json_t *expand(const json_t *json, const struct dataset_folders *folders,
     json_t *whole = options_expand(spec_options, json, "", problems);
     if (!json_is_object(json))
         return NULL;
-    if (whole) {
-        check_threads(option_integer(whole, "threads"), problems);
+    if (whole)
         spec_check_path(option_string(whole, "weights"), "/weights", problems);
-    }
     json_t *dataset = json_object_get(json, "dataset"), *model = json_object_get(json, "model");
     struct dataset_spec dataset_spec;
     dataset = dataset ? expand_dataset(dataset, problems) : NULL;

@@ -97,7 +97,8 @@ void spec_free(struct spec *spec);
 void cleanup_spec(struct spec **spec);
 
 /*
- * Checks what needs the data set's shape: its presence, that each layer fits its input, that the last layer gives one
+ * Checks what needs the machine, that it has as many cores as the spec wants threads, and the data set's shape: its
+ * presence, that each layer fits its input, that the last layer gives one
  * value a class, that batch_size ≤ training samples, that probe.sites exist (those of layers without parameters in the
  * network view only), that probe.watch lies in the training set, and that initial weights are there and fit.
  * `ret_cost` (may be NULL) gets a new object with "layers" [{"index", "type", "variant", "shape", "parameters",
@@ -118,6 +119,12 @@ enum status spec_check(const struct spec *spec, const struct dataset_folders *fo
 
 /* Samples of the test set that are evaluated at once. */
 enum { EVALUATION_ROWS = 256 };
+
+/*
+ * The processor cores of this machine: OpenBLAS silently takes no more threads, and a spec with more would tell something
+ * that was not so.
+ */
+int spec_most_threads(void);
 
 /* The number of steps of an epoch (an incomplete last mini-batch is dropped) with `train_count` samples. */
 size_t spec_steps_per_epoch(const struct spec *spec, size_t train_count);

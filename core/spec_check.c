@@ -1,8 +1,10 @@
-/* What needs the data set: which steps are probed, and whether the spec fits. */
+/* What needs the machine and the data set: which steps are probed, and whether the spec fits. */
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/file_util.h"
 #include "core/network_plan.h"
@@ -93,6 +95,19 @@ static void check_counts(const struct spec *spec, const struct dataset_info *inf
             problem_add(problems, place, "Must be below %zu, the training samples used; found %u.", train,
                         spec->probe.watch[i]);
     }
+}
+
+int spec_most_threads(void)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    return cores > 0 && cores < INT_MAX ? (int)cores : INT_MAX;
+}
+
+static void check_threads(const struct spec *spec, struct problem_list *problems)
+{
+    if (spec->threads > spec_most_threads())
+        problem_add(problems, "/threads", "Must be at most %d, the processor cores of this machine; found %d.",
+                    spec_most_threads(), spec->threads);
 }
 
 /* A pass is over the batch and the watched samples, or over an evaluation batch. */
@@ -194,6 +209,7 @@ enum status spec_check(const struct spec *spec, const struct dataset_folders *fo
     struct dataset_info info = {0};
     attribute_cleanup(cleanup_network) struct network *network = NULL;
     size_t before = problem_list_count(problems);
+    check_threads(spec, problems);
     enum status status = spec_inspect_dataset(&spec->dataset, folders, &info, problems, err);
     if (status != STATUS_OK)
         return status;

@@ -1,6 +1,7 @@
 /* The keys of a spec, as tables. */
 #include "core/spec_internal.h"
 
+#include <limits.h>
 #include <math.h>
 
 const char *const optimiser_names[] = {
@@ -29,7 +30,7 @@ const struct option spec_options[] = {
     {"epochs", OPTION_INTEGER, "5", 1, 1000000, .help = "passes over the training samples"},
     {"seed", OPTION_INTEGER, "1", 0, 9007199254740991, .help = "of initial weights and sample order, to 2^53 − 1"},
     {"probe", OPTION_ANY, "{}", .help = "when and where the divergence is measured"},
-    {"threads", OPTION_INTEGER, "1", 1, INFINITY, .help = "threads of one product; results differ in the last bits"},
+    {"threads", OPTION_INTEGER, "1", 1, INT_MAX, .help = "threads of one product; results differ in the last bits"},
     {"priority", OPTION_INTEGER, "0", -1000000, 1000000, .help = "among queued jobs, higher first"},
     {"checkpoint_every", OPTION_INTEGER, "500", 1, UINT32_MAX, .help = "steps between checkpoints"},
     {"memory_limit", OPTION_INTEGER, "null", 1048576, 9007199254740991, .nullable = true, .omitted = true,

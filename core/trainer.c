@@ -105,9 +105,15 @@ static enum status make_plan(struct trainer *t, struct error *err)
     return STATUS_OK;
 }
 
-/* What the spec asks of the data set, which only spec_check has seen beside it. */
-static enum status check_against_data(const struct spec *spec, const struct dataset_info *info, struct error *err)
+/*
+ * What the spec asks of the machine and of the data set. spec_check tells the same with pointers; a trainer may be made
+ * without it, or where the machine is another one.
+ */
+static enum status check_surroundings(const struct spec *spec, const struct dataset_info *info, struct error *err)
 {
+    if (spec->threads > spec_most_threads())
+        return error_set(err, STATUS_INVALID, "the spec's %d threads are more than this machine's %d processor cores",
+                         spec->threads, spec_most_threads());
     if (spec->batch_size > info->train_count)
         return error_set(err, STATUS_INVALID, "the batch size %zu is above the %zu training samples", spec->batch_size,
                          info->train_count);
@@ -147,7 +153,7 @@ enum status trainer_create(const struct spec *spec, const struct dataset *datase
     status = network_fault(status, &problems, err);
     problem_list_clear(&problems);
     if (status == STATUS_OK)
-        status = check_against_data(spec, info, err);
+        status = check_surroundings(spec, info, err);
     if (status == STATUS_OK && weights)
         status = network_import(t->network, weights, err);
     if (status == STATUS_OK)

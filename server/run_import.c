@@ -160,32 +160,24 @@ static enum status check_hash(const json_t *spec, const char *hash, struct error
 
 /*
  * The spec, which must be one that this version takes, as it was written out: the hash is of what the file has, even
- * where a later version adds to it. The one thing that may differ is how many cores there are: its threads are looked
- * at as if they were one, for nothing is to be run.
+ * where a later version adds to it.
  */
 static enum status read_spec(const char *text, const char *hash, struct spec **ret_spec, struct error *err)
 {
     attribute_cleanup(cleanup_json) json_t *json = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
     attribute_cleanup(problem_list_clear) struct problem_list problems = {0};
     attribute_cleanup(cleanup_spec) struct spec *spec = NULL;
-    json_t *threads = json_object_get(json, "threads");
-    if (!json_is_object(json) || !json_is_integer(threads))
+    if (!json_is_object(json))
         return error_set(err, STATUS_CORRUPT, "its spec is not the JSON object that it should be");
     if (strlen(hash) != sizeof spec->hash - 1 || strspn(hash, "0123456789abcdef") != sizeof spec->hash - 1)
         return error_set(err, STATUS_CORRUPT, "its spec's hash is none");
-    attribute_cleanup(cleanup_json) json_t *one = json_copy(json);
-    enum status status = one ? json_put(one, "threads", json_integer(1), err) : error_no_memory(err);
+    enum status status = problem_list_init(&problems, err);
     if (status == STATUS_OK)
-        status = problem_list_init(&problems, err);
-    if (status == STATUS_OK)
-        status = spec_parse(one, &spec, &problems, err);
+        status = spec_parse(json, &spec, &problems, err);
     if (status == STATUS_OK)
         status = check_hash(json, hash, err);
-    if (status == STATUS_OK)
-        status = json_put(spec->expanded, "threads", json_incref(threads), err);
     if (status != STATUS_OK)
         return status;
-    spec->threads = (int)json_integer_value(threads);
     memcpy(spec->hash, hash, sizeof spec->hash);
     *ret_spec = spec;
     spec = NULL;

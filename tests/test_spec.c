@@ -297,7 +297,7 @@ static void test_refusals_at_the_top(void **state)
     refuses("{" DATASET "," MODEL ", \"seed\": -1}", "/seed", "Must be at least 0; found −1.");
     refuses("{" DATASET "," MODEL ", \"seed\": 9007199254740992}", "/seed", "Must be at most 9007199254740991");
     refuses("{" DATASET "," MODEL ", \"threads\": 0}", "/threads", "Must be at least 1");
-    refuses("{" DATASET "," MODEL ", \"threads\": 100000}", "/threads", "the processor cores of this machine");
+    refuses("{" DATASET "," MODEL ", \"threads\": 2147483648}", "/threads", "Must be at most 2147483647");
     refuses("{" DATASET "," MODEL ", \"checkpoint_every\": 0}", "/checkpoint_every", "Must be at least 1");
     refuses("{" DATASET "," MODEL ", \"priority\": 1.5}", "/priority", "Must be a whole number");
 }

@@ -29,7 +29,7 @@ static void test_log_schedule(void **state)
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
         for (size_t k = 0; k < sizeof counts / sizeof *counts; k++) {
             spec->probe.count = counts[k];
-            brute_force_log(steps[i], counts[k], probed);
+            assert_int_equal(brute_force_log(steps[i], counts[k], probed), spec_probed_steps(spec, steps[i]));
             for (size_t step = 0; step <= steps[i] + 1; step++) {
                 bool expected = step >= 1 && step <= steps[i] && probed[step];
                 if (spec_step_is_probed(spec, step, steps[i], 1) != expected)
@@ -48,10 +48,14 @@ static void test_other_schedules(void **state)
     static const bool every[] = {false, true, false, false, true, false, false, true, false};
     for (size_t step = 0; step < 9; step++)
         assert_int_equal(spec_step_is_probed(spec, step, 8, 4), every[step]);
+    assert_int_equal(spec_probed_steps(spec, 8), 3);
     spec->probe.schedule = PROBE_EPOCHS;
     for (size_t step = 1; step <= 8; step++)
         assert_int_equal(spec_step_is_probed(spec, step, 8, 4), step == 4 || step == 8);
+    spec->epochs = 2;
+    assert_int_equal(spec_probed_steps(spec, 8), 2);
     spec->probe.schedule = PROBE_NONE;
+    assert_int_equal(spec_probed_steps(spec, 8), 0);
     for (size_t step = 1; step <= 8; step++)
         assert_false(spec_step_is_probed(spec, step, 8, 4));
     spec_free(spec);
@@ -95,6 +99,8 @@ static void test_check_refuses(void **state)
     (void)state;
     check_refuses("{" SMALL "," LAYERS ", \"batch_size\": 101}", STATUS_INVALID, "/batch_size",
                   "Must be at most 100, the training samples; found 101.");
+    check_refuses("{" SMALL "," LAYERS ", \"threads\": 100000}", STATUS_INVALID, "/threads",
+                  "the processor cores of this machine; found 100000.");
     check_refuses("{" SMALL "," LAYERS ", \"probe\": {\"watch\": [99, 100]}}", STATUS_INVALID, "/probe/watch/1",
                   "Must be below 100");
     check_refuses("{" SMALL "," LAYERS ", \"probe\": {\"sites\": [\"0.dense\", \"1.tan\"]}}", STATUS_INVALID,

@@ -465,6 +465,21 @@ static void a_step_is_measured_from_where_it_starts(void **state)
     files_end(root);
 }
 
+/* A spec that is checked on one machine may be trained on another: a job that goes on, a trainer without spec_check. */
+static void a_machine_with_too_few_cores_is_refused(void **state)
+{
+    (void)state;
+    struct spec *spec = make_spec("affine", "{\"threads\": 100000}");
+    struct dataset *dataset = load(spec);
+    struct trainer *trainer = NULL;
+    struct error err;
+    assert_int_equal(trainer_create(spec, dataset, NULL, &trainer, &err), STATUS_INVALID);
+    assert_null(trainer);
+    assert_non_null(strstr(err.text, "the spec's 100000 threads are more than this machine's"));
+    dataset_free(dataset);
+    spec_free(spec);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -472,7 +487,7 @@ int main(void)
         cmocka_unit_test(what_an_optimiser_leaves_defined),   cmocka_unit_test(a_step_is_measured_from_where_it_starts),
         cmocka_unit_test(watched_samples_are_followed),       cmocka_unit_test(divergence_names_step_and_site),
         cmocka_unit_test(divergence_is_found_where_it_began), cmocka_unit_test(rms_is_l2_in_other_units),
-        cmocka_unit_test(both_views_and_who_moved_whom),
+        cmocka_unit_test(both_views_and_who_moved_whom),      cmocka_unit_test(a_machine_with_too_few_cores_is_refused),
     };
     return cmocka_run_group_tests_name("trainer (" REAL_NAME ")", tests, NULL, NULL);
 }
