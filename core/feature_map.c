@@ -368,9 +368,22 @@ static const struct feature_map map_batch = {
     .difference = batch_difference,
 };
 
-const struct feature_map *const feature_maps[] = {&map_affine, &map_l2,          &map_rms, &map_layer,
-                                                  &map_batch,  &map_affine_like, NULL};
-const char *const feature_map_names[] = {"affine", "l2", "rms", "layer", "batch", "affine-like", NULL};
+/* Row: name, map. The first is the identity. */
+#define FEATURE_MAP_TABLE(ROW)                                                                                         \
+    ROW("affine", map_affine)                                                                                          \
+    ROW("l2", map_l2)                                                                                                  \
+    ROW("rms", map_rms)                                                                                                \
+    ROW("layer", map_layer)                                                                                            \
+    ROW("batch", map_batch)                                                                                            \
+    ROW("affine-like", map_affine_like)
+
+#define MAP_ADDRESS(name, map) &map,
+const struct feature_map *const feature_maps[] = {FEATURE_MAP_TABLE(MAP_ADDRESS) NULL};
+#undef MAP_ADDRESS
+
+#define MAP_NAME(name, map) name,
+const char *const feature_map_names[] = {FEATURE_MAP_TABLE(MAP_NAME) NULL};
+#undef MAP_NAME
 
 const struct feature_map *feature_map_find(const char *name)
 {

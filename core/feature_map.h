@@ -2,7 +2,8 @@
  * Feature maps: the one idea behind all variants (theory.md §2).
  *
  * Every variant is z = W̃ u(x) with W̃ = [W b] and a map u without parameters. With it come the update kernel
- * k_ij = u(x_i)·u(x_j) and the self factor k_ii = ‖u(x_i)‖². Adding a variant is adding one row to the table.
+ * k_ij = u(x_i)·u(x_j) and the self factor k_ii = ‖u(x_i)‖². Adding a variant is one `struct feature_map`
+ * and one row of FEATURE_MAP_TABLE (feature_map.c).
  *
  * A map works on `rows` vectors of length n, stored one after the other, and gives n features of each. With a bias
  * there is the constant's feature besides, which is 1 unless the map scales it; it is kept apart, so that the features
@@ -69,7 +70,7 @@ struct feature_map {
 /* The variants of a dense layer, ended by a NULL. */
 extern const struct feature_map *const feature_maps[];
 
-/* Their names, NULL-terminated, for an option's choices. */
+/* Their names, NULL-terminated, for an option's choices. The first is the identity's, "affine"; the others normalise. */
 extern const char *const feature_map_names[];
 
 /* The map of that name, or NULL. */

@@ -3,7 +3,7 @@
  *
  * A layer is planned once (its keys read, its shapes inferred, its tensors declared) and then runs on passes. It owns
  * no numbers: parameters, their gradients and steps are views of the network's blocks, and all that a pass makes comes
- * from the step's arena. Adding a layer is one file with a `struct layer_ops` and one row in layer_registry.c.
+ * from the step's arena. Adding a layer is one file with a `struct layer_ops` and one row of LAYER_TABLE.
  */
 #ifndef PLUMBLINE_CORE_LAYER_H
 #define PLUMBLINE_CORE_LAYER_H

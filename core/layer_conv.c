@@ -27,21 +27,26 @@ struct conv_variant {
     const char *formula, *features, *self_factor;
 };
 
-static const struct conv_variant variants[] = {
-    {"affine", NULL, SCALE_NONE, false, "W·x_p + b", "[x_p; 1]", "‖x_p‖² + 1"},
-    {"patch-affine-like", NULL, SCALE_AFFINE_LIKE, false, "(W·x_p + b) / √(1 + ‖x_p‖²)", "[x_p; 1] / √(1 + ‖x_p‖²)",
-     "1"},
-    {"patch-l2", NULL, SCALE_NORM, false, "W·x_p/‖x_p‖ + b", "[x_p/‖x_p‖; 1]", "2"},
-    {"patch-rms", NULL, SCALE_NORM, true, "W·√m x_p/‖x_p‖ + b", "[√m x_p/‖x_p‖; 1]", "m + 1"},
-    {"batch", "batch", SCALE_NONE, false, "W·BN(x)_p + b", "[BN(x)_p; 1]", "read off the patch"},
-    {"layer", "layer", SCALE_NONE, false, "W·LN(x)_p + b", "[LN(x)_p; 1]", "read off the patch"},
-    {"rms", "rms", SCALE_NONE, false, "W·(√n x/‖x‖)_p + b", "[(√n x/‖x‖)_p; 1]", "read off the patch"},
-    {"l2", "l2", SCALE_NONE, false, "W·(x/‖x‖)_p + b", "[(x/‖x‖)_p; 1]", "read off the patch"},
-};
+/* Row: the members of struct conv_variant. */
+#define CONV_TABLE(ROW)                                                                                                \
+    ROW("affine", NULL, SCALE_NONE, false, "W·x_p + b", "[x_p; 1]", "‖x_p‖² + 1")                                      \
+    ROW("patch-affine-like", NULL, SCALE_AFFINE_LIKE, false, "(W·x_p + b) / √(1 + ‖x_p‖²)",                            \
+        "[x_p; 1] / √(1 + ‖x_p‖²)", "1")                                                                               \
+    ROW("patch-l2", NULL, SCALE_NORM, false, "W·x_p/‖x_p‖ + b", "[x_p/‖x_p‖; 1]", "2")                                 \
+    ROW("patch-rms", NULL, SCALE_NORM, true, "W·√m x_p/‖x_p‖ + b", "[√m x_p/‖x_p‖; 1]", "m + 1")                       \
+    ROW("batch", "batch", SCALE_NONE, false, "W·BN(x)_p + b", "[BN(x)_p; 1]", "read off the patch")                    \
+    ROW("layer", "layer", SCALE_NONE, false, "W·LN(x)_p + b", "[LN(x)_p; 1]", "read off the patch")                    \
+    ROW("rms", "rms", SCALE_NONE, false, "W·(√n x/‖x‖)_p + b", "[(√n x/‖x‖)_p; 1]", "read off the patch")              \
+    ROW("l2", "l2", SCALE_NONE, false, "W·(x/‖x‖)_p + b", "[(x/‖x‖)_p; 1]", "read off the patch")
+
+#define CONV_VARIANT(...) {__VA_ARGS__},
+static const struct conv_variant variants[] = {CONV_TABLE(CONV_VARIANT)};
+#undef CONV_VARIANT
 enum { VARIANTS = sizeof variants / sizeof *variants };
 
-const char *const conv_variant_names[] = {
-    "affine", "patch-affine-like", "patch-l2", "patch-rms", "batch", "layer", "rms", "l2", NULL};
+#define CONV_NAME(name, ...) name,
+const char *const conv_variant_names[] = {CONV_TABLE(CONV_NAME) NULL};
+#undef CONV_NAME
 
 struct conv {
     struct normaliser normaliser; /* its map NULL: none */

@@ -18,11 +18,13 @@ struct detail {
     size_t features;
 };
 
-static const char *const kinds[] = {"l2", "rms", "layer", "batch", "affine-like", NULL};
+/* Every map but the identity. */
+#define KINDS (feature_map_names + 1)
+
 static const char *const gains[] = {"none", "scalar", "per-feature", NULL};
 
 static const struct option options[] = {
-    {"kind", OPTION_CHOICE, NULL, .choices = kinds, .help = "what is divided by"},
+    {"kind", OPTION_CHOICE, NULL, .choices = KINDS, .help = "what is divided by"},
     {"gain", OPTION_CHOICE, "\"none\"", .choices = gains, .help = "a learned factor of the result"},
     {"axes", OPTION_CHOICE, "\"all\"", .choices = normaliser_axes,
      .help = "of images: a whole sample, or each position"},
@@ -39,7 +41,7 @@ static enum status plan(struct layer *layer, const json_t *spec, const char *poi
     const struct shape *input = &layer->input;
     const char *gain = option_string(spec, "gain");
     const struct feature_map *map = feature_map_find(option_string(spec, "kind"));
-    assert(map);
+    assert(map && !map->identity);
     d->normaliser = normaliser_make(map, input, strcmp(option_string(spec, "axes"), "channel") == 0);
     d->buffers = normaliser_add_tensors(&d->normaliser, layer);
     d->features = input->dims[input->rank == 2 ? 1 : 0];
@@ -166,7 +168,7 @@ static struct layer_memory memory(const struct layer *layer)
 static json_t *describe_variants(void)
 {
     json_t *list = json_array();
-    for (const char *const *kind = kinds; list && *kind; kind++) {
+    for (const char *const *kind = KINDS; list && *kind; kind++) {
         const struct feature_map *map = feature_map_find(*kind);
         char formula[64];
         snprintf(formula, sizeof formula, "γ · %s", map->normalised);

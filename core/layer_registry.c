@@ -5,12 +5,9 @@
 #include "core/layer.h"
 #include "core/layers.h"
 
-const struct layer_ops *const layer_registry[] = {
-    &layer_dense,      &layer_conv,        &layer_attention, &layer_patch_embed,
-    &layer_normaliser, &layer_residual,    &layer_tanh,      &layer_relu,
-    &layer_leaky_relu, &layer_gelu,        &layer_sigmoid,   &layer_max_pool,
-    &layer_avg_pool,   &layer_mean_tokens, &layer_flatten,   NULL,
-};
+#define LAYER_ADDRESS(ops) &ops,
+const struct layer_ops *const layer_registry[] = {LAYER_TABLE(LAYER_ADDRESS) NULL};
+#undef LAYER_ADDRESS
 
 const struct layer_ops *layer_find(const char *type)
 {

@@ -1,5 +1,5 @@
 /*
- * The one table of layer types. A layer is one file with one `struct layer_ops`, and one row in layer_registry.c.
+ * The registered layer types. A layer is one file with one `struct layer_ops`, and one row of LAYER_TABLE (layers.h).
  */
 #ifndef PLUMBLINE_CORE_LAYER_REGISTRY_H
 #define PLUMBLINE_CORE_LAYER_REGISTRY_H

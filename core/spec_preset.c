@@ -162,13 +162,16 @@ void spec_preset_faults(const struct preset *preset, struct problem_list *proble
 
 /* ------------------------------------------------------------------ the table */
 
-static const struct preset presets[] = {
-    {"mlp", mlp_options, expand_mlp},
-    {"cnn", cnn_options, expand_cnn},
-    {"vit", vit_options, expand_vit},
-};
+/* Row: name; its keys are NAME_options, its layers expand_NAME's. */
+#define PRESET_TABLE(ROW) ROW(mlp) ROW(cnn) ROW(vit)
 
-const char *const spec_preset_names[] = {"mlp", "cnn", "vit", NULL};
+#define PRESET(name) {#name, name##_options, expand_##name},
+static const struct preset presets[] = {PRESET_TABLE(PRESET)};
+#undef PRESET
+
+#define PRESET_NAME(name) #name,
+const char *const spec_preset_names[] = {PRESET_TABLE(PRESET_NAME) NULL};
+#undef PRESET_NAME
 
 const struct preset *spec_preset_find(const char *name)
 {
