@@ -44,7 +44,7 @@ void correlation_forward(const struct correlation *c, const real *image, const r
 void correlation_kernel_gradient(const struct correlation *c, const real *image, const real *g, double beta,
                                  real *scratch, real *gradient);
 
-/* The same of kernels for correlation_image_gradient; `scratch` as for the others. */
+/* Reals of turned kernels, and the turning of kernels (length × out) for correlation_image_gradient. */
 size_t correlation_turned_size(const struct correlation *c);
 void correlation_turn_kernels(const struct correlation *c, const real *kernels, real *scratch, real *ret_turned);
 

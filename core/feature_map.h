@@ -70,7 +70,7 @@ struct feature_map {
 /* The variants of a dense layer, ended by a NULL. */
 extern const struct feature_map *const feature_maps[];
 
-/* Their names, NULL-terminated, for an option's choices. The first is the identity's, "affine"; the others normalise. */
+/* Their names, NULL-terminated, for an option's choices. The first is that of the identity, "affine". */
 extern const char *const feature_map_names[];
 
 /* The map of that name, or NULL. */

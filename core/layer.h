@@ -27,8 +27,8 @@
 #define LAYER_PATH_SIZE 32
 #define LAYER_POINTER_SIZE 256 /* "/model/layers/4/layers/1" of any path that fits */
 
-/* A product counts its rows and columns in an int. With no more values in a sample, or in a layer's part of a pass, no
- * count overflows, and with no more parameters all are exact where JSON's numbers are doubles. */
+/* A product counts its rows and columns in an int, so a layer has no more values than these, of one sample or of all
+ * rows of a pass. Parameters are counted in JSON too, whose numbers are doubles, and exact up to here. */
 #define LAYER_MOST_VALUES ((size_t)INT32_MAX)
 #define LAYER_MOST_PARAMETERS 0x1p53
 
@@ -51,7 +51,7 @@ struct layer_site {
     const char *part;    /* "q", "logits", …; "" where the layer has one site */
     const char *variant; /* NULL: the layer's */
     size_t size;         /* values of one sample; set to the layer's output where `plan` leaves 0 */
-    bool linear;         /* in the parameters, with effective_update; else the layer view is by `difference` */
+    bool linear;         /* its layer view is by effective_update; else by `difference` */
     size_t positions;    /* of a linear site */
     size_t scratch;      /* reals that its effective_update takes besides what it returns */
 };
@@ -99,8 +99,11 @@ enum pass_mode {
     PASS_EVALUATE, /* running statistics */
 };
 
-/* One layer's part of a pass over `rows` samples, of which the first `batch` make statistics and gradients; the others
- * are only watched. Arrays are row-major, a sample a row. */
+/*
+ * One layer's part of a pass over `rows` samples, of which the first `batch` make statistics and gradients; the others
+ * are only watched. Arrays are row-major, a sample a row. Of rank 3 a sample lies as height × width × channels
+ * (layout.h), though its shape says channels × height × width, as a spec does; layer->files_order is the exception.
+ */
 struct layer_pass {
     enum pass_mode mode;
     size_t rows, batch;
@@ -120,6 +123,10 @@ struct layer_pass {
     void *kept;                             /* what forward keeps for backward and for the effective update */
 };
 
+/*
+ * What a type is. Obligatory are type, formula, options, plan, forward, backward and difference, and effective_update
+ * where a site is linear; the others say when they are NULL.
+ */
 struct layer_ops {
     const char *type;
     const char *formula;          /* for the API */
@@ -137,7 +144,8 @@ struct layer_ops {
     /*
      * What the step `delta` (Δθ of this layer's parameters, before it is rounded into θ) does to these rows of the
      * linear site `site`, the layer's input held fixed (theory.md §1), after a backward pass. The split by samples is
-     * made where `rule` is plain and not whole. NULL for layers without linear sites.
+     * made where `rule` is plain and not whole. It may use what forward kept as scratch: one call at a time. NULL for
+     * layers without linear sites.
      */
     enum status (*effective_update)(const struct layer *layer, const struct layer_pass *pass, size_t site,
                                     struct row_range rows, const real *delta, const struct step_rule *rule,

@@ -39,15 +39,15 @@ struct network {
     struct layer_stack stack;
     const struct layer **all; /* every layer, by id; a residual behind the layers it holds */
     size_t all_count;
-    struct network_site *sites; /* in depth order; those of layers without parameters where some before has any */
+    struct network_site *sites; /* in depth order: each part of a layer that has parameters, and each layer without any
+                                   that comes after one with */
     size_t site_count;
     struct network_tensor *tensors;
     size_t tensor_count;
     struct shape input;
     size_t classes; /* values of a sample's output */
     size_t parameter_count, buffer_count;
-    size_t
-        most_rows; /* of a pass, of which all counts are possible: LAYER_MOST_VALUES over the widest layer's values */
+    size_t most_rows;            /* the most rows a pass may have, so that no layer's values outgrow an int */
     real *parameters, *gradient; /* parameter_count each: one block for all layers */
     real *buffers;               /* running statistics */
 };

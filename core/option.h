@@ -89,9 +89,8 @@ const char **option_strings(const json_t *object, const char *key);
 /*
  * A description of the table for the API: [{"name", "kind", "required", "default", "nullable", "minimum",
  * "above_minimum", "maximum", "below_maximum", "choices", "help"}], and {"when": {"key", "values"}} of a key that is
- * taken only there. `kind` is "integer", "number", "boolean", "string",
- * "choice", "strings", "integers", "parts", "layers" or "any"; default, minimum, maximum and choices are null where there is none. NULL
- * when memory runs out.
+ * taken only there. `kind` is "integer", "number", "boolean", "string", "choice", "strings", "integers", "parts",
+ * "layers" or "any"; default, minimum, maximum and choices are null where there is none. NULL when memory runs out.
  */
 json_t *options_describe(const struct option *options);
 

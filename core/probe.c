@@ -278,7 +278,11 @@ static enum status measure_site(const struct measuring *m, size_t place, const s
 
 /* ------------------------------------------------------------------ the whole step */
 
-/* Moves a layer with its input held fixed, in a copy of its pass, which takes the sites' changes. */
+/*
+ * Moves a layer with its input held fixed, in a copy of its pass, which takes the sites' changes. A residual's
+ * difference overwrites the changes of the layers that it holds: their sites come before its own, so they have been
+ * measured.
+ */
 static enum status hold_input(struct measuring *m, struct error *err)
 {
     const struct layer *layer = m->site->layer;

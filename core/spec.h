@@ -121,8 +121,8 @@ enum status spec_check(const struct spec *spec, const struct dataset_folders *fo
 enum { EVALUATION_ROWS = 256 };
 
 /*
- * The processor cores of this machine: OpenBLAS silently takes no more threads, and a spec with more would tell something
- * that was not so.
+ * The processor cores of this machine: OpenBLAS silently takes no more threads, and a spec with more would tell
+ * something that was not so.
  */
 int spec_most_threads(void);
 

@@ -1,4 +1,7 @@
-/* What the files of the spec share: spec.c (parsing), spec_schema.c (keys), spec_model.c (layers and presets). */
+/*
+ * What the files of the spec share: spec.c (parsing), spec_text.c (reading and hashing), spec_schema.c (keys),
+ * spec_model.c (layers), spec_preset.c (presets), spec_check.c (does it fit), spec_cost.c (what it costs).
+ */
 #ifndef PLUMBLINE_CORE_SPEC_INTERNAL_H
 #define PLUMBLINE_CORE_SPEC_INTERNAL_H
 
@@ -26,17 +29,19 @@ json_t *spec_expand_model(const json_t *model, const struct dataset_spec *datase
 enum status spec_inspect_dataset(const struct dataset_spec *dataset, const struct dataset_folders *folders,
                                  struct dataset_info *ret_info, struct problem_list *problems, struct error *err);
 
-/* A preset's layers as a person would write them, from its expanded keys. NULL when memory runs out. */
 struct preset {
     const char *name;
     const struct option *options; /* besides "preset" */
+    /* Its layers as a person would write them, from its expanded keys. NULL when memory runs out. */
     json_t *(*expand)(const json_t *keys, size_t classes);
 };
+
+/* The preset of that name, or NULL; all names, NULL-terminated. */
 const struct preset *spec_preset_find(const char *name);
+extern const char *const spec_preset_names[];
 
 /* Faults past the first `before` that lie at layers are put where the person wrote: see spec_check. */
 void spec_preset_faults(const struct preset *preset, struct problem_list *problems, size_t before);
-extern const char *const spec_preset_names[];
 
 /* What a run costs, as spec_check tells it (spec_cost.c), once the spec fits its data set and `network` its layers. */
 struct network;

@@ -126,7 +126,8 @@ const struct training_plan *trainer_plan(const struct trainer *trainer);
 
 /*
  * Trains from the present step to step `until` (SIZE_MAX: to the end). STATUS_NOT_FINITE: diverged, `err` names the
- * step and the site or quantity that first showed it; all earlier steps were told in full.
+ * step and the site or quantity that first showed it; all earlier steps were told in full. After any failure but that
+ * of step_done, which comes between two steps, the trainer is within a step and can only be freed.
  */
 enum status trainer_run(struct trainer *trainer, size_t until, const struct training_observer *observer,
                         struct error *err);

@@ -1,9 +1,9 @@
 /*
  * The ideal and the effective update of a site (theory.md §1), and the figures that are made of them (§5).
  *
- * The ideal update is −η g_i. The effective one is the product of the features with the step Δθ, in one piece with the
- * forward's layout; two forwards are never subtracted. A site has one position (a dense layer on vectors) or several
- * (tokens, the pixels of a convolution), which share their parameters (§3).
+ * The ideal update is −η g_i. The effective one is the features times the step Δθ, or for plain SGD the kernel times g,
+ * whichever costs less; two forwards are never subtracted. A site has one position (a dense layer on vectors) or
+ * several (tokens, the pixels of a convolution), which share their parameters (§3).
  */
 #ifndef PLUMBLINE_CORE_UPDATE_H
 #define PLUMBLINE_CORE_UPDATE_H
@@ -41,7 +41,7 @@ struct site_update {
     const real *network;   /* Δz°: rows × size; NULL where the network view was not asked for */
     const real *input;     /* x: rows × input_size, before the feature map */
     size_t input_size;
-    const double *factors;  /* k_pp: rows × positions; NULL where the site is not linear in its parameters */
+    const double *factors;  /* k_pp: rows × positions; NULL where there is no self factor: not of the form W̃u */
     const real *own_sample; /* the part of Δz that the sample's own gradient makes, at all its positions: rows × size;
                                NULL with one position, and where the rule is not plain */
 };

@@ -67,8 +67,9 @@ static inline real real_sqrt(real x)
 }
 
 /*
- * e^x to about 1e-7 relative: x = k·ln 2 + r with |r| ≤ ln 2 / 2, the Taylor series of e^r to r^7, and 2^k put into
- * the exponent. No branch, so loops of it vectorise; what is not a number stays so.
+ * e^x to about 1e-7 relative from −87 to 88; below it is 0, above it stays at e^88. x = k·ln 2 + r with |r| ≤ ln 2 / 2,
+ * the Taylor series of e^r to r^7, and 2^k put into the exponent. No branch, so loops of it vectorise; what is not a
+ * number stays so.
  */
 static inline real real_exp(real x)
 {
