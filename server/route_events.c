@@ -21,6 +21,7 @@ const struct option events_parameters[] = {
      .fallback = "[]",
      .minimum = 1,
      .maximum = 0x1p53,
+     .most = 1000,
      .help = "only events of these jobs, and those of none"},
     {.name = "last_event_id",
      .kind = OPTION_INTEGER,
