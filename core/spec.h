@@ -100,7 +100,9 @@ void cleanup_spec(struct spec **spec);
  * Checks what needs the machine, that it has as many cores as the spec wants threads, and the data set's shape: its
  * presence, that each layer fits its input, that the last layer gives one value a class, that batch_size ≤ training
  * samples, that probe.sites exist (those of layers without parameters in the network view only), that probe.watch lies
- * in the training set, and that initial weights are there and fit. `ret_cost` (may be NULL) gets a new object with "layers" [{"index", "type", "variant", "shape", "parameters",
+ * in the training set, and that initial weights are there and fit.
+ *
+ * `ret_cost` (may be NULL) gets a new object with "layers" [{"index", "type", "variant", "shape", "parameters",
  * "flops", "memory"}] (operations and bytes of a step), "sites" (names), "network_sites" (of layers without parameters,
  * which move in the network view only), "parameters", "steps", "steps_per_epoch", "probed_steps", "probe_rows" (at
  * most), "flops_per_step", "memory" {"samples", "parameters", "step", "probe", "evaluation", "saving", "total"} (bytes
