@@ -14,6 +14,7 @@
 #include "server/run_copy.h"
 #include "server/run_file.h"
 #include "server/scheduler.h"
+#include "server/store_import.h"
 
 static const char *const what_choices[] = {"divergence", "metrics", "summary", "batch", NULL};
 const char *const format_choices[] = {"csv", "ndjson", "npz", "tfevents", NULL};
@@ -171,18 +172,14 @@ enum status handle_run_sqlite(struct request *request, struct answer *answer, st
 static enum status take_in(struct request *request, const char *path, struct answer *answer, struct error *err)
 {
     struct run_import import = {0};
-    attribute_cleanup(cleanup_free) char *place = NULL;
-    struct scheduler *scheduler = request->service->scheduler;
     int64_t id = 0;
     enum status status = run_import_check(path, &import, err);
     if (status == STATUS_CORRUPT || status == STATUS_INVALID || status == STATUS_CONFLICT)
         answer_refuse(answer, 422, status == STATUS_CONFLICT ? "newer_file" : "invalid_file", status);
     if (status == STATUS_OK)
-        status = scheduler_import(scheduler, &import, path, &id, err);
+        status = store_run_prepare(path, err);
     if (status == STATUS_OK)
-        status = scheduler_run_path(scheduler, id, &place, err);
-    if (status == STATUS_OK)
-        status = run_file_migrate(place, err);
+        status = scheduler_import(request->service->scheduler, &import, path, &id, err);
     run_import_clear(&import);
     if (status != STATUS_OK)
         return status;

@@ -187,7 +187,8 @@ void seal_ended(struct running *running);
 /* Forgets those that wait. */
 void seals_drop(struct scheduler *s);
 
-/* Seals what could not be sealed before, and migrates what an older program left. */
+/* Seals what could not be sealed before, migrates what an older program left, and keeps run files of no job from jobs to
+ * come. */
 void tidy_runs(struct scheduler *s);
 
 /* --- lines (scheduler_lines.c) ----------------------------------------------------------------------------------- */

@@ -16,6 +16,7 @@
 #include "server/run_file.h"
 #include "server/run_migrate.h"
 #include "server/scheduler_internal.h"
+#include "server/store_import.h"
 
 enum { MAX_SEALING = 4 }; /* children at once */
 
@@ -154,8 +155,26 @@ static void seal_leftover(struct scheduler *s, const char *runs, const char *nam
         seal_run(s, job, state, json_string_value(json_object_get(json, "reason")));
 }
 
+static enum status change_ids(struct scheduler *s, void *context, struct error *err)
+{
+    return store_ids_pass(s->db, *(const int64_t *)context, err);
+}
+
+/* Keeps run files that belong to no job from the jobs to come. */
+static void pass_unknown(struct scheduler *s)
+{
+    struct error err;
+    int64_t largest = 0;
+    enum status status = store_unknown_runs(s->db, s->data, &largest, &err);
+    if (status == STATUS_OK && largest > 0)
+        status = hard_change(s, change_ids, &largest, &err);
+    if (status != STATUS_OK)
+        fprintf(stderr, "plumbline: run files of no job cannot be passed over: %s\n", err.text);
+}
+
 void tidy_runs(struct scheduler *s)
 {
+    pass_unknown(s);
     migrate_runs(s);
     attribute_cleanup(cleanup_free) char *path = path_join(s->data, "runs");
     DIR *runs = path ? opendir(path) : NULL;

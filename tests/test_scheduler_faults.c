@@ -3,6 +3,8 @@
  * that was killed.
  */
 #include "server/run_lock.h"
+#include "server/store_import.h"
+#include "tests/runs.h"
 #include "tests/scheduler_support.h"
 
 #include <spawn.h>
@@ -434,6 +436,52 @@ static void test_many_runs_that_were_left_unsealed(void **state)
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &own), 0);
 }
 
+/* --- runs of elsewhere ------------------------------------------------------------------------------------------- */
+
+/* A run that cannot be taken in leaves nothing behind that the next job of its number would take for its own. */
+static void test_an_import_that_cannot_be_recorded(void **state)
+{
+    const char *file = in_folder(state, "given.db"), *catalog = in_folder(state, "catalog.db");
+    struct scheduler *s = start(*state, self, 1, 5);
+    struct run_import import;
+    struct error err;
+    int64_t id = 0;
+    make_run(file, job_spec(1, 0));
+    assert_ok(run_import_check(file, &import, &err));
+    assert_ok(store_run_prepare(file, &err));
+    run_sql(catalog, "CREATE TRIGGER refuse BEFORE INSERT ON event BEGIN SELECT RAISE(ABORT, 'not now'); END");
+    assert_int_equal(scheduler_import(s, &import, file, &id, &err), STATUS_CONFLICT);
+    assert_says(err.text, "not now");
+    assert_query(catalog, "SELECT count(*) FROM job", "0");
+    assert_false(file_exists(run_of(state, 1)));
+    run_sql(catalog, "DROP TRIGGER refuse");
+    make_run(file, job_spec(1, 0));
+    assert_ok(scheduler_import(s, &import, file, &id, &err));
+    assert_int_equal(id, 1);
+    assert_run(run_of(state, id), "finished", "NULL");
+    run_import_clear(&import);
+    scheduler_stop(s);
+}
+
+/* The server was killed between the file's move and the commit, or the catalog was put back from a backup. */
+static void test_run_files_of_no_job(void **state)
+{
+    assert_int_equal(mkdir(in_folder(state, "runs"), 0700), 0);
+    make_run(run_of(state, 1), job_spec(1, 0));
+    make_run(run_of(state, 7), job_spec(1, 0));
+    run_sql(run_of(state, 7), "UPDATE run SET name = 'a stranger'");
+    struct scheduler *s = start(*state, self, 1, 5);
+    int64_t id = submit(s, 1, 0);
+    assert_int_equal(id, 8);
+    await_end(s, id, "finished");
+    scheduler_stop(s);
+    s = start(*state, self, 1, 5);
+    assert_int_equal(submit(s, 1, 0), 9);
+    await_end(s, 9, "finished");
+    scheduler_stop(s);
+    assert_query(run_of(state, 7), "SELECT name FROM run", "a stranger");
+}
+
 static void test_settings_that_are_refused(void **state)
 {
     struct scheduler *s = NULL;
@@ -474,6 +522,8 @@ int main(int argc, char **argv)
         IN_A_FOLDER(test_a_stop_right_after_a_cancel),
         IN_A_FOLDER(test_a_daemon_that_was_killed),
         IN_A_FOLDER(test_a_run_that_was_left_unsealed),
+        IN_A_FOLDER(test_an_import_that_cannot_be_recorded),
+        IN_A_FOLDER(test_run_files_of_no_job),
         IN_A_FOLDER(test_settings_that_are_refused),
         IN_A_FOLDER(test_an_end_that_cannot_be_written_yet),
         IN_A_FOLDER(test_a_pause_taken_back_too_late),
