@@ -125,7 +125,7 @@ static enum status temporary_path(const struct request *request, char **ret_path
         return error_set(err, errno == ENOSPC ? STATUS_NO_SPACE : STATUS_IO, "cannot make %s: %s", folder,
                          strerror(errno));
     unsigned long number = __atomic_add_fetch(&counter, 1, __ATOMIC_RELAXED);
-    if (asprintf(ret_path, "%s/%ld-%lu.db", folder, (long)getpid(), number) < 0)
+    if (asprintf(ret_path, "%s/copy-%ld-%lu.db", folder, (long)getpid(), number) < 0)
         return error_no_memory(err);
     return STATUS_OK;
 }
