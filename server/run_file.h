@@ -68,6 +68,8 @@ enum status run_writer_rewind(struct run_writer *writer, size_t step, struct err
 /* Adds to `results` (results.h) what the rows that stayed make of it. */
 enum status run_writer_results(struct run_writer *writer, json_t *results, struct error *err);
 
+/* --- committing and ending --- */
+
 /* Commits what is open and begins anew. */
 enum status run_writer_commit(struct run_writer *writer, struct error *err);
 
@@ -92,6 +94,8 @@ enum status run_file_migrate(const char *path, struct error *err);
 /* Seals a run whose worker is gone (it crashed, or was told to stop): writes the final state and leaves the rows.
  * STATUS_BUSY while another writes it, or a reader is in the way: the state is written then, but the file not sealed. */
 enum status run_file_seal(const char *path, const char *state, const char *reason, struct error *err);
+
+/* --- reading --- */
 
 /* A record of sample_steps.likeliest: a 32-bit class and a 32-bit float, little-endian. */
 enum { LIKELIEST_BYTES = 8 };
