@@ -243,6 +243,32 @@ static void test_an_end_that_cannot_be_written_yet(void **state)
     scheduler_stop(s);
 }
 
+/* A job's time ends with its worker, however long its end waits to be written while others go on. */
+static void test_the_time_of_an_end_that_waits(void **state)
+{
+    enum { WAIT = 3, BORNE = 2 }; /* seconds */
+    const char *catalog = in_folder(state, "catalog.db");
+    struct scheduler *s = start(*state, self, 2, 5);
+    run_sql(catalog, "CREATE TRIGGER refuse BEFORE UPDATE OF state ON job WHEN NEW.state = 'finished' "
+                     "BEGIN SELECT RAISE(ABORT, 'not now'); END");
+    double begin = clock_seconds();
+    int64_t id = submit(s, 50, 1), other = submit(s, ENDLESS, 0);
+    pid_t pid = hit(state, id, 1, SIGCONT);
+    int own = hush();
+    while (kill(pid, 0) == 0 && clock_seconds() - begin < DEADLINE)
+        clock_pause(0.002);
+    double took = clock_seconds() - begin;
+    while (clock_seconds() - begin < took + WAIT)
+        await_progress(s, other);
+    cancel(s, other, "enough"); /* it writes without a pause: another writer may never get its turn */
+    await_end(s, other, "cancelled");
+    unhush(own);
+    run_sql(catalog, "DROP TRIGGER refuse");
+    await_end(s, id, "finished");
+    scheduler_stop(s);
+    assert_true(query_number(catalog, "SELECT seconds FROM job WHERE id = 1") < took + BORNE);
+}
+
 /* A worker that was told to pause, and was killed as it did not, has not crashed when the pause is taken back. */
 static void test_a_pause_taken_back_too_late(void **state)
 {
@@ -526,6 +552,7 @@ int main(int argc, char **argv)
         IN_A_FOLDER(test_run_files_of_no_job),
         IN_A_FOLDER(test_settings_that_are_refused),
         IN_A_FOLDER(test_an_end_that_cannot_be_written_yet),
+        IN_A_FOLDER(test_the_time_of_an_end_that_waits),
         IN_A_FOLDER(test_a_pause_taken_back_too_late),
         IN_A_FOLDER(test_many_runs_that_were_left_unsealed),
     };
