@@ -46,8 +46,11 @@ struct scheduler_settings {
 enum status scheduler_start(const struct scheduler_settings *settings, struct scheduler **ret_scheduler,
                             struct error *err);
 
-/* Stops: workers are told (SIGTERM), waited for, then killed; their jobs go back to `queued` with a reason. Returns
- * when no worker lives and the catalog is closed. Within 4 s. */
+/* Begins to stop: workers are told (SIGTERM), waited for, then killed; their jobs go back to `queued` with a reason.
+ * Returns at once. Changes are refused from here on (STATUS_STOPPED); what is read can be read until scheduler_stop. */
+void scheduler_ask_stop(struct scheduler *scheduler);
+
+/* The same, and returns when no worker lives and the catalog is closed. Within 4 s of the first of these two. */
 void scheduler_stop(struct scheduler *scheduler);
 
 /*

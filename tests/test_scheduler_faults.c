@@ -288,6 +288,23 @@ static void test_a_pause_taken_back_too_late(void **state)
 
 /* --- stops and starts -------------------------------------------------------------------------------------------- */
 
+/* Workers end, and changes are refused, before anyone waits for the end: what still answers can read. */
+static void test_a_stop_that_is_asked_for(void **state)
+{
+    struct error err;
+    int64_t second = 0;
+    struct scheduler *s = start(*state, self, 1, 3600);
+    int64_t id = submit(s, ENDLESS, 0);
+    await_progress(s, id);
+    scheduler_ask_stop(s);
+    await_reason(s, id, "queued", "interrupted by a stop of the server at step ");
+    assert_int_equal(worker_of(state, id, 1), 0);
+    struct spec *spec = parse_spec(job_spec(1, 0));
+    assert_int_equal(scheduler_submit(s, spec, &second, &err), STATUS_STOPPED);
+    spec_free(spec);
+    scheduler_stop(s);
+}
+
 static void test_a_stop_and_a_new_start(void **state)
 {
     struct scheduler *s = start(*state, self, 2, 3600);
@@ -544,6 +561,7 @@ int main(int argc, char **argv)
         IN_A_FOLDER(test_stopped_by_someone_else_each_time),
         IN_A_FOLDER(test_a_program_that_is_not_there),
         IN_A_FOLDER(test_a_run_that_is_locked),
+        IN_A_FOLDER(test_a_stop_that_is_asked_for),
         IN_A_FOLDER(test_a_stop_and_a_new_start),
         IN_A_FOLDER(test_a_stop_right_after_a_cancel),
         IN_A_FOLDER(test_a_daemon_that_was_killed),
