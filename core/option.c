@@ -97,8 +97,12 @@ static json_t *check_array(const struct option *option, const json_t *value, con
         problem_found(list, pointer, strings ? "an array of strings" : "an array of whole numbers", value);
         return NULL;
     }
+    if (option->most > 0 && json_array_size(value) > option->most) {
+        problem_add(list, pointer, "Takes %zu at most; found %zu.", option->most, json_array_size(value));
+        return NULL;
+    }
     json_t *result = json_array();
-    bool whole = result;
+    bool whole = result && (!option->distinct || problem_repeats(list, pointer, value) == 0);
     for (size_t i = 0; i < json_array_size(value); i++) {
         attribute_cleanup(cleanup_free) char *place = pointer_item(pointer, i);
         json_t *item = json_array_get(value, i);

@@ -31,6 +31,8 @@ struct option {
     enum option_kind kind;
     const char *fallback;       /* the default as JSON text; NULL where the key must be given */
     double minimum, maximum;    /* of numbers; maximum 0 with minimum 0 means "no bounds" */
+    size_t most;                /* of arrays: so many items at most; 0: any number */
+    bool distinct;              /* of arrays: no item twice */
     bool above_minimum;         /* the minimum itself is refused */
     bool nullable;              /* null is accepted and means "all" or "none" */
     bool omitted;               /* where it is null it is not written out */

@@ -6,6 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/file_util.h"
+#include "core/json_text.h"
+
 /* Of a string in a message: as much as is readable. */
 #define SHOWN_BYTES 60
 
@@ -128,6 +131,23 @@ void problem_found(struct problem_list *list, const char *pointer, const char *w
 {
     char found[SHOWN_BYTES + NUMBER_TEXT_SIZE];
     problem_add(list, pointer, "Must be %s; found %s.", wanted, value_format(value, found));
+}
+
+size_t problem_repeats(struct problem_list *list, const char *pointer, const json_t *array)
+{
+    json_t *seen = json_object();
+    size_t repeats = 0;
+    for (size_t i = 0; i < json_array_size(array); i++) {
+        attribute_cleanup(cleanup_free) char *text =
+            json_text(json_array_get(array, i), JSON_ENCODE_ANY | JSON_COMPACT);
+        attribute_cleanup(cleanup_free) char *place = pointer_item(pointer, i);
+        if (text && !json_object_get(seen, text) && json_object_set_new(seen, text, json_true()) == 0)
+            continue;
+        problem_add(list, place ? place : pointer, "Is named twice: %.80s.", text ? text : "");
+        repeats++;
+    }
+    json_decref(seen);
+    return repeats;
 }
 
 /* ------------------------------------------------------------------ words that were meant */

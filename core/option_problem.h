@@ -10,6 +10,10 @@ bool is_one_of(const char *word, const char *const *words);
 /* "Must be `wanted`; found `value`." */
 void problem_found(struct problem_list *list, const char *pointer, const char *wanted, const json_t *value);
 
+/* Each item of an array (any other value has none) that stands in it before; returns how many. Also for an item that
+ * could not be looked at, for want of memory. */
+size_t problem_repeats(struct problem_list *list, const char *pointer, const json_t *array);
+
 /* A key that is not in `options`: names the one that was meant where it looks like a typo, else all of them. */
 void problem_unknown_key(struct problem_list *list, const char *pointer, const char *key, const struct option *options);
 

@@ -67,22 +67,6 @@ static void check_optimiser(const json_t *optimiser, struct problem_list *proble
                     "out.");
 }
 
-/* No item of an array may stand in it twice. */
-static void check_distinct(const json_t *array, const char *pointer, struct problem_list *problems)
-{
-    json_t *seen = json_object();
-    for (size_t i = 0; i < json_array_size(array); i++) {
-        json_t *item = json_array_get(array, i);
-        attribute_cleanup(cleanup_free) char *text = json_text(item, JSON_ENCODE_ANY | JSON_COMPACT);
-        attribute_cleanup(cleanup_free) char *place = pointer_item(pointer, i);
-        if (text && json_object_get(seen, text))
-            problem_add(problems, place, "Is named twice: %.80s.", text);
-        else if (text)
-            json_object_set_new(seen, text, json_true());
-    }
-    json_decref(seen);
-}
-
 /* "all", or names. Whether the network has such sites is seen once its shapes are known. */
 static void check_sites(const json_t *sites, struct problem_list *problems)
 {
@@ -98,7 +82,7 @@ static void check_sites(const json_t *sites, struct problem_list *problems)
         if (!json_is_string(json_array_get(sites, i)))
             problem_found(problems, place, "the name of a site, such as \"1.dense\"", json_array_get(sites, i));
     }
-    check_distinct(sites, "/probe/sites", problems);
+    problem_repeats(problems, "/probe/sites", sites);
 }
 
 static void check_probe(const json_t *probe, struct problem_list *problems)
@@ -106,8 +90,6 @@ static void check_probe(const json_t *probe, struct problem_list *problems)
     const json_t *views = json_object_get(probe, "views");
     if (json_array_size(views) == 0)
         problem_found(problems, "/probe/views", "an array of at least one view", views);
-    check_distinct(views, "/probe/views", problems);
-    check_distinct(json_object_get(probe, "watch"), "/probe/watch", problems);
     check_sites(json_object_get(probe, "sites"), problems);
 }
 

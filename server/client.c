@@ -180,7 +180,8 @@ void cleanup_client(struct client **client)
     *client = NULL;
 }
 
-const char *client_server(const struct client *client)
+/* What a server is called in messages: its URL, or its socket. */
+static const char *client_server(const struct client *client)
 {
     return client->socket ? client->socket : client->base;
 }

@@ -48,9 +48,6 @@ enum status client_open(const struct client_options *options, struct client **re
 void client_free(struct client *client); /* nothing for NULL */
 void cleanup_client(struct client **client);
 
-/* What a server is called in messages: its URL, or its socket. */
-const char *client_server(const struct client *client);
-
 /*
  * `path` with its query: names and values in turn, NULL at the end; those whose value is NULL are left out. The caller
  * frees; NULL when memory runs out.

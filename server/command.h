@@ -82,8 +82,4 @@ char *command_synopsis(const struct command *command);
  * memory runs out. */
 char *argument_text(const struct argument *argument);
 
-/* Prints words in lines of the terminal's usual width, each after the first behind `indent` spaces; the first begins at
- * `column`. A tab is a space at which no line ends; a line that begins with a space is printed as it stands. */
-void print_wrapped(FILE *to, const char *text, int column, int indent);
-
 #endif

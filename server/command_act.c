@@ -122,6 +122,7 @@ ACTION(pause, "pauses", "pause jobs at a checkpoint", "Pauses jobs: those that r
 ACTION(resume, "is queued again", "put paused jobs back into the queue", "Puts paused jobs back into the queue.");
 ACTION(retry, "is tried again", "submit jobs that have ended again",
        "Submits jobs that have ended again: new jobs of the same specs.");
-ACTION(trash, "is in the trash", "move jobs to the trash", "Moves jobs that have ended to the trash.");
+ACTION(trash, "is in the trash", "move jobs to the trash",
+       "Moves jobs to the trash; those that wait or are paused are cancelled. One that runs is to be cancelled first.");
 ACTION(restore, "is back", "take jobs out of the trash", "Takes jobs out of the trash.");
 ACTION(purge, "is deleted", "delete jobs for good", "Deletes jobs and their run files for good.");

@@ -10,6 +10,7 @@
 #include "core/file_util.h"
 #include "server/client.h"
 #include "server/commands.h"
+#include "server/export.h"
 #include "server/json_util.h"
 #include "server/terminal.h"
 #include "server/worker.h"
@@ -21,7 +22,6 @@ struct export_options {
 };
 
 static const char *const whats[] = {"divergence", "metrics", "summary", "batch", "run", "weights", NULL};
-static const char *const formats[] = {"csv", "ndjson", "npz", "tfevents", NULL};
 
 static const struct argument arguments[] = {
     {"what", ARGUMENT_CHOICE, offsetof(struct export_options, what), .value = "WHAT",
@@ -30,7 +30,7 @@ static const struct argument arguments[] = {
              "job) or weights (its final weights as safetensors)",
      .fallback = "divergence", .choices = whats},
     {"format", ARGUMENT_CHOICE, offsetof(struct export_options, format), .value = "FORMAT",
-     .help = "how rows are written: csv, ndjson, npz, tfevents", .fallback = "csv", .choices = formats},
+     .help = "how rows are written: csv, ndjson, npz, tfevents", .fallback = "csv", .choices = export_format_names},
     {"out", ARGUMENT_TEXT, offsetof(struct export_options, out), .value = "FILE", .help = "where to",
      .fallback = "standard output"},
     {"overwrite", ARGUMENT_SWITCH, offsetof(struct export_options, overwrite), .help = "replace FILE if it is there"},

@@ -5,6 +5,7 @@
 
 #include "server/client.h"
 #include "server/commands.h"
+#include "server/job.h"
 #include "server/json_util.h"
 #include "server/terminal.h"
 
@@ -17,15 +18,12 @@ struct list_options {
     bool json;
 };
 
-static const char *const states[] = {"queued", "running",  "paused",    "finished",
-                                     "failed", "diverged", "cancelled", NULL};
-
 static const struct argument arguments[] = {
     {"filter", ARGUMENT_TEXT, offsetof(struct list_options, filter), .value = "FILTER",
      .help = "only jobs that it wants: \"name LIKE 'fashion%' AND result.test/accuracy > 0.8\""},
     {"state", ARGUMENT_CHOICE, offsetof(struct list_options, state), .value = "STATE",
      .help = "only jobs in this state: queued, running, paused, finished, failed, diverged, cancelled",
-     .choices = states},
+     .choices = job_state_names},
     {"order", ARGUMENT_TEXT, offsetof(struct list_options, order), .value = "ORDER",
      .help = "what they are ordered by: \"result.test/accuracy desc\"", .fallback = "created_at desc"},
     {"limit", ARGUMENT_COUNT, offsetof(struct list_options, limit), .value = "N", .help = "at most so many",
@@ -88,7 +86,7 @@ static void print_row(const json_t *job)
         printf("%8.4f  ", json_number_value(accuracy));
     else
         printf("%8s  ", "-");
-    printf("%.10s %.8s  ", created ? created : "", created && created[10] ? created + 11 : "");
+    printf("%.10s %.8s  ", created ? created : "", created && strlen(created) > 10 ? created + 11 : "");
     print_text(stdout, json_string_value(json_object_get(job, "name")), 0);
     putchar('\n');
 }

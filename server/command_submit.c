@@ -118,8 +118,8 @@ static int submit(const struct submit_options *o, const char *path, struct clien
     if (status == STATUS_OK && is_study && !o->json && o->check)
         return 0; /* that was the check */
     if (status == STATUS_OK)
-        status = is_study || o->check ? client_send(client, "POST", place, document, &answer, &err)
-                                      : client_submit(client, place, document, &answer, &err);
+        status = o->check ? client_send(client, "POST", place, document, &answer, &err)
+                          : client_submit(client, place, document, &answer, &err);
     if (status != STATUS_OK) {
         if (o->json)
             command_faults(client_faults(client));

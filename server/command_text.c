@@ -25,7 +25,9 @@ static int print_line_as_is(FILE *to, const char *text, int indent)
     return (int)length;
 }
 
-void print_wrapped(FILE *to, const char *text, int column, int indent)
+/* Prints words in lines of the terminal's usual width, each after the first behind `indent` spaces; the first begins at
+ * `column`. A tab is a space at which no line ends; a line that begins with a space is printed as it stands. */
+static void print_wrapped(FILE *to, const char *text, int column, int indent)
 {
     bool begins = true; /* a line with no word on it yet */
     while (*text) {

@@ -108,6 +108,8 @@ enum status export_table_find(const char *name, const struct export_table **ret_
 
 /* ------------------------------------------------------------------ formats */
 
+const char *const export_format_names[] = {"csv", "ndjson", "npz", "tfevents", NULL};
+
 static const struct export_format formats[] = {
     {"csv", "text/csv; charset=utf-8", "csv", true, export_write_csv},
     {"ndjson", "application/x-ndjson", "ndjson", true, export_write_ndjson},

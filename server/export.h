@@ -45,7 +45,10 @@ struct export_request {
     bool with_job; /* the column `job`: for several runs */
 };
 
-/* By their names above. STATUS_INVALID lists what there is. */
+/* "csv", "ndjson", "npz", "tfevents"; NULL behind the last. */
+extern const char *const export_format_names[];
+
+/* By their names. STATUS_INVALID lists what there is. */
 enum status export_table_find(const char *name, const struct export_table **ret_table, struct error *err);
 enum status export_format_find(const char *name, const struct export_format **ret_format, struct error *err);
 

@@ -127,10 +127,9 @@ struct http_settings {
     const char *const *allowed_hosts; /* names besides the loopback's and the address itself; NULL-terminated */
     size_t max_body;                  /* bytes of a JSON body */
     uint64_t max_upload;              /* bytes of a file */
-    const char
-        *socket; /* the path of a Unix socket to answer on as well, for administrators of this machine; or NULL */
+    const char *socket;               /* path of a Unix socket besides, for this machine's administrators; or NULL */
     unsigned max_connections;
-    unsigned request_seconds; /* a request must have been received whole by then */
+    unsigned request_seconds; /* within which a request must have been received whole */
 };
 
 struct http_server; /* opaque */

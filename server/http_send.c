@@ -43,8 +43,8 @@ void answer_problem(struct answer *answer, enum status status, const struct requ
     const char *code = answer->code ? answer->code : kind.code;
     json_t *errors = request && problem_list_count(&request->problems) > 0 ? request->problems.items : NULL;
     struct answer problem = {.http = http, .code = code, .content_type = "application/problem+json"};
-    if (http == 401 || http == 405 ||
-        http == 429) { /* how to say who one is, which methods there are, when to come again */
+    /* These keep their headers: how to say who one is, which methods there are, when to come again. */
+    if (http == 401 || http == 405 || http == 429) {
         memcpy(problem.headers, answer->headers, sizeof problem.headers);
         problem.header_count = answer->header_count;
     }

@@ -37,7 +37,8 @@ enum job_state {
 /* A worker that ends unasked so often in a row fails its job (scheduler_worker.c). */
 enum { JOB_MAX_CRASHES = 3 };
 
-/* "queued", … as in the API and the databases. */
+/* "queued", … as in the API and the databases, in this order; NULL behind the last. */
+extern const char *const job_state_names[JOB_STATE_COUNT + 1];
 const char *job_state_name(enum job_state state);
 
 /* The state of that name, or JOB_STATE_COUNT. */

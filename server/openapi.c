@@ -96,6 +96,10 @@ static enum status parameter_schema(const struct option *option, json_t **ret_sc
     if (status == STATUS_OK && list)
         status = json_put(schema, "items",
                           json_pack("{s:s}", "type", option->kind == OPTION_STRINGS ? "string" : "integer"), err);
+    if (status == STATUS_OK && list && option->most > 0)
+        status = json_put(schema, "maxItems", json_integer((json_int_t)option->most), err);
+    if (status == STATUS_OK && list && option->distinct)
+        status = json_put(schema, "uniqueItems", json_true(), err);
     if (status == STATUS_OK && option->kind == OPTION_CHOICE) {
         json_t *choices = NULL;
         status = choices_json(option->choices, &choices, err);

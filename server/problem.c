@@ -21,7 +21,8 @@ struct problem_kind problem_of_status(enum status status)
     return kinds[status];
 }
 
-const char *problem_title(int http)
+/* The title of an HTTP status ("Not Found"). */
+static const char *problem_title(int http)
 {
     static const struct {
         int http;

@@ -15,9 +15,6 @@ struct problem_kind {
 };
 struct problem_kind problem_of_status(enum status status);
 
-/* The title of an HTTP status ("Not Found"). */
-const char *problem_title(int http);
-
 /* {"type", "title", "status", "detail", "code", "errors": [{pointer, detail}]}; `errors` may be NULL and is borrowed.
  * NULL when memory runs out. */
 json_t *problem_json(int http, const char *code, const char *detail, json_t *errors);

@@ -5,6 +5,7 @@
 #ifndef PLUMBLINE_SERVER_ROUTE_H
 #define PLUMBLINE_SERVER_ROUTE_H
 
+#include "server/export.h"
 #include "server/http.h"
 #include "server/json_util.h"
 #include "server/store.h"
@@ -82,7 +83,7 @@ extern const struct option catalog_list_parameters[];
 #define EXPORT_PARAMETERS(what_first, whats, what_help)                                                                \
     {.name = "what", .kind = OPTION_CHOICE, .fallback = what_first, .choices = whats, .help = what_help},              \
     {                                                                                                                  \
-        .name = "format", .kind = OPTION_CHOICE, .fallback = "\"csv\"", .choices = format_choices,                     \
+        .name = "format", .kind = OPTION_CHOICE, .fallback = "\"csv\"", .choices = export_format_names,                \
         .help = "how they are written"                                                                                 \
     }
 
@@ -138,7 +139,6 @@ extern const struct option export_parameters[], export_many_parameters[];
 route_handler handle_studies, handle_studies_submit, handle_study, handle_study_jobs, handle_study_results,
     handle_study_export, handle_study_cancel, handle_study_delete;
 extern const struct option results_parameters[], study_export_parameters[], study_jobs_parameters[];
-extern const char *const format_choices[]; /* of EXPORT_PARAMETERS (route_export.c) */
 
 route_handler handle_views, handle_views_save, handle_view, handle_view_delete; /* route_view.c */
 

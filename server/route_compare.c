@@ -13,7 +13,7 @@
 #include "server/run_access.h"
 #include "server/scheduler.h"
 
-enum { MOST_RUNS = 32 };
+enum { MOST_RUNS = 32, MOST_KEYS = 32 };
 
 const struct option compare_parameters[] = {
     {.name = "jobs",
@@ -21,16 +21,19 @@ const struct option compare_parameters[] = {
      .fallback = NULL,
      .minimum = 1,
      .maximum = 0x1p53,
-     .help = "by commas, in the order they are to be shown; at most 32"},
+     .most = MOST_RUNS,
+     .help = "by commas, in the order they are to be shown"},
     {.name = "keys",
      .kind = OPTION_STRINGS,
      .fallback = "[\"train/loss\", \"train/accuracy\", \"test/loss\", \"test/accuracy\"]",
+     .most = MOST_KEYS,
+     .distinct = true,
      .help = "scalars, by commas"},
     {.name = "max_points",
      .kind = OPTION_INTEGER,
      .fallback = "1000",
      .minimum = 2 * MOST_RUNS,
-     .maximum = 100000,
+     .maximum = 10000,
      .help = "at most so many steps of an axis"},
     OPTION_END,
 };
@@ -257,8 +260,8 @@ static enum status open_all(struct request *request, struct comparison *all, str
     const json_t *ids = json_object_get(request->parameters, "jobs");
     size_t count = json_array_size(ids);
     enum status status = STATUS_OK;
-    if (count < 1 || count > MOST_RUNS)
-        return error_set(err, STATUS_INVALID, "jobs must name 1 to %d jobs; found %zu", MOST_RUNS, count);
+    if (count < 1)
+        return error_set(err, STATUS_INVALID, "jobs must name at least one job");
     for (; all->count < count && status == STATUS_OK; all->count++) {
         int64_t id = json_integer_value(json_array_get(ids, all->count));
         status = scheduler_job(request->service->scheduler, id, &all->jobs[all->count], err);

@@ -66,7 +66,13 @@ enum status handle_job_delete(struct request *request, struct answer *answer, st
 /* --- many ---------------------------------------------------------------------------------------------------- */
 
 static const struct option many_body[] = {
-    {.name = "ids", .kind = OPTION_INTEGERS, .fallback = "[]", .minimum = 1, .maximum = 0x1p53, .help = "these jobs"},
+    {.name = "ids",
+     .kind = OPTION_INTEGERS,
+     .fallback = "[]",
+     .minimum = 1,
+     .maximum = 0x1p53,
+     .most = MOST_AT_ONCE,
+     .help = "these jobs"},
     {.name = "filter",
      .kind = OPTION_STRING,
      .fallback = "null",

@@ -38,6 +38,7 @@ const struct option rows_parameters[] = {
     {.name = "column",
      .kind = OPTION_STRINGS,
      .fallback = "[]",
+     .distinct = true,
      .help = "only these columns, by commas; all where none is named"},
     SITE_PARAMETER,
     STEP_PARAMETERS,

@@ -21,6 +21,7 @@ const struct option events_parameters[] = {
      .fallback = "[]",
      .minimum = 1,
      .maximum = 0x1p53,
+     .most = 1000,
      .help = "only events of these jobs, and those of none"},
     {.name = "last_event_id",
      .kind = OPTION_INTEGER,
@@ -139,11 +140,14 @@ static bool next_text(struct stream *stream)
             stream->after = events_last(stream->events);
             return set_pending(
                 stream, asprintf(&stream->pending, "id: %" PRId64 "\nevent: reset\ndata: {}\n\n", stream->after));
-        } else if (status != STATUS_BUSY || client_is_gone(stream->socket)) {
+        } else if (status != STATUS_BUSY) {
             return false;
-        } else if (clock_seconds() - stream->quiet_since > COMMENT_SECONDS) {
-            return set_pending(stream, asprintf(&stream->pending, ": still here\n\n"));
         }
+        /* Nothing for this client, though other jobs may tell much. */
+        if (client_is_gone(stream->socket))
+            return false;
+        if (clock_seconds() - stream->quiet_since > COMMENT_SECONDS)
+            return set_pending(stream, asprintf(&stream->pending, ": still here\n\n"));
     }
 }
 

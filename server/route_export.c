@@ -17,7 +17,6 @@
 #include "server/store_import.h"
 
 static const char *const what_choices[] = {"divergence", "metrics", "summary", "batch", NULL};
-const char *const format_choices[] = {"csv", "ndjson", "npz", "tfevents", NULL};
 
 const struct option export_parameters[] = {EXPORT_PARAMETERS("\"divergence\"", what_choices, "which rows"), OPTION_END};
 const struct option export_many_parameters[] = {

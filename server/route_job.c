@@ -12,9 +12,6 @@
 #include "server/scheduler.h"
 #include "server/store.h"
 
-static const char *const state_choices[] = {"queued", "running",  "paused",    "finished",
-                                            "failed", "diverged", "cancelled", NULL};
-
 const struct option submit_parameters[] = {
     {.name = "validate_only",
      .kind = OPTION_BOOLEAN,
@@ -28,7 +25,7 @@ const struct option list_parameters[] = {
      .kind = OPTION_CHOICE,
      .fallback = "null",
      .nullable = true,
-     .choices = state_choices,
+     .choices = job_state_names,
      .help = "only jobs in this state, of those that the filter wants"},
     LIST_PARAMETERS("\"created_at desc\""),
     {.name = "trashed",
@@ -76,7 +73,7 @@ enum status handle_jobs_submit(struct request *request, struct answer *answer, s
     bool again = false;
     status = request_key(request, spec->expanded, &key, err); /* the spec's hash leaves out its name */
     if (status == STATUS_OK)
-        status = scheduler_submit_once(request->service->scheduler, spec, key.given, &id, &again, err);
+        status = scheduler_submit(request->service->scheduler, spec, key.given, &id, &again, err);
     if (status != STATUS_OK)
         return status == STATUS_CONFLICT ? answer_refuse(answer, 409, "key_used_otherwise", status) : status;
     answer->http = again ? 200 : 201;

@@ -15,6 +15,7 @@ const struct option results_parameters[] = {
     {.name = "keys",
      .kind = OPTION_STRINGS,
      .fallback = "[\"test/accuracy\", \"test/loss\"]",
+     .distinct = true,
      .help = "figures of results, by commas: test/accuracy, median_scale/1.dense"},
     {.name = "compare",
      .kind = OPTION_STRING,

@@ -18,10 +18,10 @@
 #include <string.h>
 
 #include "core/blas.h"
-#include "core/real.h"
 #include "server/clock.h"
 #include "server/json_util.h"
 #include "server/results.h"
+#include "server/version.h"
 
 /* --- the checkpoint --------------------------------------------------------------------------------------------- */
 
@@ -146,13 +146,6 @@ enum status run_writer_rewind(struct run_writer *writer, size_t step, struct err
 
 /* --- taking over ------------------------------------------------------------------------------------------------ */
 
-#ifdef PLUMBLINE_COMMIT
-#define BUILD_COMMIT PLUMBLINE_COMMIT ", "
-#else
-#define BUILD_COMMIT ""
-#endif
-#define BUILD BUILD_COMMIT "gcc " __VERSION__ ", " REAL_NAME
-
 /* The run's own row, made or taken over: it keeps the time at which the first attempt began. */
 static enum status write_identity(sqlite3 *db, const struct run_identity *identity, struct error *err)
 {
@@ -173,7 +166,7 @@ static enum status write_identity(sqlite3 *db, const struct run_identity *identi
     db_bind_text(statement, 2, identity->spec_text);
     db_bind_text(statement, 3, identity->spec_hash);
     db_bind_text(statement, 4, PLUMBLINE_VERSION);
-    db_bind_text(statement, 5, BUILD);
+    db_bind_text(statement, 5, PLUMBLINE_BUILD);
     db_bind_text(statement, 6, blas_version());
     db_bind_text(statement, 7, blas_kernel());
     sqlite3_bind_int(statement, 8, identity->threads);
@@ -194,7 +187,7 @@ static enum status note_other_program(struct run_writer *writer, size_t step, st
     if (status != STATUS_OK)
         return status;
     db_bind_text(statement, 1, PLUMBLINE_VERSION);
-    db_bind_text(statement, 2, BUILD);
+    db_bind_text(statement, 2, PLUMBLINE_BUILD);
     db_bind_text(statement, 3, blas_version());
     db_bind_text(statement, 4, blas_kernel());
     status = db_row(statement, &row, err);
@@ -204,7 +197,7 @@ static enum status note_other_program(struct run_writer *writer, size_t step, st
     snprintf(text, sizeof text,
              "what is logged until step %zu was made by %.200s, what follows by %s (%s) with %s: the last bits of the "
              "results may be others than those of one program alone",
-             step, (const char *)sqlite3_column_text(statement, 0), PLUMBLINE_VERSION, BUILD, blas_kernel());
+             step, (const char *)sqlite3_column_text(statement, 0), PLUMBLINE_VERSION, PLUMBLINE_BUILD, blas_kernel());
     return run_writer_log(writer, "warning", text, err);
 }
 

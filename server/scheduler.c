@@ -189,8 +189,8 @@ enum status scheduler_call(struct scheduler *s,
     return ask(s, &command);
 }
 
-enum status scheduler_submit_once(struct scheduler *scheduler, const struct spec *spec,
-                                  const struct submission_key *key, int64_t *ret_id, bool *ret_again, struct error *err)
+enum status scheduler_submit(struct scheduler *scheduler, const struct spec *spec, const struct submission_key *key,
+                             int64_t *ret_id, bool *ret_again, struct error *err)
 {
     struct submission submission = {.spec = spec, .key = key};
     enum status status = scheduler_call(scheduler, command_submit, &submission, err);
@@ -199,12 +199,6 @@ enum status scheduler_submit_once(struct scheduler *scheduler, const struct spec
     *ret_id = submission.id;
     *ret_again = submission.again;
     return STATUS_OK;
-}
-
-enum status scheduler_submit(struct scheduler *scheduler, const struct spec *spec, int64_t *ret_id, struct error *err)
-{
-    bool again;
-    return scheduler_submit_once(scheduler, spec, NULL, ret_id, &again, err);
 }
 
 /* Copies of the reason, one for each job whose worker may be told: nothing can fail once the change is durable. */
@@ -256,49 +250,6 @@ enum status scheduler_act_many(struct scheduler *scheduler, enum job_action acti
         outcomes[i] = (struct job_outcome){.id = ids[i]};
     struct acts acts = {.action = action, .reason = reason, .outcomes = outcomes, .count = count, .many = true};
     return act(scheduler, &acts, err);
-}
-
-enum status scheduler_cancel(struct scheduler *scheduler, int64_t id, const char *reason, struct error *err)
-{
-    return scheduler_act(scheduler, ACTION_CANCEL, id, reason, NULL, err);
-}
-
-enum status scheduler_pause(struct scheduler *scheduler, int64_t id, const char *reason, struct error *err)
-{
-    return scheduler_act(scheduler, ACTION_PAUSE, id, reason, NULL, err);
-}
-
-enum status scheduler_resume(struct scheduler *scheduler, int64_t id, struct error *err)
-{
-    return scheduler_act(scheduler, ACTION_RESUME, id, NULL, NULL, err);
-}
-
-enum status scheduler_retry(struct scheduler *scheduler, int64_t id, int64_t *ret_id, struct error *err)
-{
-    struct job_outcome outcome;
-    enum status status = scheduler_act(scheduler, ACTION_RETRY, id, NULL, &outcome, err);
-    if (status == STATUS_OK)
-        *ret_id = outcome.made;
-    return status;
-}
-
-enum status scheduler_trash(struct scheduler *scheduler, int64_t id, struct error *err)
-{
-    return scheduler_act(scheduler, ACTION_TRASH, id, NULL, NULL, err);
-}
-
-enum status scheduler_restore(struct scheduler *scheduler, int64_t id, struct error *err)
-{
-    return scheduler_act(scheduler, ACTION_RESTORE, id, NULL, NULL, err);
-}
-
-enum status scheduler_purge(struct scheduler *scheduler, int64_t id, int64_t *ret_bytes, struct error *err)
-{
-    struct job_outcome outcome;
-    enum status status = scheduler_act(scheduler, ACTION_PURGE, id, NULL, &outcome, err);
-    if (status == STATUS_OK)
-        *ret_bytes = outcome.bytes;
-    return status;
 }
 
 enum status scheduler_patch(struct scheduler *scheduler, int64_t id, const struct job_patch *patch, struct error *err)

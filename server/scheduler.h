@@ -58,17 +58,14 @@ void scheduler_stop(struct scheduler *scheduler);
  * STATUS_STOPPED where the server is stopping.
  */
 
-/* Queues a job. *ret_id is the new job's id. */
-enum status scheduler_submit(struct scheduler *scheduler, const struct spec *spec, int64_t *ret_id, struct error *err);
-
 /*
- * The same, once: the same key (store.h; NULL: none) with the same request within a day makes no second job, but
- * answers with the first one's id, *ret_again true. STATUS_CONFLICT where the key came with another request.
+ * Queues a job. *ret_id is the new job's id. The same key (store.h; NULL: none) with the same request within a day
+ * makes no second job, but answers with the first one's id, *ret_again true. STATUS_CONFLICT where the key came with
+ * another request.
  */
 struct submission_key;
-enum status scheduler_submit_once(struct scheduler *scheduler, const struct spec *spec,
-                                  const struct submission_key *key, int64_t *ret_id, bool *ret_again,
-                                  struct error *err);
+enum status scheduler_submit(struct scheduler *scheduler, const struct spec *spec, const struct submission_key *key,
+                             int64_t *ret_id, bool *ret_again, struct error *err);
 
 /* What can be done to a job, to one or to many. */
 enum job_action {
@@ -82,8 +79,7 @@ enum job_action {
     ACTION_COUNT
 };
 
-/* "cancel", …; job_action_parse gives ACTION_COUNT for an unknown name. */
-const char *job_action_name(enum job_action action);
+/* The action of a name ("cancel", …); ACTION_COUNT for an unknown one. */
 enum job_action job_action_parse(const char *name);
 
 /* What came of an action on one job. */
@@ -104,19 +100,11 @@ enum status scheduler_act(struct scheduler *scheduler, enum job_action action, i
 
 /*
  * Does it to many, in one transaction: outcomes[i] says what came of ids[i]; one that is refused does not hinder the
- * others. Any other failure than those three changes nothing and is returned.
+ * others. Any other failure than those three changes nothing and is returned. A purge removes files as it goes: those
+ * of jobs before the failure are gone, and these jobs can be purged again.
  */
 enum status scheduler_act_many(struct scheduler *scheduler, enum job_action action, const int64_t *ids, size_t count,
                                const char *reason, struct job_outcome *outcomes, struct error *err);
-
-/* The same by their names, for one. */
-enum status scheduler_cancel(struct scheduler *scheduler, int64_t id, const char *reason, struct error *err);
-enum status scheduler_pause(struct scheduler *scheduler, int64_t id, const char *reason, struct error *err);
-enum status scheduler_resume(struct scheduler *scheduler, int64_t id, struct error *err);
-enum status scheduler_retry(struct scheduler *scheduler, int64_t id, int64_t *ret_id, struct error *err);
-enum status scheduler_trash(struct scheduler *scheduler, int64_t id, struct error *err);
-enum status scheduler_restore(struct scheduler *scheduler, int64_t id, struct error *err);
-enum status scheduler_purge(struct scheduler *scheduler, int64_t id, int64_t *ret_bytes, struct error *err);
 
 /* Changes name, note, tags or priority (store.h); a job that is queued takes its new place at once. */
 struct job_patch;
@@ -158,7 +146,7 @@ enum status scheduler_import(struct scheduler *scheduler, const struct run_impor
 
 /*
  * Adds a study and its jobs, `specs` in the order of its points, in one transaction. *ret_id is the study's id; the
- * jobs' are what store_study_rows tells. `key` and *ret_again as scheduler_submit_once's.
+ * jobs' are what store_study_rows tells. `key` and *ret_again as scheduler_submit's.
  */
 struct study;
 enum status scheduler_submit_study(struct scheduler *scheduler, const struct study *study, struct spec *const *specs,

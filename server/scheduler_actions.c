@@ -164,7 +164,8 @@ int64_t run_bytes(const struct scheduler *s, int64_t job)
     return bytes;
 }
 
-enum status run_unlink(const struct scheduler *s, int64_t job, int64_t *ret_bytes, struct error *err)
+/* Removes them. */
+static enum status run_unlink(const struct scheduler *s, int64_t job, int64_t *ret_bytes, struct error *err)
 {
     int64_t bytes = run_bytes(s, job);
     for (size_t i = 0; i < sizeof run_suffixes / sizeof *run_suffixes; i++) {
@@ -197,7 +198,7 @@ static enum status change_purge(struct act *act, struct error *err)
 static const struct {
     const char *name;
     enum status (*change)(struct act *act, struct error *err);
-    void (*after)(struct act *act); /* NULL: nothing. Of the row only its numbers and flags are left. */
+    void (*after)(struct act *act); /* NULL: nothing */
     bool told;                      /* the event job.state is the action's own */
     bool adds;                      /* refused while the disk is full */
 } actions[ACTION_COUNT] = {
@@ -209,11 +210,6 @@ static const struct {
     [ACTION_RESTORE] = {"restore", change_restore, NULL, false, false},
     [ACTION_PURGE] = {"purge", change_purge, NULL, true, false},
 };
-
-const char *job_action_name(enum job_action action)
-{
-    return actions[action].name;
-}
 
 enum job_action job_action_parse(const char *name)
 {

@@ -248,9 +248,6 @@ void retain_when_due(struct scheduler *s);
 /* The bytes that a job's run file and what is beside it take on the disk. */
 int64_t run_bytes(const struct scheduler *s, int64_t job);
 
-/* Removes them. */
-enum status run_unlink(const struct scheduler *s, int64_t job, int64_t *ret_bytes, struct error *err);
-
 /* --- locked runs (scheduler_locked.c) ----------------------------------------------------------------------------- */
 
 /* The job's run is being written by another process: it is not started before that has ended. */

@@ -136,8 +136,12 @@ static enum status on_divergence(struct listener *l, const json_t *line, struct 
 static void keep_log(struct running *r, const char *text)
 {
     size_t used = strlen(r->last_log), size = text ? strlen(text) : 0, room = sizeof r->last_log - 1;
-    if (size == 0 || size > room)
+    if (size == 0)
         return;
+    if (size > room) {
+        text += size - room;
+        size = room;
+    }
     if (used + size + 3 > room) {
         size_t drop = used + size + 3 - room < used ? used + size + 3 - room : used;
         memmove(r->last_log, r->last_log + drop, used - drop + 1);

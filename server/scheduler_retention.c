@@ -87,8 +87,22 @@ static enum status make_plan(const struct scheduler *s, struct plan *plan, struc
     return status == STATUS_OK ? choose(plan, false, err) : status;
 }
 
-/* Purges what is planned; what is refused just now (it is being sealed) stays till the next time. */
-static enum status purge(struct scheduler *s, const struct plan *plan, struct error *err)
+/* Takes out of the plan what was refused just now (it is being sealed): it stays till the next time. */
+static void drop_refused(struct plan *plan, const struct job_outcome *outcomes, size_t count)
+{
+    for (size_t i = count; i-- > 0;) {
+        if (outcomes[i].status == STATUS_OK)
+            continue;
+        int64_t bytes = json_integer_value(json_object_get(json_array_get(plan->items, i), "bytes"));
+        json_array_remove(plan->items, i);
+        plan->count++;
+        plan->bytes += bytes;
+        plan->freed -= bytes;
+    }
+}
+
+/* Purges what is planned; afterwards the plan is what was done. */
+static enum status purge(struct scheduler *s, struct plan *plan, struct error *err)
 {
     size_t count = json_array_size(plan->items);
     attribute_cleanup(cleanup_free) struct job_outcome *outcomes = calloc(count + 1, sizeof *outcomes);
@@ -103,7 +117,10 @@ static enum status purge(struct scheduler *s, const struct plan *plan, struct er
                         .count = count,
                         .many = true,
                         .texts = texts};
-    return count > 0 ? command_act(s, &acts, err) : STATUS_OK;
+    enum status status = count > 0 ? command_act(s, &acts, err) : STATUS_OK;
+    if (status == STATUS_OK)
+        drop_refused(plan, outcomes, count);
+    return status;
 }
 
 enum status command_retain(struct scheduler *s, void *argument, struct error *err)

@@ -82,7 +82,7 @@ static const struct option table[] = {
      .fallback = "30",
      .minimum = 1,
      .maximum = 3600,
-     .help = "a request must have been received whole by then"},
+     .help = "seconds within which a request must have been received whole"},
     OPTION_END,
 };
 enum { SETTING_COUNT = sizeof table / sizeof *table - 1 };
@@ -314,7 +314,7 @@ static struct argument as_argument(size_t i, const char *variable)
     }
     argument.kind = is_list(option) ? ARGUMENT_TEXTS : ARGUMENT_TEXT;
     argument.at = at + (is_list(option) ? offsetof(struct setting_flag, list) : offsetof(struct setting_flag, text));
-    argument.value = option->kind == OPTION_INTEGER                                               ? "N"
+    argument.value = option->kind == OPTION_INTEGER || option->kind == OPTION_NUMBER              ? "N"
                      : strcmp(option->name, "data") == 0 || strcmp(option->name, "datasets") == 0 ? "DIR"
                                                                                                   : "TEXT";
     if (!is_list(option) && strcmp(option->fallback, "null") != 0)

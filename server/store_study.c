@@ -103,23 +103,40 @@ static double flops_of(const char *text, const struct dataset_folders *folders)
            json_number_value(json_object_get(cost, "flops_per_step"));
 }
 
-enum status store_recent_rate(sqlite3 *db, const struct dataset_folders *folders, double *ret_flops_per_second,
-                              struct error *err)
+/* The specs of the newest that finished, with the seconds they took; the index job_in_view has them in this order. */
+static enum status recent_jobs(sqlite3 *db, json_t *jobs, struct error *err)
 {
     attribute_cleanup(cleanup_statement) sqlite3_stmt *statement = NULL;
-    double flops = 0, seconds = 0;
     enum status status = db_prepare(db,
                                     "SELECT spec, coalesce(json_extract(results, '$.seconds'), "
                                     "(julianday(ended_at) - julianday(started_at)) * 86400) FROM job "
-                                    "WHERE state = 'finished' ORDER BY id DESC LIMIT 10",
+                                    "WHERE state = 'finished' AND trashed_at IS NULL ORDER BY id DESC LIMIT 10",
                                     &statement, err);
     for (bool row = true; status == STATUS_OK;) {
         status = db_row(statement, &row, err);
         if (status != STATUS_OK || !row)
             break;
-        double done = flops_of((const char *)sqlite3_column_text(statement, 0), folders);
+        status = json_add(
+            jobs,
+            json_pack("[s, f]", (const char *)sqlite3_column_text(statement, 0), sqlite3_column_double(statement, 1)),
+            err);
+    }
+    return status;
+}
+
+enum status store_recent_rate(sqlite3 *db, const struct dataset_folders *folders, double *ret_flops_per_second,
+                              struct error *err)
+{
+    attribute_cleanup(cleanup_json) json_t *jobs = json_array(); /* [spec, seconds] */
+    enum status status = jobs ? recent_jobs(db, jobs, err) : error_no_memory(err);
+    double flops = 0, seconds = 0;
+    size_t i;
+    const json_t *job;
+    json_array_foreach(jobs, i, job)
+    {
+        double done = flops_of(json_string_value(json_array_get(job, 0)), folders);
         flops += done;
-        seconds += done > 0 ? sqlite3_column_double(statement, 1) : 0;
+        seconds += done > 0 ? json_number_value(json_array_get(job, 1)) : 0;
     }
     if (status == STATUS_OK)
         *ret_flops_per_second = seconds > 0 ? flops / seconds : 0;

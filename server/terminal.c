@@ -12,7 +12,8 @@ static const double PLAIN_SECONDS = 5; /* between progress lines where there is 
 
 /* --- texts ----------------------------------------------------------------------------------------------------- */
 
-bool terminal_has_colours(FILE *to)
+/* Whether colours may be written there: to a terminal, without NO_COLOR. */
+static bool terminal_has_colours(FILE *to)
 {
     const char *refused = getenv("NO_COLOR"), *terminal = getenv("TERM");
     return isatty(fileno(to)) == 1 && !(refused && *refused) && !(terminal && strcmp(terminal, "dumb") == 0);

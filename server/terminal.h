@@ -7,9 +7,6 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-/* Whether colours may be written there: to a terminal, without NO_COLOR. */
-bool terminal_has_colours(FILE *to);
-
 /* Prints a job's state in its colour where there are colours, filled up to `width` columns. */
 void print_state(FILE *to, const char *state, int width);
 

@@ -4,11 +4,10 @@
 #include <sqlite3.h>
 
 #include "core/blas.h"
-#include "core/real.h"
 
 json_t *version_json(void)
 {
     return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "name", "plumbline", "version", PLUMBLINE_VERSION, "build",
-                     "gcc " __VERSION__ ", " REAL_NAME, "blas", blas_version(), "blas_kernel", blas_kernel(), "sqlite",
+                     PLUMBLINE_BUILD, "blas", blas_version(), "blas_kernel", blas_kernel(), "sqlite",
                      sqlite3_libversion(), "libmicrohttpd", MHD_get_version());
 }

@@ -59,11 +59,6 @@ void zip_free(struct zip_writer *zip)
     free(zip);
 }
 
-void cleanup_zip(struct zip_writer **zip)
-{
-    zip_free(*zip);
-}
-
 /* What a member's two headers share: from the version to the length of the extra field. */
 static void put_common(struct sink_buffer *out, const struct member *member, size_t extra)
 {

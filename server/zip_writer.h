@@ -18,7 +18,6 @@ struct zip_writer; /* opaque */
 /* Writes to `out`, which must outlive the writer. The archive begins where `out` is empty. */
 enum status zip_create(struct sink_buffer *out, struct zip_writer **ret_zip, struct error *err);
 void zip_free(struct zip_writer *zip); /* nothing for NULL */
-void cleanup_zip(struct zip_writer **zip);
 
 /* Begins a member, compressed or as it is. Names are ASCII. */
 enum status zip_begin(struct zip_writer *zip, const char *name, bool compress, struct error *err);

@@ -45,9 +45,52 @@ static inline int64_t submit_json(struct scheduler *s, json_t *json)
     struct spec *spec = parse_spec(json);
     struct error err;
     int64_t id = 0;
-    assert_ok(scheduler_submit(s, spec, &id, &err));
+    bool again;
+    assert_ok(scheduler_submit(s, spec, NULL, &id, &again, &err));
     spec_free(spec);
     return id;
+}
+
+/* What can be done to one job, by a user. */
+static inline enum status cancel_job(struct scheduler *s, int64_t id, const char *reason, struct error *err)
+{
+    return scheduler_act(s, ACTION_CANCEL, id, reason, NULL, err);
+}
+
+static inline enum status pause_job(struct scheduler *s, int64_t id, const char *reason, struct error *err)
+{
+    return scheduler_act(s, ACTION_PAUSE, id, reason, NULL, err);
+}
+
+static inline enum status resume_job(struct scheduler *s, int64_t id, struct error *err)
+{
+    return scheduler_act(s, ACTION_RESUME, id, NULL, NULL, err);
+}
+
+static inline enum status retry_job(struct scheduler *s, int64_t id, int64_t *ret_made, struct error *err)
+{
+    struct job_outcome outcome = {0};
+    enum status status = scheduler_act(s, ACTION_RETRY, id, NULL, &outcome, err);
+    *ret_made = outcome.made;
+    return status;
+}
+
+static inline enum status trash_job(struct scheduler *s, int64_t id, struct error *err)
+{
+    return scheduler_act(s, ACTION_TRASH, id, NULL, NULL, err);
+}
+
+static inline enum status restore_job(struct scheduler *s, int64_t id, struct error *err)
+{
+    return scheduler_act(s, ACTION_RESTORE, id, NULL, NULL, err);
+}
+
+static inline enum status purge_job(struct scheduler *s, int64_t id, int64_t *ret_bytes, struct error *err)
+{
+    struct job_outcome outcome = {0};
+    enum status status = scheduler_act(s, ACTION_PURGE, id, NULL, &outcome, err);
+    *ret_bytes = outcome.bytes;
+    return status;
 }
 
 /* A job of so many epochs of 8 steps, of which few are measured. */
@@ -67,7 +110,7 @@ static inline int64_t submit(struct scheduler *s, int epochs, int priority)
 static inline void cancel(struct scheduler *s, int64_t id, const char *reason)
 {
     struct error err;
-    assert_ok(scheduler_cancel(s, id, reason, &err));
+    assert_ok(cancel_job(s, id, reason, &err));
 }
 
 /* What scheduler_read needs to read a page of a list. */

@@ -29,6 +29,12 @@ static const struct option dependent[] = {
     OPTION_END,
 };
 
+static const struct option limited[] = {
+    {"few", OPTION_INTEGERS, "[]", 0, 9, .most = 3, .help = "three digits"},
+    {"distinct", OPTION_STRINGS, "[]", .distinct = true, .help = "words"},
+    OPTION_END,
+};
+
 static const struct option demanding[] = {{"needed", OPTION_INTEGER, NULL, 1, 9, .help = "what it is for"}, OPTION_END};
 
 static json_t *parse(const char *text)
@@ -197,6 +203,16 @@ static void test_choices(void **state)
             "Must be one of red, green, blue; found \"ultraviolet\".");
 }
 
+static void test_few_items(void **state)
+{
+    (void)state;
+    char *text = expand(limited, "{\"few\": [1, 1, 1], \"distinct\": [\"b\", \"a\"]}");
+    assert_string_equal(text, "{\"few\":[1,1,1],\"distinct\":[\"b\",\"a\"]}");
+    free(text);
+    refuses(limited, "{\"few\": [1, 2, 3, 4]}", "/at/few", "Takes 3 at most; found 4.");
+    refuses(limited, "{\"distinct\": [\"a\", \"b\", \"a\"]}", "/at/distinct/2", "Is named twice: \"a\".");
+}
+
 static void test_all_faults_at_once(void **state)
 {
     (void)state;
@@ -315,6 +331,7 @@ int main(void)
         cmocka_unit_test(test_wrong_types),
         cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_choices),
+        cmocka_unit_test(test_few_items),
         cmocka_unit_test(test_all_faults_at_once),
         cmocka_unit_test(test_dependent_keys),
         cmocka_unit_test(test_reads),

@@ -155,9 +155,9 @@ static void test_cancelling_a_queued_job(void **state)
     assert_true(json_is_null(json_object_get(job, "started_at")));
     json_decref(job);
     assert_false(file_exists(run_of(state, second)));
-    assert_int_equal(scheduler_cancel(s, second, NULL, &err), STATUS_CONFLICT);
+    assert_int_equal(cancel_job(s, second, NULL, &err), STATUS_CONFLICT);
     assert_string_equal(err.text, "job 2 is cancelled: there is nothing left to cancel");
-    assert_int_equal(scheduler_cancel(s, 99, NULL, &err), STATUS_NOT_FOUND);
+    assert_int_equal(cancel_job(s, 99, NULL, &err), STATUS_NOT_FOUND);
     cancel(s, first, NULL);
     job = await(s, first, "cancelled");
     assert_string_equal(text_of(job, "reason"), "cancelled by a user");
@@ -234,7 +234,7 @@ static void *use(void *context)
     for (int i = 0; i < ROUNDS; i++) {
         struct spec *spec = parse_spec(job_spec(i % 3 == 0 ? 1 : ENDLESS, i));
         int64_t id = 0;
-        bool submitted = scheduler_submit(s, spec, &id, &err) == STATUS_OK;
+        bool again, submitted = scheduler_submit(s, spec, NULL, &id, &again, &err) == STATUS_OK;
         spec_free(spec);
         if (!submitted)
             return (void *)"a job was not taken";
@@ -256,7 +256,7 @@ static void *use(void *context)
                 return (void *)"an event is missing";
             free(event.text);
         }
-        enum status status = i % 3 == 0 ? STATUS_OK : scheduler_cancel(s, id, "enough", &err);
+        enum status status = i % 3 == 0 ? STATUS_OK : cancel_job(s, id, "enough", &err);
         if (status != STATUS_OK)
             return (void *)"a job was not cancelled";
     }

@@ -278,8 +278,8 @@ static void test_a_pause_taken_back_too_late(void **state)
     int64_t id = submit(s, ENDLESS, 0);
     await_progress(s, id);
     hit(state, id, 1, SIGSTOP);
-    assert_ok(scheduler_pause(s, id, NULL, &err));
-    assert_ok(scheduler_resume(s, id, &err));
+    assert_ok(pause_job(s, id, NULL, &err));
+    assert_ok(resume_job(s, id, &err));
     json_decref(await_attempt(s, id, "running", 2));
     scheduler_stop(s);
     assert_query(in_folder(state, "catalog.db"),

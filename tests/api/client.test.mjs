@@ -517,29 +517,35 @@ describe("which server", () => {
         rmSync(empty, { recursive: true });
     });
 
-    test("a submission whose answer is lost is sent once more, and makes one job", async () => {
+    test("a submission whose answer is lost is sent once more, and makes one job or study", async () => {
         const { hostname, port } = new URL(daemon.base);
         let cut = 0;
         /** @type {Set<import("node:net").Socket>} */
         const open = new Set();
         const between = createTcpServer((near) => {
             const far = connect(Number(port), hostname);
-            const first = cut++ === 0;
+            const first = cut++ % 2 === 0;
             for (const socket of [near, far]) open.add(socket.on("error", () => {}));
             near.on("end", () => far.end()).on("data", (piece) => far.write(piece));
             far.on("data", (piece) => (first ? near.destroy() : near.write(piece))).on("end", () => near.end());
         });
         await new Promise((done) => between.listen(0, "127.0.0.1", () => done(null)));
         const server = `http://${daemon.listen.replace(/:.*/, "")}:${/** @type {any} */ (between.address()).port}`;
-        const spec = file("lost.json", JSON.stringify(smallSpec("lost answer", "affine", 0.1, { epochs: 1 })));
-        const { code, out, err } = await run(["submit", spec, "--json", "--server", server]);
-        assert.equal(code, 0, err);
-        assert.equal(cut, 2, "it was asked twice");
-        const { items } = await api(daemon.base, "/jobs?filter=name = 'lost answer'");
-        assert.deepEqual(
-            items.map((/** @type {any} */ job) => job.id),
-            [JSON.parse(out).id],
-        );
+        const base = smallSpec("lost answer", "affine", 0.1, { epochs: 1 });
+        for (const [list, document] of /** @type {[string, object][]} */ ([
+            ["/jobs", base],
+            ["/studies", { name: "lost answer", base, grid: { "/seed": [1] } }],
+        ])) {
+            cut = 0;
+            const { code, out, err } = await run(["submit", file("lost.json", document), "--json", "--server", server]);
+            assert.equal(code, 0, err);
+            assert.equal(cut, 2, "it was asked twice");
+            const { items } = await api(daemon.base, `${list}?filter=name = 'lost answer'`);
+            assert.deepEqual(
+                items.map((/** @type {any} */ made) => made.id),
+                [JSON.parse(out).id],
+            );
+        }
         for (const socket of open) socket.destroy();
         await new Promise((done) => between.close(done));
     });

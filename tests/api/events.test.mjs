@@ -124,6 +124,24 @@ describe("events", () => {
     });
 });
 
+test("a stream of some jobs ends when its client has gone, however much other jobs tell", async () => {
+    const daemon = await startDaemon();
+    const streams = async () => {
+        const text = await (await fetch(`${daemon.base}/metrics`)).text();
+        const route = /^plumbline_http_requests_total{[^}]*route="\/api\/v1\/events"[^}]*} (\d+)$/gm;
+        return [...text.matchAll(route)].reduce((sum, [, count]) => sum + Number(count), 0);
+    };
+    const { id } = await api(daemon.base, "/jobs", longSpec("tells much"));
+    const abort = new AbortController();
+    await fetch(`${daemon.base}/api/v1/events?jobs=${id + 1000}`, { signal: abort.signal });
+    abort.abort();
+    await until("its stream has ended", async () => (await streams()) === 1);
+    await api(daemon.base, `/jobs/${id}/cancel`, {});
+    assert.equal((await ended(daemon.base, id)).state, "cancelled");
+    await daemon.stop();
+    daemon.remove();
+});
+
 test("a stop ends streams and workers within five seconds, and the job goes on at the next start", async () => {
     let daemon = await startDaemon();
     const { id } = await api(daemon.base, "/jobs", longSpec("long"));

@@ -1,7 +1,7 @@
 /*
  * Times training steps in short blocks, in turn without the probe and with the probe at every step and its rows written
- * to SQLite: the rows that the peer writes, the summaries and histograms besides, the split of the interference besides,
- * and all of it with the loss after the step. Prints one JSON line; see bench.mjs.
+ * to SQLite: the rows that the peer writes, the summaries and histograms besides, the split of the interference
+ * besides, and all of it with the loss after the step. Prints one JSON line; see bench.mjs.
  *
  *     bench_plumbline MODEL DATASETS RUN.db BLOCKS SECONDS     MODEL: mlp, cnn, patchnorm or vit
  */
@@ -53,7 +53,7 @@ static double seconds_of(clockid_t clock)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* Without the probe; with the peer's rows; with summaries besides; with the split; with all that a run has by default. */
+/* Without the probe; with the peer's rows; with summaries besides; with the split; with all that a run has. */
 enum kind { PROBE_OFF, PROBE_ROWS, PROBE_SUMMARIES, PROBE_SPLIT, PROBE_WHOLE, KINDS };
 static const char *const kind_names[KINDS] = {"off", "rows", "summaries", "split", "whole"};
 
