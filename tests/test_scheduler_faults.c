@@ -293,6 +293,7 @@ static void test_a_stop_that_is_asked_for(void **state)
 {
     struct error err;
     int64_t second = 0;
+    bool again = false;
     struct scheduler *s = start(*state, self, 1, 3600);
     int64_t id = submit(s, ENDLESS, 0);
     await_progress(s, id);
@@ -300,7 +301,7 @@ static void test_a_stop_that_is_asked_for(void **state)
     await_reason(s, id, "queued", "interrupted by a stop of the server at step ");
     assert_int_equal(worker_of(state, id, 1), 0);
     struct spec *spec = parse_spec(job_spec(1, 0));
-    assert_int_equal(scheduler_submit(s, spec, &second, &err), STATUS_STOPPED);
+    assert_int_equal(scheduler_submit(s, spec, NULL, &second, &again, &err), STATUS_STOPPED);
     spec_free(spec);
     scheduler_stop(s);
 }
