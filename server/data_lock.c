@@ -43,7 +43,7 @@ static enum status held(int lock, const char *data, struct error *err)
                      *pid ? pid : "unknown");
 }
 
-/* What this program names so: uploads, copies to be sent, files of `plumbline import`, and what SQLite has beside them. */
+/* What this program names so: uploads, copies to be sent, files of `plumbline import`, and what SQLite puts beside. */
 static bool is_ours(const char *name)
 {
     static const char *const patterns[] = {"upload-*", "copy-*.db*", "import-*.db*"};

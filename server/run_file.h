@@ -92,7 +92,7 @@ bool run_file_is_sealed(const char *path);
 enum status run_file_migrate(const char *path, struct error *err);
 
 /* Seals a run whose worker is gone (it crashed, or was told to stop): writes the final state and leaves the rows.
- * STATUS_BUSY while another writes it, or a reader is in the way: the state is written then, but the file not sealed. */
+ * STATUS_BUSY while another writes it, or a reader is in the way: then the state is written, the file not sealed. */
 enum status run_file_seal(const char *path, const char *state, const char *reason, struct error *err);
 
 /* --- reading --- */

@@ -138,8 +138,8 @@ enum status scheduler_read(struct scheduler *scheduler, catalog_use *read, void 
 enum status scheduler_job_ids(struct scheduler *scheduler, const char *filter, bool with_trash, size_t most,
                               int64_t **ret_ids, size_t *ret_count, struct error *err);
 
-/* Takes in a run that run_import_check has found good and store_run_prepare made ready, from `file` below DATA/tmp, as a
- * job that has ended. What else of it is the caller's stays so. */
+/* Takes in a run that run_import_check has found good and store_run_prepare made ready, from `file` below DATA/tmp, as
+ * a job that has ended. What else of it is the caller's stays so. */
 struct run_import;
 enum status scheduler_import(struct scheduler *scheduler, const struct run_import *import, const char *file,
                              int64_t *ret_id, struct error *err);

@@ -194,8 +194,8 @@ void seal_when_due(struct scheduler *s);
 /* Forgets those that wait. */
 void seals_drop(struct scheduler *s);
 
-/* Seals what could not be sealed before, migrates what an older program left, and keeps run files of no job from jobs to
- * come. */
+/* Seals what could not be sealed before, migrates what an older program left, and keeps run files of no job from jobs
+ * to come. */
 void tidy_runs(struct scheduler *s);
 
 /* --- lines (scheduler_lines.c) ----------------------------------------------------------------------------------- */

@@ -104,12 +104,12 @@ static void test_results_outlive_an_attempt_that_does_not_start(void **state)
     struct scheduler *scheduler = start(*state, self, 1, 3);
     int64_t id = submit_json(scheduler, long_spec());
     await_step(scheduler, id, 100);
-    assert_ok(scheduler_pause(scheduler, id, "lunch", &err));
+    assert_ok(pause_job(scheduler, id, "lunch", &err));
     json_t *before = await(scheduler, id, "paused");
     assert_true(json_object_size(json_object_get(before, "results")) > 1);
     assert_false(run_file_is_sealed(run_of(state, id)));
     assert_int_equal(rename(in_folder(state, "datasets"), in_folder(state, "elsewhere")), 0);
-    assert_ok(scheduler_resume(scheduler, id, &err));
+    assert_ok(resume_job(scheduler, id, &err));
     json_t *after = await(scheduler, id, "failed");
     assert_true(json_equal(json_object_get(after, "results"), json_object_get(before, "results")));
     assert_true(json_equal(json_object_get(after, "progress"), json_object_get(before, "progress")));
