@@ -45,13 +45,6 @@ static enum status copy_file(const char *from, const char *to, int64_t *ret_byte
     return status != STATUS_OK || fsync(target) == 0 ? status : system_error(err, "write", to);
 }
 
-/* Makes what is in a folder, its names, durable. */
-static enum status sync_path(const char *path, struct error *err)
-{
-    attribute_cleanup(cleanup_descriptor) int file = open(path, O_RDONLY | O_CLOEXEC);
-    return file >= 0 && fsync(file) == 0 ? STATUS_OK : system_error(err, "write", path);
-}
-
 static enum status make_folder(const char *path, struct error *err)
 {
     return mkdir(path, 0700) == 0 ? STATUS_OK : system_error(err, "make the folder", path);
@@ -83,7 +76,7 @@ static enum status copy_catalog(struct backup *b, struct error *err)
     db_bind_text(statement, 1, to);
     status = db_run(statement, err);
     b->report.bytes += size_of(to);
-    return status == STATUS_OK ? sync_path(to, err) : status;
+    return status == STATUS_OK ? file_sync(to, err) : status;
 }
 
 static enum status copy_run(struct backup *b, int64_t job, struct error *err)
@@ -97,7 +90,7 @@ static enum status copy_run(struct backup *b, int64_t job, struct error *err)
     bool sealed = run_file_is_sealed(from);
     enum status status = run_file_copy(from, to, err);
     if (status == STATUS_OK)
-        status = sync_path(to, err);
+        status = file_sync(to, err);
     if (status == STATUS_OK) {
         b->report.sealed += sealed;
         b->report.live += !sealed;
@@ -129,7 +122,7 @@ static enum status copy_runs(struct backup *b, struct error *err)
         b->report.jobs++;
         status = copy_run(b, sqlite3_column_int64(statement, 0), err);
     }
-    return status == STATUS_OK ? sync_path(runs, err) : status;
+    return status == STATUS_OK ? file_sync(runs, err) : status;
 }
 
 /* --- weights ----------------------------------------------------------------------------------------------------- */
@@ -157,7 +150,7 @@ static enum status copy_folder(struct backup *b, const char *from, const char *t
         }
     }
     closedir(folder);
-    return status == STATUS_OK ? sync_path(to, err) : status;
+    return status == STATUS_OK ? file_sync(to, err) : status;
 }
 
 static enum status copy_weights(struct backup *b, struct error *err)
@@ -184,7 +177,7 @@ static enum status copy_all(struct backup *b, struct error *err)
         status = copy_runs(b, err);
     if (status == STATUS_OK)
         status = copy_weights(b, err);
-    return status == STATUS_OK ? sync_path(b->part, err) : status;
+    return status == STATUS_OK ? file_sync(b->part, err) : status;
 }
 
 /* The folder that holds a path. */
@@ -196,7 +189,7 @@ static enum status sync_parent(const char *path, struct error *err)
     char *slash = strrchr(parent, '/');
     if (slash)
         *(slash == parent ? slash + 1 : slash) = '\0';
-    return sync_path(slash ? parent : ".", err);
+    return file_sync(slash ? parent : ".", err);
 }
 
 /* An empty folder may be given, as a mount point is one; rename takes its place. */

@@ -18,7 +18,6 @@
 #include "server/commands.h"
 #include "server/file_copy.h"
 #include "server/json_util.h"
-#include "server/run_file.h"
 #include "server/store.h"
 #include "server/store_import.h"
 #include "server/terminal.h"
@@ -64,11 +63,7 @@ static enum status copy_in(const char *data, const char *file, char **ret_copy, 
     to = open(copy, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (to < 0)
         return error_set(err, STATUS_IO, "cannot write %s: %s", copy, strerror(errno));
-    status = file_copy(from, file, to, copy, NULL, err);
-    if (status == STATUS_OK && fsync(to) != 0)
-        status =
-            error_set(err, errno == ENOSPC ? STATUS_NO_SPACE : STATUS_IO, "cannot write %s: %s", copy, strerror(errno));
-    return status;
+    return file_copy(from, file, to, copy, NULL, err);
 }
 
 struct taking {
@@ -80,7 +75,13 @@ struct taking {
 static enum status take_in(sqlite3 *db, void *context, struct error *err)
 {
     struct taking *taking = context;
-    return store_run_take_in(db, taking->data, &taking->import, taking->file, &taking->id, err);
+    int64_t unknown = 0;
+    enum status status = store_unknown_runs(db, taking->data, &unknown, err);
+    if (status == STATUS_OK && unknown > 0)
+        status = store_ids_pass(db, unknown, err);
+    if (status == STATUS_OK)
+        status = store_run_take_in(db, taking->data, &taking->import, taking->file, &taking->id, err);
+    return status;
 }
 
 static enum status take_copy(struct catalog *catalog, const char *copy, json_t **ret_job, struct error *err)
@@ -88,13 +89,14 @@ static enum status take_copy(struct catalog *catalog, const char *copy, json_t *
     struct taking taking = {.data = catalog->data, .file = copy};
     enum status status = run_import_check(copy, &taking.import, err);
     if (status == STATUS_OK)
+        status = store_run_prepare(copy, err);
+    if (status == STATUS_OK)
         status = catalog_write(catalog, take_in, &taking, err);
     run_import_clear(&taking.import);
-    if (status != STATUS_OK)
-        return status;
-    attribute_cleanup(cleanup_free) char *place = text_format("%s/runs/%" PRId64 ".db", catalog->data, taking.id);
-    status = place ? run_file_migrate(place, err) : error_no_memory(err);
-    return status == STATUS_OK ? store_job_json(catalog->db, taking.id, ret_job, err) : status;
+    if (status == STATUS_OK)
+        return store_job_json(catalog->db, taking.id, ret_job, err);
+    store_run_take_back(catalog->data, taking.id);
+    return status;
 }
 
 static enum status import_here(const struct import_options *o, const char *file, json_t **ret_job, struct error *err)

@@ -2,7 +2,8 @@
  * `plumbline serve`: what the daemon starts, in order, and how it ends.
  *
  * The lock on the data directory and the port are taken before anything is changed. At the end the event streams are
- * woken first, then the connections end, then the workers are told: exit within 5 s.
+ * woken and the workers told first, so that they write their checkpoints while the connections end, however long an
+ * answer takes: exit within 5 s. Queries that still run are broken off.
  */
 #include <arpa/inet.h>
 #include <signal.h>
@@ -24,6 +25,7 @@
 #include "server/picture.h"
 #include "server/scheduler.h"
 #include "server/settings.h"
+#include "server/sqlite_util.h"
 #include "server/worker.h"
 
 /* What was started. */
@@ -151,6 +153,8 @@ static void stop(struct daemon *daemon)
 {
     if (daemon->scheduler)
         events_stop(scheduler_events(daemon->scheduler));
+    scheduler_ask_stop(daemon->scheduler);
+    db_stop_reading();
     http_stop(daemon->http);
     scheduler_stop(daemon->scheduler);
     picture_cache_free(daemon->pictures);

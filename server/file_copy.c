@@ -1,9 +1,12 @@
 #include "server/file_copy.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "core/file_util.h"
 
 static enum status system_error(const char *path, const char *what, struct error *err)
 {
@@ -38,4 +41,10 @@ enum status file_copy(int from, const char *from_path, int to, const char *to_pa
     if (ret_bytes)
         *ret_bytes = bytes;
     return STATUS_OK;
+}
+
+enum status file_sync(const char *path, struct error *err)
+{
+    attribute_cleanup(cleanup_descriptor) int file = open(path, O_RDONLY | O_CLOEXEC);
+    return file >= 0 && fsync(file) == 0 ? STATUS_OK : system_error(path, "written", err);
 }

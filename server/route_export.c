@@ -14,6 +14,7 @@
 #include "server/run_copy.h"
 #include "server/run_file.h"
 #include "server/scheduler.h"
+#include "server/store_import.h"
 
 static const char *const what_choices[] = {"divergence", "metrics", "summary", "batch", NULL};
 
@@ -123,7 +124,7 @@ static enum status temporary_path(const struct request *request, char **ret_path
         return error_set(err, errno == ENOSPC ? STATUS_NO_SPACE : STATUS_IO, "cannot make %s: %s", folder,
                          strerror(errno));
     unsigned long number = __atomic_add_fetch(&counter, 1, __ATOMIC_RELAXED);
-    if (asprintf(ret_path, "%s/%ld-%lu.db", folder, (long)getpid(), number) < 0)
+    if (asprintf(ret_path, "%s/copy-%ld-%lu.db", folder, (long)getpid(), number) < 0)
         return error_no_memory(err);
     return STATUS_OK;
 }
@@ -170,18 +171,14 @@ enum status handle_run_sqlite(struct request *request, struct answer *answer, st
 static enum status take_in(struct request *request, const char *path, struct answer *answer, struct error *err)
 {
     struct run_import import = {0};
-    attribute_cleanup(cleanup_free) char *place = NULL;
-    struct scheduler *scheduler = request->service->scheduler;
     int64_t id = 0;
     enum status status = run_import_check(path, &import, err);
     if (status == STATUS_CORRUPT || status == STATUS_INVALID || status == STATUS_CONFLICT)
         answer_refuse(answer, 422, status == STATUS_CONFLICT ? "newer_file" : "invalid_file", status);
     if (status == STATUS_OK)
-        status = scheduler_import(scheduler, &import, path, &id, err);
+        status = store_run_prepare(path, err);
     if (status == STATUS_OK)
-        status = scheduler_run_path(scheduler, id, &place, err);
-    if (status == STATUS_OK)
-        status = run_file_migrate(place, err);
+        status = scheduler_import(request->service->scheduler, &import, path, &id, err);
     run_import_clear(&import);
     if (status != STATUS_OK)
         return status;

@@ -78,25 +78,25 @@ static enum status copy_live(const char *path, const char *destination, struct e
     return status;
 }
 
-static enum status copy_to(const char *path, int source, int target, const char *destination, struct error *err)
-{
-    if (run_file_is_sealed(path))
-        return file_copy(source, path, target, destination, NULL, err);
-    return copy_live(path, destination, err); /* into the empty file */
-}
-
-enum status run_file_copy(const char *path, const char *destination, struct error *err)
+static enum status copy_sealed(const char *path, int target, const char *destination, struct error *err)
 {
     attribute_cleanup(cleanup_descriptor) int source = -1;
-    attribute_cleanup(cleanup_descriptor) int target = -1;
-    size_t size;
+    size_t size = 0;
     enum status status = file_open(path, &source, &size, err);
-    if (status != STATUS_OK)
-        return status;
+    return status == STATUS_OK ? file_copy(source, path, target, destination, NULL, err) : status;
+}
+
+/* A live run is opened by SQLite alone; see run_file_is_sealed. */
+enum status run_file_copy(const char *path, const char *destination, struct error *err)
+{
+    attribute_cleanup(cleanup_descriptor) int target = -1;
+    if (!file_exists(path))
+        return error_set(err, STATUS_NOT_FOUND, "%s does not exist", path);
     target = open(destination, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (target < 0)
         return not_made(destination, err);
-    status = copy_to(path, source, target, destination, err);
+    enum status status = run_file_is_sealed(path) ? copy_sealed(path, target, destination, err)
+                                                  : copy_live(path, destination, err); /* into the empty file */
     if (status != STATUS_OK)
         unlink(destination);
     return status;

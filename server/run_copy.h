@@ -35,7 +35,7 @@ void run_import_clear(struct run_import *import);
  * its hash (see spec_hash), or holds tables, views or triggers that a run file does not have; STATUS_CONFLICT for one
  * of a newer Plumbline; STATUS_INVALID for a spec that this version does not take. The caller clears the result.
  *
- * An older file passes; it is migrated after it was copied to its place.
+ * An older file passes; store_run_prepare migrates it.
  */
 enum status run_import_check(const char *path, struct run_import *ret_import, struct error *err);
 

@@ -31,8 +31,9 @@ struct run_identity {
 /*
  * Creates or opens the run file at `path` for writing, takes the run's lock (STATUS_BUSY if another attempt lives),
  * checks it for damage where the last writer died (STATUS_CORRUPT), migrates it, and writes table `run` with state
- * "running". What an earlier attempt at the same spec logged stays up to its checkpoint, in the same transaction;
- * without a checkpoint that can be read, or of another spec, all of it is deleted but the log.
+ * "running". What an earlier attempt at the same spec logged stays up to its checkpoint, in the same transaction.
+ * Without a checkpoint that can be read, all of it but the log is deleted; of another spec, or with `anew`, the log as
+ * well.
  */
 enum status run_writer_open(const char *path, const struct run_identity *identity, struct run_writer **ret_writer,
                             struct error *err);
@@ -67,10 +68,13 @@ enum status run_writer_rewind(struct run_writer *writer, size_t step, struct err
 /* Adds to `results` (results.h) what the rows that stayed make of it. */
 enum status run_writer_results(struct run_writer *writer, json_t *results, struct error *err);
 
+/* --- committing and ending --- */
+
 /* Commits what is open and begins anew. */
 enum status run_writer_commit(struct run_writer *writer, struct error *err);
 
-/* Writes the final state and reason, commits, seals the file (WAL folded in, journal_mode DELETE) and closes. The
+/* Writes the final state and reason, commits, seals the file (WAL folded in, journal_mode DELETE) and closes. A reader
+ * that is in the way for a second leaves it unsealed (run_file_is_sealed), which is no failure: see run_file_seal. The
  * writer is freed whatever is returned. */
 enum status run_writer_seal(struct run_writer *writer, const char *state, const char *reason, struct error *err);
 
@@ -87,8 +91,11 @@ bool run_file_is_sealed(const char *path);
 /* Brings a run file to the present schema and leaves it sealed if it was; STATUS_BUSY while it is being written. */
 enum status run_file_migrate(const char *path, struct error *err);
 
-/* Seals a run whose worker is gone (it crashed, or was told to stop): writes the final state and leaves the rows. */
+/* Seals a run whose worker is gone (it crashed, or was told to stop): writes the final state and leaves the rows.
+ * STATUS_BUSY while another writes it, or a reader is in the way: then the state is written, the file not sealed. */
 enum status run_file_seal(const char *path, const char *state, const char *reason, struct error *err);
+
+/* --- reading --- */
 
 /* A record of sample_steps.likeliest: a 32-bit class and a 32-bit float, little-endian. */
 enum { LIKELIEST_BYTES = 8 };

@@ -369,18 +369,23 @@ static enum status write_state(sqlite3 *db, const char *state, const char *reaso
 }
 
 /* Folds the WAL in and leaves WAL mode. A reader that stays open prevents it: after a second the file stays as it is,
- * complete but not sealed. */
-static void leave_wal(sqlite3 *db)
+ * complete but not sealed, and false is returned. */
+static bool leave_wal(sqlite3 *db)
 {
     double start = clock_seconds();
     sqlite3_busy_timeout(db, 500);
     sqlite3_exec(db, "PRAGMA wal_checkpoint(TRUNCATE)", NULL, NULL, NULL);
-    while (sqlite3_exec(db, "PRAGMA journal_mode = DELETE", NULL, NULL, NULL) != SQLITE_OK &&
-           clock_seconds() - start < 1)
+    while (sqlite3_exec(db, "PRAGMA journal_mode = DELETE", NULL, NULL, NULL) != SQLITE_OK) {
+        if (clock_seconds() - start >= 1)
+            return false;
         clock_pause(0.02);
+    }
+    return true;
 }
 
-enum status run_writer_seal(struct run_writer *writer, const char *state, const char *reason, struct error *err)
+/* *ret_sealed: or a reader was in the way. The writer is freed. */
+static enum status seal(struct run_writer *writer, const char *state, const char *reason, bool *ret_sealed,
+                        struct error *err)
 {
     attribute_cleanup(cleanup_writer) struct run_writer *owned = writer;
     enum status status = STATUS_OK;
@@ -394,8 +399,14 @@ enum status run_writer_seal(struct run_writer *writer, const char *state, const 
         return error_prefix(err, status, "run file %s: ", owned->path);
     for (int i = 0; i < KEPT_COUNT; i++)
         cleanup_statement(&owned->kept[i]);
-    leave_wal(owned->db);
+    *ret_sealed = leave_wal(owned->db);
     return STATUS_OK;
+}
+
+enum status run_writer_seal(struct run_writer *writer, const char *state, const char *reason, struct error *err)
+{
+    bool sealed = false; /* what is left to do then, the server has done later */
+    return seal(writer, state, reason, &sealed, err);
 }
 
 enum status run_writer_close(struct run_writer *writer, struct error *err)
@@ -412,13 +423,19 @@ void run_writer_abandon(struct run_writer *writer)
     writer_free(writer);
 }
 
-/* Bytes 18 and 19 of a database say by which kind of journal it is written and read: 1 is the sealed file's. */
+/*
+ * Bytes 18 and 19 of a database say by which kind of journal it is written and read: 1 is the sealed file's.
+ *
+ * What is written, or has readers of its write-ahead log, has that log beside it, and is not opened here: to close a
+ * file drops all locks that this process has on it, those of SQLite's other connections too.
+ */
 bool run_file_is_sealed(const char *path)
 {
     uint8_t kinds[2] = {0, 0};
+    if (has_wal(path) || exists_beside(path, "-journal"))
+        return false;
     attribute_cleanup(cleanup_descriptor) int file = open(path, O_RDONLY | O_CLOEXEC);
-    return file >= 0 && pread(file, kinds, sizeof kinds, 18) == (ssize_t)sizeof kinds && kinds[0] == 1 &&
-           kinds[1] == 1 && !has_wal(path) && !exists_beside(path, "-journal");
+    return file >= 0 && pread(file, kinds, sizeof kinds, 18) == (ssize_t)sizeof kinds && kinds[0] == 1 && kinds[1] == 1;
 }
 
 enum status run_file_migrate(const char *path, struct error *err)
@@ -427,13 +444,18 @@ enum status run_file_migrate(const char *path, struct error *err)
     bool sealed = run_file_is_sealed(path);
     enum status status = open_database(path, &writer, err);
     if (status == STATUS_OK && sealed)
-        leave_wal(writer->db);
+        (void)leave_wal(writer->db); /* it is sealed with the next start, if a reader is in the way */
     return status;
 }
 
 enum status run_file_seal(const char *path, const char *state, const char *reason, struct error *err)
 {
     struct run_writer *writer;
+    bool sealed = false;
     enum status status = open_database(path, &writer, err);
-    return status == STATUS_OK ? run_writer_seal(writer, state, reason, err) : status;
+    if (status == STATUS_OK)
+        status = seal(writer, state, reason, &sealed, err);
+    if (status == STATUS_OK && !sealed)
+        return error_set(err, STATUS_BUSY, "run file %s: it is being read, and cannot be sealed", path);
+    return status;
 }

@@ -143,7 +143,7 @@ static void wake(struct scheduler *s)
     }
 }
 
-void scheduler_stop(struct scheduler *scheduler)
+void scheduler_ask_stop(struct scheduler *scheduler)
 {
     if (!scheduler)
         return;
@@ -151,6 +151,13 @@ void scheduler_stop(struct scheduler *scheduler)
     scheduler->stop_asked = true;
     pthread_mutex_unlock(&scheduler->mutex);
     wake(scheduler);
+}
+
+void scheduler_stop(struct scheduler *scheduler)
+{
+    if (!scheduler)
+        return;
+    scheduler_ask_stop(scheduler);
     pthread_join(scheduler->thread, NULL);
     scheduler_free(scheduler);
 }

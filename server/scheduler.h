@@ -46,8 +46,11 @@ struct scheduler_settings {
 enum status scheduler_start(const struct scheduler_settings *settings, struct scheduler **ret_scheduler,
                             struct error *err);
 
-/* Stops: workers are told (SIGTERM), waited for, then killed; their jobs go back to `queued` with a reason. Returns
- * when no worker lives and the catalog is closed. Within 4 s. */
+/* Begins to stop: workers are told (SIGTERM), waited for, then killed; their jobs go back to `queued` with a reason.
+ * Returns at once. Changes are refused from here on (STATUS_STOPPED); what is read can be read until scheduler_stop. */
+void scheduler_ask_stop(struct scheduler *scheduler);
+
+/* The same, and returns when no worker lives and the catalog is closed. Within 4 s of the first of these two. */
 void scheduler_stop(struct scheduler *scheduler);
 
 /*
@@ -135,8 +138,8 @@ enum status scheduler_read(struct scheduler *scheduler, catalog_use *read, void 
 enum status scheduler_job_ids(struct scheduler *scheduler, const char *filter, bool with_trash, size_t most,
                               int64_t **ret_ids, size_t *ret_count, struct error *err);
 
-/* Takes in a run that run_import_check has found good, from `file` below DATA/tmp (store_import.h), as a job that has
- * ended. What else of it is the caller's stays so. */
+/* Takes in a run that run_import_check has found good and store_run_prepare made ready, from `file` below DATA/tmp, as
+ * a job that has ended. What else of it is the caller's stays so. */
 struct run_import;
 enum status scheduler_import(struct scheduler *scheduler, const struct run_import *import, const char *file,
                              int64_t *ret_id, struct error *err);

@@ -104,8 +104,13 @@ static enum status change_import(struct scheduler *s, void *argument, struct err
 
 static enum status command_import(struct scheduler *s, void *argument, struct error *err)
 {
+    struct import_call *call = argument;
     enum status status = space_check(s, err);
-    return status == STATUS_OK ? hard_change(s, change_import, argument, err) : status;
+    if (status == STATUS_OK)
+        status = hard_change(s, change_import, call, err);
+    if (status != STATUS_OK)
+        store_run_take_back(s->data, call->id);
+    return status;
 }
 
 enum status scheduler_import(struct scheduler *scheduler, const struct run_import *import, const char *file,

@@ -105,6 +105,7 @@ struct scheduler {
     double start_at;   /* after a failure: when to try to start a job again; else 0 */
     double start_wait; /* that long after the next failure */
     double retain_at;  /* when to apply the retention again */
+    double seal_at;    /* when to seal again what could not be; else 0 */
     struct space space;
     struct locked locked;
     int64_t queue_running, queue_queued; /* of the last queue event */
@@ -181,13 +182,20 @@ bool is_being_sealed(const struct scheduler *s, int64_t job);
 /* Starts children for those that wait, a few at a time. */
 void start_seals(struct scheduler *s);
 
-/* Says how a child failed, where it has. */
-void seal_ended(struct running *running);
+/* Whether a child has done what it was to do; says how it failed where it has not. */
+bool seal_ended(struct running *running);
+
+/* Whether there is a run file of the job that is sealed. */
+bool run_is_sealed(struct scheduler *s, int64_t job);
+
+/* Looks, where it is due, for runs that could not be sealed. */
+void seal_when_due(struct scheduler *s);
 
 /* Forgets those that wait. */
 void seals_drop(struct scheduler *s);
 
-/* Seals what could not be sealed before, and migrates what an older program left. */
+/* Seals what could not be sealed before, migrates what an older program left, and keeps run files of no job from jobs
+ * to come. */
 void tidy_runs(struct scheduler *s);
 
 /* --- lines (scheduler_lines.c) ----------------------------------------------------------------------------------- */

@@ -12,8 +12,8 @@
 #include "server/results.h"
 #include "server/scheduler_internal.h"
 
-static const double WRITE_SECONDS = 1;                         /* between writes of a job's progress and results */
-static const double SEAL_SECONDS = 60, MIGRATE_SECONDS = 3600; /* for what puts run files in order */
+static const double WRITE_SECONDS = 1;                           /* between writes of a job's progress and results */
+static const double LONGEST_SEAL = 60, LONGEST_MIGRATION = 3600; /* of what puts run files in order */
 
 /* A running job, and what a line of it goes to. */
 struct listener {
@@ -249,7 +249,7 @@ static double hang_limit(const struct scheduler *s, const struct running *r)
 double silent_at(const struct scheduler *s, const struct running *r)
 {
     if (r->sealing) /* it has no heartbeat, and little to do */
-        return r->began + (r->job != 0 ? SEAL_SECONDS : MIGRATE_SECONDS);
+        return r->began + (r->job != 0 ? LONGEST_SEAL : LONGEST_MIGRATION);
     return fmin(r->heard + s->heartbeat_seconds, r->stepped + hang_limit(s, r));
 }
 

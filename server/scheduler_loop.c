@@ -184,6 +184,8 @@ static double next_time(const struct scheduler *s)
         next = fmin(next, s->locked.look_at);
     if (s->retain_at > 0 && !s->stopping)
         next = fmin(next, s->retain_at);
+    if (s->seal_at > 0 && !s->stopping)
+        next = fmin(next, s->seal_at);
     for (const struct running *r = s->running; r; r = r->next)
         next = fmin(next, r->ended ? r->retry_at : fmin(silent_at(s, r), r->told ? r->kill_at : INFINITY));
     return next;
@@ -256,6 +258,7 @@ void *scheduler_thread(void *context)
     while (!is_over(s, stopping_since)) {
         retain_when_due(s);
         locked_look(s);
+        seal_when_due(s);
         start_jobs(s);
         start_seals(s);
         wait_and_serve(s);

@@ -2,7 +2,8 @@
  * Run files put in order by children of their own: sealed where no worker is left to do it, migrated after an upgrade.
  *
  * Many jobs may end at once without a worker, as by a cancel of all; a few children at a time see to their runs, and
- * the rest wait. What is not done when the server ends, or fails for want of space, is found by tidy_runs.
+ * the rest wait. What is not done when the server ends, or fails for want of space, is found by tidy_runs; what fails
+ * because someone reads the run is tried again after a while.
  */
 #include <dirent.h>
 #include <inttypes.h>
@@ -11,11 +12,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "server/clock.h"
 #include "server/data_paths.h"
 #include "server/json_util.h"
 #include "server/run_file.h"
 #include "server/run_migrate.h"
 #include "server/scheduler_internal.h"
+#include "server/store_import.h"
 
 enum { MAX_SEALING = 4 }; /* children at once */
 
@@ -92,11 +95,13 @@ void start_seals(struct scheduler *s)
     }
 }
 
-void seal_ended(struct running *r)
+bool seal_ended(struct running *r)
 {
     const char *words = worker_last_words(&r->process);
-    if (strcmp(r->how, "exited with code 0") != 0)
-        fprintf(stderr, "plumbline: job %" PRId64 ": what puts its run file in order %s %s\n", r->job, r->how, words);
+    if (strcmp(r->how, "exited with code 0") == 0)
+        return true;
+    fprintf(stderr, "plumbline: job %" PRId64 ": what puts its run file in order %s %s\n", r->job, r->how, words);
+    return false;
 }
 
 /* --- what is to be sealed ---------------------------------------------------------------------------------------- */
@@ -118,6 +123,12 @@ void seal_run(struct scheduler *s, int64_t job, enum job_state state, const char
     while (*last)
         last = &(*last)->next;
     *last = seal;
+}
+
+bool run_is_sealed(struct scheduler *s, int64_t job)
+{
+    attribute_cleanup(cleanup_free) char *run = NULL;
+    return scheduler_run_path(s, job, &run, NULL) == STATUS_OK && run_file_is_sealed(run);
 }
 
 bool is_being_sealed(const struct scheduler *s, int64_t job)
@@ -154,9 +165,8 @@ static void seal_leftover(struct scheduler *s, const char *runs, const char *nam
         seal_run(s, job, state, json_string_value(json_object_get(json, "reason")));
 }
 
-void tidy_runs(struct scheduler *s)
+static void seal_leftovers(struct scheduler *s)
 {
-    migrate_runs(s);
     attribute_cleanup(cleanup_free) char *path = path_join(s->data, "runs");
     DIR *runs = path ? opendir(path) : NULL;
     if (!runs)
@@ -164,4 +174,36 @@ void tidy_runs(struct scheduler *s)
     for (struct dirent *entry = readdir(runs); entry; entry = readdir(runs))
         seal_leftover(s, path, entry->d_name);
     closedir(runs);
+}
+
+static enum status change_ids(struct scheduler *s, void *context, struct error *err)
+{
+    return store_ids_pass(s->db, *(const int64_t *)context, err);
+}
+
+/* Keeps run files that belong to no job from the jobs to come. */
+static void pass_unknown(struct scheduler *s)
+{
+    struct error err;
+    int64_t largest = 0;
+    enum status status = store_unknown_runs(s->db, s->data, &largest, &err);
+    if (status == STATUS_OK && largest > 0)
+        status = hard_change(s, change_ids, &largest, &err);
+    if (status != STATUS_OK)
+        fprintf(stderr, "plumbline: run files of no job cannot be passed over: %s\n", err.text);
+}
+
+void tidy_runs(struct scheduler *s)
+{
+    pass_unknown(s);
+    migrate_runs(s);
+    seal_leftovers(s);
+}
+
+void seal_when_due(struct scheduler *s)
+{
+    if (s->stopping || s->seal_at == 0 || clock_seconds() < s->seal_at)
+        return;
+    s->seal_at = 0;
+    seal_leftovers(s);
 }

@@ -21,11 +21,12 @@
 #include "server/json_util.h"
 #include "server/scheduler_internal.h"
 
-static const double LOAD_SECONDS =
-    3; /* more than else till a worker's first sign of life: it is loaded from the disk */
+/* More than else till a worker's first sign of life: it is loaded from the disk. */
+static const double LOAD_SECONDS = 3;
 static const double RETRY_SECONDS = 1; /* after a change that could not be committed */
 static const double LONGEST_START_WAIT = 60;
-static const double SEAL_SECONDS = 1; /* how long a run may take to be sealed when the daemon stops */
+static const double LAST_SEAL_SECONDS = 1;    /* how long a run may take to be sealed when the daemon stops */
+static const double SEAL_AGAIN_SECONDS = 600; /* after a run could not be sealed */
 
 void running_free(struct running *running)
 {
@@ -190,17 +191,17 @@ void serve_running(struct scheduler *s, struct running *running, bool lines, boo
         read_lines(s, running);
     if (errors || end)
         worker_read_errors(&running->process);
-    if (end)
-        running->ended = worker_reap(&running->process, running->how, sizeof running->how);
-    if (running->ended)
+    if (end && worker_reap(&running->process, running->how, sizeof running->how)) {
+        running->ended = true;
         running->ended_at = clock_seconds();
+    }
 }
 
 /* --- stopping ---------------------------------------------------------------------------------------------------- */
 
 void tell_to_stop(struct running *running, double grace)
 {
-    double kill_at = clock_seconds() + (running->sealing ? SEAL_SECONDS : grace);
+    double kill_at = clock_seconds() + (running->sealing ? LAST_SEAL_SECONDS : grace);
     if (!running->told && !running->sealing) /* sealing is quick, and is let finish */
         worker_signal(&running->process, SIGTERM);
     running->told = true; /* a second SIGTERM would end it at once */
@@ -223,7 +224,8 @@ void kill_late(struct scheduler *s)
 struct outcome {
     struct running *running;
     enum job_state to;
-    bool crashed, seal, full, locked;
+    bool crashed, full, locked;
+    bool seal;         /* the run's file does not know this end */
     char reason[1536]; /* empty: none */
 };
 
@@ -307,6 +309,15 @@ static void decide(const struct scheduler *s, struct outcome *outcome, const str
     }
 }
 
+/* An attempt that never started knows nothing of the job: what earlier ones came to stays. */
+static enum status store_end(struct scheduler *s, const struct running *r, struct error *err)
+{
+    const json_t *final = json_object_get(r->end, "results");
+    if (json_object_size(r->progress) == 0)
+        return STATUS_OK;
+    return store_job_progress(s->db, r->job, r->progress, json_object_size(final) > 0 ? final : r->results, err);
+}
+
 static enum status change_end(struct scheduler *s, void *context, struct error *err)
 {
     struct outcome *outcome = context;
@@ -317,9 +328,7 @@ static enum status change_end(struct scheduler *s, void *context, struct error *
         return status;
     decide(s, outcome, &row);
     job_row_clear(&row);
-    const json_t *final = json_object_get(r->end, "results");
-    status = store_job_progress(s->db, r->job, json_object_size(r->progress) > 0 ? r->progress : NULL,
-                                json_object_size(final) > 0 ? final : r->results, err);
+    status = store_end(s, r, err);
     const struct job_change change = {.to = outcome->to,
                                       .reason = *outcome->reason ? outcome->reason : NULL,
                                       .crashed = outcome->crashed,
@@ -343,7 +352,8 @@ static void finish_progress(struct running *r)
 static bool record_end(struct scheduler *s, struct running *r)
 {
     if (r->sealing) {
-        seal_ended(r);
+        if (!seal_ended(r) && r->job != 0 && s->seal_at == 0)
+            s->seal_at = clock_seconds() + SEAL_AGAIN_SECONDS;
         return true;
     }
     struct outcome outcome = {.running = r};
@@ -366,7 +376,7 @@ static bool record_end(struct scheduler *s, struct running *r)
         s->space.again = false;
     if (outcome.locked)
         locked_add(s, r->job);
-    if (outcome.seal)
+    if (outcome.seal || (job_state_is_final(outcome.to) && !run_is_sealed(s, r->job)))
         seal_run(s, r->job, outcome.to, outcome.reason);
     return true;
 }
@@ -376,14 +386,10 @@ void record_ends(struct scheduler *s)
     double now = clock_seconds();
     for (struct running **at = &s->running; *at;) {
         struct running *r = *at;
-        /* record_end may put a new child in front of the list, so the link to `r` is looked up again */
         if (!r->ended || now < r->retry_at || !record_end(s, r)) {
             at = &r->next;
             continue;
         }
-        at = &s->running;
-        while (*at != r)
-            at = &(*at)->next;
         *at = r->next;
         running_free(r);
     }

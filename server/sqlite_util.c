@@ -2,20 +2,21 @@
 
 #include <errno.h>
 #include <math.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { BUSY_TIMEOUT_MS = 5000 };
+enum { BUSY_TIMEOUT_MS = 5000, INSTRUCTIONS = 10000 /* of SQLite's machine, a millisecond or less */ };
 
 /* Primary result codes that mean something of their own; every other failure is STATUS_IO. */
 static const struct {
     int code;
     enum status status;
 } code_statuses[] = {
-    {SQLITE_BUSY, STATUS_BUSY},           {SQLITE_LOCKED, STATUS_BUSY},     {SQLITE_FULL, STATUS_NO_SPACE},
-    {SQLITE_NOMEM, STATUS_NO_MEMORY},     {SQLITE_CORRUPT, STATUS_CORRUPT}, {SQLITE_NOTADB, STATUS_CORRUPT},
-    {SQLITE_CONSTRAINT, STATUS_CONFLICT},
+    {SQLITE_BUSY, STATUS_BUSY},           {SQLITE_LOCKED, STATUS_BUSY},       {SQLITE_FULL, STATUS_NO_SPACE},
+    {SQLITE_NOMEM, STATUS_NO_MEMORY},     {SQLITE_CORRUPT, STATUS_CORRUPT},   {SQLITE_NOTADB, STATUS_CORRUPT},
+    {SQLITE_CONSTRAINT, STATUS_CONFLICT}, {SQLITE_INTERRUPT, STATUS_STOPPED},
 };
 
 /* A full disk is told by SQLITE_FULL where a file is written, but not where one is made or shared memory grows. */
@@ -56,6 +57,19 @@ static char *uri_of(const char *path, bool immutable)
     return uri;
 }
 
+static atomic_bool reading_stopped; /* of the process, as its end is */
+
+void db_stop_reading(void)
+{
+    reading_stopped = true;
+}
+
+static int is_stopped(void *context)
+{
+    (void)context;
+    return reading_stopped;
+}
+
 static enum status configure(sqlite3 *db, struct error *err)
 {
     sqlite3_extended_result_codes(db, 1);
@@ -81,6 +95,8 @@ enum status db_open(const char *path, enum db_mode mode, sqlite3 **ret_db, struc
     enum status status = configure(db, err);
     if (status != STATUS_OK)
         return error_prefix(err, status, "%s: ", path);
+    if (mode != DB_WRITE)
+        sqlite3_progress_handler(db, INSTRUCTIONS, is_stopped, NULL);
     *ret_db = db;
     db = NULL;
     return STATUS_OK;

@@ -26,6 +26,10 @@ enum db_mode {
 enum status db_open(const char *path, enum db_mode mode, sqlite3 **ret_db, struct error *err);
 void cleanup_db(sqlite3 **db);
 
+/* The process is about to end: from here on long queries of read-only connections, those that run now too, are broken
+ * off with STATUS_STOPPED. Not within a single step of SQLite's machine, as a copy of all pages is. Of any thread. */
+void db_stop_reading(void);
+
 /* Switches to a write-ahead log; `synchronous` is "FULL" (each commit survives a power cut) or "NORMAL" (the file
  * stays consistent, the newest commits may be lost). */
 enum status db_use_wal(sqlite3 *db, const char *synchronous, struct error *err);

@@ -30,7 +30,7 @@
 
 enum { NICENESS = 5 }; /* the server answers before its jobs train on */
 
-static const double SEAL_SECONDS = 10; /* how long the last attempt at a run is given to end */
+static const double SEAL_WAIT = 10; /* how long the last attempt at a run, or its readers, are given to end */
 
 struct work_options {
     const char *run, *data, *state, *reason;
@@ -155,7 +155,7 @@ static int run_work(const struct work_options *o)
     return 1;
 }
 
-/* A worker whose server died may be ending just now: its run is waited for. */
+/* A worker whose server died may be ending just now, and so may who reads the run: it is waited for. */
 static int run_seal(const struct work_options *o)
 {
     struct error err;
@@ -163,7 +163,7 @@ static int run_seal(const struct work_options *o)
     enum status status;
     double start = clock_seconds();
     while ((status = run_file_seal(o->run, o->state, reason, &err)) == STATUS_BUSY &&
-           clock_seconds() - start < SEAL_SECONDS)
+           clock_seconds() - start < SEAL_WAIT)
         clock_pause(0.1);
     if (status == STATUS_OK)
         return 0;

@@ -96,6 +96,50 @@ static void test_a_stop_and_a_start_are_no_break(void **state)
     assert_same_run(run_of(state, whole), run_of(state, parts));
 }
 
+/* An attempt that ends before it has started takes nothing of what an earlier one came to. */
+static void test_results_outlive_an_attempt_that_does_not_start(void **state)
+{
+    struct error err;
+    write_pictures(*state);
+    struct scheduler *scheduler = start(*state, self, 1, 3);
+    int64_t id = submit_json(scheduler, long_spec());
+    await_step(scheduler, id, 100);
+    assert_ok(pause_job(scheduler, id, "lunch", &err));
+    json_t *before = await(scheduler, id, "paused");
+    assert_true(json_object_size(json_object_get(before, "results")) > 1);
+    assert_false(run_file_is_sealed(run_of(state, id)));
+    assert_int_equal(rename(in_folder(state, "datasets"), in_folder(state, "elsewhere")), 0);
+    assert_ok(resume_job(scheduler, id, &err));
+    json_t *after = await(scheduler, id, "failed");
+    assert_true(json_equal(json_object_get(after, "results"), json_object_get(before, "results")));
+    assert_true(json_equal(json_object_get(after, "progress"), json_object_get(before, "progress")));
+    await_sealed(run_of(state, id), "failed", text_of(after, "reason"));
+    json_decref(before);
+    json_decref(after);
+    scheduler_stop(scheduler);
+}
+
+/* A reader that is in its worker's way as it ends leaves a run to be sealed later. */
+static void test_a_run_that_is_read_as_it_ends_is_sealed(void **state)
+{
+    struct error err;
+    struct run_reader *reader = NULL;
+    json_t *run = NULL;
+    write_pictures(*state);
+    struct scheduler *scheduler = start(*state, self, 1, 3);
+    int64_t id = submit_json(scheduler, long_spec());
+    await_step(scheduler, id, 1);
+    assert_ok(run_reader_open(run_of(state, id), &reader, &err));
+    assert_ok(run_reader_run(reader, &run, &err));
+    assert_string_equal(text_of(run, "state"), "running");
+    json_decref(run);
+    await_end(scheduler, id, "finished");
+    assert_false(run_file_is_sealed(run_of(state, id)));
+    run_reader_close(reader);
+    await_sealed(run_of(state, id), "finished", "NULL");
+    scheduler_stop(scheduler);
+}
+
 static void test_a_worker_that_is_stopped_is_found_and_its_job_goes_on(void **state)
 {
     write_pictures(*state);
@@ -385,6 +429,8 @@ int main(int argc, char **argv)
         IN_A_FOLDER(test_a_pause_of_a_queued_job_and_one_taken_back),
         IN_A_FOLDER(test_a_stop_and_a_start_are_no_break),
         IN_A_FOLDER(test_a_worker_that_is_stopped_is_found_and_its_job_goes_on),
+        IN_A_FOLDER(test_results_outlive_an_attempt_that_does_not_start),
+        IN_A_FOLDER(test_a_run_that_is_read_as_it_ends_is_sealed),
         IN_A_FOLDER(test_limits_end_a_job_with_their_reason),
         IN_A_FOLDER(test_a_retry_is_a_new_job_with_its_lineage),
         IN_A_FOLDER(test_a_key_makes_one_job),

@@ -2,7 +2,10 @@
  * Writing a run's database: what the writer is told comes back from SQL, only what is committed is seen, two attempts
  * never meet, and an attempt goes on from the checkpoint.
  */
+#include "server/run_copy.h"
 #include "tests/run_file_support.h"
+
+#include <sys/wait.h>
 
 static void test_tables(void **state)
 {
@@ -204,9 +207,53 @@ static void test_sealed_is_one_file(void **state)
     json_decref(json);
     assert_ok(run_writer_seal(writer, "finished", NULL, &err));
     assert_query(path, "SELECT state || attempt FROM run", "finished2");
+    assert_false(run_file_is_sealed(path));
+    assert_int_equal(run_file_seal(path, "finished", NULL, &err), STATUS_BUSY);
     run_reader_close(reader);
     assert_ok(run_file_seal(path, "finished", NULL, &err));
     assert_query(path, "PRAGMA journal_mode", "delete");
+}
+
+/* Whether this process has a lock on what SQLite locks of the file: another one is asked. */
+static bool is_locked(const char *path)
+{
+    enum { PENDING_BYTE = 0x40000000, LOCK_BYTES = 512 };
+    fflush(NULL);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = PENDING_BYTE, .l_len = LOCK_BYTES};
+        int file = open(path, O_RDWR | O_CLOEXEC);
+        _exit(file < 0 || fcntl(file, F_GETLK, &lock) != 0 ? 2 : lock.l_type != F_UNLCK);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) <= 1);
+    return WEXITSTATUS(status) == 1;
+}
+
+/* To look at a live run, and to copy it, takes no reader of this process its lock. */
+static void test_locks_stay(void **state)
+{
+    const char *path = in_folder(state, "run.db");
+    struct run_writer *writer = open_writer(path, 1);
+    struct error err;
+    assert_ok(run_writer_commit(writer, &err));
+    assert_true(is_locked(path));
+    assert_false(run_file_is_sealed(path));
+    assert_true(is_locked(path));
+    assert_ok(run_file_copy(path, in_folder(state, "copy.db"), &err));
+    assert_true(is_locked(path));
+    struct run_reader *reader = open_reader(path);
+    json_t *json = NULL;
+    assert_ok(run_writer_close(writer, &err)); /* between two attempts: the reader has the log */
+    assert_ok(run_reader_log(reader, &(struct list_query){.max_results = 1}, &json, &err));
+    json_decref(json);
+    assert_false(run_file_is_sealed(path));
+    assert_ok(run_file_copy(path, in_folder(state, "second.db"), &err));
+    assert_true(is_locked(path));
+    run_reader_close(reader);
+    assert_false(is_locked(path));
 }
 
 /* Each sample's strongest others, the sum of the rest as −1, and NULL where nothing is defined. */
@@ -262,6 +309,7 @@ int main(void)
         IN_A_FOLDER(test_an_attempt_goes_on_from_the_checkpoint),
         IN_A_FOLDER(test_an_attempt_that_cannot_go_on_starts_over),
         IN_A_FOLDER(test_sealed_is_one_file),
+        IN_A_FOLDER(test_locks_stay),
         IN_A_FOLDER(test_contributors),
         IN_A_FOLDER(test_files_that_are_refused),
     };

@@ -3,6 +3,8 @@
  * that was killed.
  */
 #include "server/run_lock.h"
+#include "server/store_import.h"
+#include "tests/runs.h"
 #include "tests/scheduler_support.h"
 
 #include <spawn.h>
@@ -241,6 +243,32 @@ static void test_an_end_that_cannot_be_written_yet(void **state)
     scheduler_stop(s);
 }
 
+/* A job's time ends with its worker, however long its end waits to be written while others go on. */
+static void test_the_time_of_an_end_that_waits(void **state)
+{
+    enum { WAIT = 3, BORNE = 2 }; /* seconds */
+    const char *catalog = in_folder(state, "catalog.db");
+    struct scheduler *s = start(*state, self, 2, 5);
+    run_sql(catalog, "CREATE TRIGGER refuse BEFORE UPDATE OF state ON job WHEN NEW.state = 'finished' "
+                     "BEGIN SELECT RAISE(ABORT, 'not now'); END");
+    double begin = clock_seconds();
+    int64_t id = submit(s, 50, 1), other = submit(s, ENDLESS, 0);
+    pid_t pid = hit(state, id, 1, SIGCONT);
+    int own = hush();
+    while (kill(pid, 0) == 0 && clock_seconds() - begin < DEADLINE)
+        clock_pause(0.002);
+    double took = clock_seconds() - begin;
+    while (clock_seconds() - begin < took + WAIT)
+        await_progress(s, other);
+    cancel(s, other, "enough"); /* it writes without a pause: another writer may never get its turn */
+    await_end(s, other, "cancelled");
+    unhush(own);
+    run_sql(catalog, "DROP TRIGGER refuse");
+    await_end(s, id, "finished");
+    scheduler_stop(s);
+    assert_true(query_number(catalog, "SELECT seconds FROM job WHERE id = 1") < took + BORNE);
+}
+
 /* A worker that was told to pause, and was killed as it did not, has not crashed when the pause is taken back. */
 static void test_a_pause_taken_back_too_late(void **state)
 {
@@ -259,6 +287,24 @@ static void test_a_pause_taken_back_too_late(void **state)
 }
 
 /* --- stops and starts -------------------------------------------------------------------------------------------- */
+
+/* Workers end, and changes are refused, before anyone waits for the end: what still answers can read. */
+static void test_a_stop_that_is_asked_for(void **state)
+{
+    struct error err;
+    int64_t second = 0;
+    bool again = false;
+    struct scheduler *s = start(*state, self, 1, 3600);
+    int64_t id = submit(s, ENDLESS, 0);
+    await_progress(s, id);
+    scheduler_ask_stop(s);
+    await_reason(s, id, "queued", "interrupted by a stop of the server at step ");
+    assert_int_equal(worker_of(state, id, 1), 0);
+    struct spec *spec = parse_spec(job_spec(1, 0));
+    assert_int_equal(scheduler_submit(s, spec, NULL, &second, &again, &err), STATUS_STOPPED);
+    spec_free(spec);
+    scheduler_stop(s);
+}
 
 static void test_a_stop_and_a_new_start(void **state)
 {
@@ -434,6 +480,52 @@ static void test_many_runs_that_were_left_unsealed(void **state)
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &own), 0);
 }
 
+/* --- runs of elsewhere ------------------------------------------------------------------------------------------- */
+
+/* A run that cannot be taken in leaves nothing behind that the next job of its number would take for its own. */
+static void test_an_import_that_cannot_be_recorded(void **state)
+{
+    const char *file = in_folder(state, "given.db"), *catalog = in_folder(state, "catalog.db");
+    struct scheduler *s = start(*state, self, 1, 5);
+    struct run_import import;
+    struct error err;
+    int64_t id = 0;
+    make_run(file, job_spec(1, 0));
+    assert_ok(run_import_check(file, &import, &err));
+    assert_ok(store_run_prepare(file, &err));
+    run_sql(catalog, "CREATE TRIGGER refuse BEFORE INSERT ON event BEGIN SELECT RAISE(ABORT, 'not now'); END");
+    assert_int_equal(scheduler_import(s, &import, file, &id, &err), STATUS_CONFLICT);
+    assert_says(err.text, "not now");
+    assert_query(catalog, "SELECT count(*) FROM job", "0");
+    assert_false(file_exists(run_of(state, 1)));
+    run_sql(catalog, "DROP TRIGGER refuse");
+    make_run(file, job_spec(1, 0));
+    assert_ok(scheduler_import(s, &import, file, &id, &err));
+    assert_int_equal(id, 1);
+    assert_run(run_of(state, id), "finished", "NULL");
+    run_import_clear(&import);
+    scheduler_stop(s);
+}
+
+/* The server was killed between the file's move and the commit, or the catalog was put back from a backup. */
+static void test_run_files_of_no_job(void **state)
+{
+    assert_int_equal(mkdir(in_folder(state, "runs"), 0700), 0);
+    make_run(run_of(state, 1), job_spec(1, 0));
+    make_run(run_of(state, 7), job_spec(1, 0));
+    run_sql(run_of(state, 7), "UPDATE run SET name = 'a stranger'");
+    struct scheduler *s = start(*state, self, 1, 5);
+    int64_t id = submit(s, 1, 0);
+    assert_int_equal(id, 8);
+    await_end(s, id, "finished");
+    scheduler_stop(s);
+    s = start(*state, self, 1, 5);
+    assert_int_equal(submit(s, 1, 0), 9);
+    await_end(s, 9, "finished");
+    scheduler_stop(s);
+    assert_query(run_of(state, 7), "SELECT name FROM run", "a stranger");
+}
+
 static void test_settings_that_are_refused(void **state)
 {
     struct scheduler *s = NULL;
@@ -470,12 +562,16 @@ int main(int argc, char **argv)
         IN_A_FOLDER(test_stopped_by_someone_else_each_time),
         IN_A_FOLDER(test_a_program_that_is_not_there),
         IN_A_FOLDER(test_a_run_that_is_locked),
+        IN_A_FOLDER(test_a_stop_that_is_asked_for),
         IN_A_FOLDER(test_a_stop_and_a_new_start),
         IN_A_FOLDER(test_a_stop_right_after_a_cancel),
         IN_A_FOLDER(test_a_daemon_that_was_killed),
         IN_A_FOLDER(test_a_run_that_was_left_unsealed),
+        IN_A_FOLDER(test_an_import_that_cannot_be_recorded),
+        IN_A_FOLDER(test_run_files_of_no_job),
         IN_A_FOLDER(test_settings_that_are_refused),
         IN_A_FOLDER(test_an_end_that_cannot_be_written_yet),
+        IN_A_FOLDER(test_the_time_of_an_end_that_waits),
         IN_A_FOLDER(test_a_pause_taken_back_too_late),
         IN_A_FOLDER(test_many_runs_that_were_left_unsealed),
     };

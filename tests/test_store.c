@@ -4,6 +4,8 @@
  */
 #include "tests/catalog_support.h"
 
+#include <sys/wait.h>
+
 static struct job_row row_of(sqlite3 *db, int64_t id)
 {
     struct job_row row = {0};
@@ -319,6 +321,34 @@ static void test_progress_and_results(void **state)
     cleanup_db(&db);
 }
 
+/* A query without an end, in a process of its own that is about to end; else SIGALRM would end that. */
+static void test_a_query_ends_with_the_process(void **state)
+{
+    const char *path = in_folder(state, "some.db");
+    sqlite3 *db = NULL;
+    struct error err;
+    assert_ok(db_open(path, DB_WRITE, &db, &err));
+    assert_ok(db_execute(db, "CREATE TABLE t (x)", &err));
+    cleanup_db(&db);
+    fflush(NULL);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        int64_t count = 0;
+        alarm(60);
+        if (db_open(path, DB_READ, &db, &err) != STATUS_OK)
+            _exit(1);
+        db_stop_reading();
+        enum status status =
+            db_integer(db, "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n",
+                       &count, &err);
+        _exit(status == STATUS_STOPPED ? 0 : 2);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -333,6 +363,7 @@ int main(void)
         IN_A_FOLDER(test_an_interrupted_job_keeps_its_place),
         IN_A_FOLDER(test_json_of_a_job),
         IN_A_FOLDER(test_progress_and_results),
+        IN_A_FOLDER(test_a_query_ends_with_the_process),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

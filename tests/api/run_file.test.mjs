@@ -1,7 +1,7 @@
 // A run's file, as the API gives it and another server takes it in; and its weights.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { api, ask, ended, finishedJob, startDaemon, temporary, until } from "../daemon.mjs";
@@ -114,6 +114,29 @@ describe("a run's file", () => {
         const tmp = join(other.data, "tmp");
         assert.deepEqual(existsSync(tmp) ? readdirSync(tmp) : [], []);
         rmSync(folder, { recursive: true, force: true });
+    });
+
+    test("is at its place when its job is there: nothing is left to be done that could fail", async () => {
+        const { items } = await api(other.base, "/jobs?max_results=1");
+        const next = items[0].id + 1;
+        const lock = join(other.data, "runs", `${next}.db.lock`);
+        mkdirSync(lock); // nobody could write the run any more
+        const { status, json } = await send(await file(vectors.id));
+        assert.deepEqual([status, json.id], [201, next], JSON.stringify(json));
+        rmSync(lock, { recursive: true });
+    });
+
+    test("that was on its way when the server was killed is removed", async () => {
+        const data = temporary();
+        const tmp = join(data, "tmp");
+        mkdirSync(join(tmp, "folder"), { recursive: true });
+        for (const name of ["upload-AbCdEf", "copy-7-1.db", "copy-7-1.db-journal", "import-7.db-wal", "mine.db"])
+            writeFileSync(join(tmp, name), "a part");
+        symlinkSync("upload-AbCdEf", join(tmp, "upload-link"));
+        const started = await startDaemon({ data });
+        assert.deepEqual(readdirSync(tmp).sort(), ["folder", "mine.db", "upload-link"]);
+        await started.stop();
+        started.remove();
     });
 
     test("that waits for its migration is not read: try again, says the answer", async () => {
