@@ -23,6 +23,10 @@ enum db_mode {
     DB_IMMUTABLE, /* read-only without any locks: a sealed file where nothing may be written beside it */
 };
 
+/*
+ * Opens a connection, which the caller closes by cleanup_db; ":memory:" is a database of its own. The statuses are
+ * those of db_error, with the path in front.
+ */
 enum status db_open(const char *path, enum db_mode mode, sqlite3 **ret_db, struct error *err);
 void cleanup_db(sqlite3 **db);
 
@@ -44,6 +48,8 @@ enum status db_error(sqlite3 *db, struct error *err, const char *what);
 /* One or more statements without parameters or results. */
 enum status db_execute(sqlite3 *db, const char *sql, struct error *err);
 
+/* One statement, which the caller finalises by cleanup_statement; what stands behind it in `sql` is passed over. The
+ * statuses are those of db_error, with the beginning of the SQL in front. */
 enum status db_prepare(sqlite3 *db, const char *sql, sqlite3_stmt **ret_statement, struct error *err);
 
 /* The same, for a statement that is kept and used often. */

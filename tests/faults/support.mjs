@@ -57,7 +57,7 @@ export function smallDisk(megabytes) {
     after(async () => {
         daemon?.kill("SIGKILL"); // after a failure it would hold the disk
         await daemon?.ended;
-        if (mounted) execFileSync("umount", [folder]);
+        if (mounted) execFileSync("umount", ["--lazy", folder]); // its worker may take a moment to end
         rmSync(above, { recursive: true });
     });
     return {
