@@ -61,11 +61,12 @@ static void empty_tmp(const char *data)
     DIR *tmp = path ? opendir(path) : NULL;
     if (!tmp)
         return; /* nothing was on its way yet */
-    for (struct dirent *entry = readdir(tmp); entry; entry = readdir(tmp)) {
+    int folder = dirfd(tmp);
+    for (struct dirent *entry = folder < 0 ? NULL : readdir(tmp); entry; entry = readdir(tmp)) {
         struct stat info;
-        if (is_ours(entry->d_name) && fstatat(dirfd(tmp), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) == 0 &&
+        if (is_ours(entry->d_name) && fstatat(folder, entry->d_name, &info, AT_SYMLINK_NOFOLLOW) == 0 &&
             S_ISREG(info.st_mode))
-            unlinkat(dirfd(tmp), entry->d_name, 0);
+            unlinkat(folder, entry->d_name, 0);
     }
     closedir(tmp);
 }
