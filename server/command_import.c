@@ -9,17 +9,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/file_util.h"
 #include "server/catalog_write.h"
 #include "server/client.h"
 #include "server/commands.h"
+#include "server/data_paths.h"
 #include "server/file_copy.h"
 #include "server/json_util.h"
 #include "server/store.h"
 #include "server/store_import.h"
+#include "server/temporary.h"
 #include "server/terminal.h"
 
 struct import_options {
@@ -35,35 +36,23 @@ static const struct argument arguments[] = {
 
 /* --- without a server -------------------------------------------------------------------------------------------- */
 
-static enum status make_folder(const char *path, struct error *err)
-{
-    if (mkdir(path, 0700) == 0 || errno == EEXIST)
-        return STATUS_OK;
-    return error_set(err, errno == ENOSPC ? STATUS_NO_SPACE : STATUS_IO, "cannot make %s: %s", path, strerror(errno));
-}
-
 /* A copy below the data directory, under a name of its own. */
 static enum status copy_in(const char *data, const char *file, char **ret_copy, struct error *err)
 {
-    attribute_cleanup(cleanup_free) char *folder = text_format("%s/tmp", data);
-    attribute_cleanup(cleanup_free) char *runs = text_format("%s/runs", data);
+    attribute_cleanup(cleanup_free) char *runs = path_join(data, "runs");
     attribute_cleanup(cleanup_descriptor) int from = -1, to = -1;
-    char *copy = folder && runs ? text_format("%s/import-%ld.db", folder, (long)getpid()) : NULL;
     size_t size = 0;
-    if (!copy)
-        return error_no_memory(err);
-    *ret_copy = copy;
-    enum status status = file_open(file, &from, &size, err);
+    enum status status = runs ? file_open(file, &from, &size, err) : error_no_memory(err);
     if (status == STATUS_OK)
-        status = make_folder(folder, err);
+        status = folder_make(runs, err);
     if (status == STATUS_OK)
-        status = make_folder(runs, err);
+        status = temporary_name(data, ret_copy, err);
     if (status != STATUS_OK)
         return status;
-    to = open(copy, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    to = open(*ret_copy, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (to < 0)
-        return error_set(err, STATUS_IO, "cannot write %s: %s", copy, strerror(errno));
-    return file_copy(from, file, to, copy, NULL, err);
+        return error_set(err, STATUS_IO, "cannot write %s: %s", *ret_copy, strerror(errno));
+    return file_copy(from, file, to, *ret_copy, NULL, err);
 }
 
 struct taking {

@@ -1,10 +1,7 @@
 #include "server/data_lock.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <fnmatch.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +10,7 @@
 #include <unistd.h>
 
 #include "server/data_paths.h"
+#include "server/temporary.h"
 
 /* Like mkdir -p. */
 static enum status make_folders(const char *path, struct error *err)
@@ -43,34 +41,6 @@ static enum status held(int lock, const char *data, struct error *err)
                      *pid ? pid : "unknown");
 }
 
-/* What this program names so: uploads, copies to be sent, files of `plumbline import`, and what SQLite puts beside. */
-static bool is_ours(const char *name)
-{
-    static const char *const patterns[] = {"upload-*", "copy-*.db*", "import-*.db*"};
-    for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++)
-        if (fnmatch(patterns[i], name, 0) == 0)
-            return true;
-    return false;
-}
-
-/* The folder may be someone else's as well, where the data directory is a home: what they have there stays. A file that
- * cannot be removed, as on a disk that may not be written, takes its space and does no other harm. */
-static void empty_tmp(const char *data)
-{
-    attribute_cleanup(cleanup_free) char *path = path_join(data, "tmp");
-    DIR *tmp = path ? opendir(path) : NULL;
-    if (!tmp)
-        return; /* nothing was on its way yet */
-    int folder = dirfd(tmp);
-    for (struct dirent *entry = folder < 0 ? NULL : readdir(tmp); entry; entry = readdir(tmp)) {
-        struct stat info;
-        if (is_ours(entry->d_name) && fstatat(folder, entry->d_name, &info, AT_SYMLINK_NOFOLLOW) == 0 &&
-            S_ISREG(info.st_mode))
-            unlinkat(folder, entry->d_name, 0);
-    }
-    closedir(tmp);
-}
-
 enum status data_lock_take(const char *data, int *ret_lock, struct error *err)
 {
     enum status status = make_folders(data, err);
@@ -95,7 +65,7 @@ enum status data_lock_take(const char *data, int *ret_lock, struct error *err)
         close(lock);
         return status;
     }
-    empty_tmp(data);
+    temporary_clear(data);
     *ret_lock = lock;
     return STATUS_OK;
 }

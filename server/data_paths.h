@@ -15,6 +15,9 @@ enum status data_default(char **ret_path, struct error *err);
 /* "<folder>/<name>"; the caller frees. NULL when memory runs out. */
 char *path_join(const char *folder, const char *name);
 
+/* Makes a folder, for this user alone, where it is missing; STATUS_NO_SPACE on a full disk. */
+enum status folder_make(const char *path, struct error *err);
+
 /* The folders that data sets are searched in, in order: `given` (NULL-terminated, may be NULL), DATA/datasets,
  * /usr/share/datasets. NULL-terminated; freed with string_list_free. */
 enum status dataset_search_list(const char *const *given, const char *data, char ***ret_list, struct error *err);

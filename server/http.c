@@ -27,6 +27,7 @@
 #include "server/http_internal.h"
 #include "server/http_metrics.h"
 #include "server/json_util.h"
+#include "server/temporary.h"
 
 enum {
     STACK_BYTES = 1 << 20,
@@ -102,20 +103,17 @@ static uint64_t body_limit(const struct http_server *server, const struct exchan
     return route && route->upload ? server->settings.max_upload : server->settings.max_body;
 }
 
-/* A file below DATA/tmp for the body. */
+/* A file for the body. */
 static enum status upload_open(const struct http_server *server, struct exchange *exchange, struct error *err)
 {
-    attribute_cleanup(cleanup_free) char *folder = path_join(server->service->data, "tmp");
-    char *path = folder ? path_join(folder, "upload-XXXXXX") : NULL;
-    if (!path)
-        return error_no_memory(err);
-    exchange->request.upload = path;
-    mkdir(folder, 0700); /* that it is there is seen at once */
-    exchange->upload = mkostemp(path, O_CLOEXEC) + 1;
+    char **path = &exchange->request.upload;
+    enum status status = temporary_name(server->service->data, path, err);
+    if (status != STATUS_OK)
+        return status;
+    exchange->upload = open(*path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600) + 1;
     if (exchange->upload > 0)
         return STATUS_OK;
-    return error_set(err, errno == ENOSPC ? STATUS_NO_SPACE : STATUS_IO, "cannot make a file in %s: %s", folder,
-                     strerror(errno));
+    return error_set(err, errno == ENOSPC ? STATUS_NO_SPACE : STATUS_IO, "cannot make %s: %s", *path, strerror(errno));
 }
 
 static enum status upload_write(struct exchange *exchange, const char *piece, size_t size)

@@ -15,6 +15,7 @@
 #include "server/run_file.h"
 #include "server/scheduler.h"
 #include "server/store_import.h"
+#include "server/temporary.h"
 
 static const char *const what_choices[] = {"divergence", "metrics", "summary", "batch", NULL};
 
@@ -113,22 +114,6 @@ enum status handle_export_many(struct request *request, struct answer *answer, s
 
 /* --- as a database ------------------------------------------------------------------------------------------- */
 
-/* A new name below DATA/tmp; the caller frees. */
-static enum status temporary_path(const struct request *request, char **ret_path, struct error *err)
-{
-    static unsigned long counter;
-    attribute_cleanup(cleanup_free) char *folder = NULL;
-    if (asprintf(&folder, "%s/tmp", request->service->data) < 0)
-        return error_no_memory(err);
-    if (mkdir(folder, 0700) != 0 && errno != EEXIST)
-        return error_set(err, errno == ENOSPC ? STATUS_NO_SPACE : STATUS_IO, "cannot make %s: %s", folder,
-                         strerror(errno));
-    unsigned long number = __atomic_add_fetch(&counter, 1, __ATOMIC_RELAXED);
-    if (asprintf(ret_path, "%s/copy-%ld-%lu.db", folder, (long)getpid(), number) < 0)
-        return error_no_memory(err);
-    return STATUS_OK;
-}
-
 /* The file has no name any more: it goes when the answer has been sent. */
 static enum status answer_file(struct answer *answer, const char *path, struct error *err)
 {
@@ -156,7 +141,7 @@ enum status handle_run_sqlite(struct request *request, struct answer *answer, st
     if (status == STATUS_OK)
         status = scheduler_run_path(request->service->scheduler, id, &run, err);
     if (status == STATUS_OK)
-        status = temporary_path(request, &copy, err);
+        status = temporary_name(request->service->data, &copy, err);
     if (status == STATUS_OK)
         status = run_file_copy(run, copy, err);
     if (status == STATUS_OK)

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "server/data_paths.h"
@@ -47,14 +46,6 @@ static void cleanup_scheduler(struct scheduler **s)
         scheduler_free(*s);
 }
 
-static enum status make_folder(const char *path, struct error *err)
-{
-    if (mkdir(path, 0700) == 0 || errno == EEXIST)
-        return STATUS_OK;
-    return error_set(err, errno == ENOSPC ? STATUS_NO_SPACE : STATUS_IO, "cannot make the folder %s: %s", path,
-                     strerror(errno));
-}
-
 static enum status copy_settings(struct scheduler *s, const struct scheduler_settings *settings, struct error *err)
 {
     s->workers = settings->workers;
@@ -73,9 +64,9 @@ static enum status copy_settings(struct scheduler *s, const struct scheduler_set
 static enum status open_catalog(struct scheduler *s, struct error *err)
 {
     attribute_cleanup(cleanup_free) char *runs = path_join(s->data, "runs");
-    enum status status = runs ? make_folder(s->data, err) : error_no_memory(err);
+    enum status status = runs ? folder_make(s->data, err) : error_no_memory(err);
     if (status == STATUS_OK)
-        status = make_folder(runs, err);
+        status = folder_make(runs, err);
     if (status == STATUS_OK)
         status = store_open(s->catalog, &s->db, err);
     if (status == STATUS_NO_SPACE) {

@@ -130,11 +130,11 @@ describe("a run's file", () => {
         const data = temporary();
         const tmp = join(data, "tmp");
         mkdirSync(join(tmp, "folder"), { recursive: true });
-        for (const name of ["upload-AbCdEf", "copy-7-1.db", "copy-7-1.db-journal", "import-7.db-wal", "mine.db"])
+        for (const name of ["plumbline-7-1.db", "plumbline-7-2.db-journal", "mine.db"])
             writeFileSync(join(tmp, name), "a part");
-        symlinkSync("upload-AbCdEf", join(tmp, "upload-link"));
+        symlinkSync("plumbline-7-1.db", join(tmp, "plumbline-link"));
         const started = await startDaemon({ data });
-        assert.deepEqual(readdirSync(tmp).sort(), ["folder", "mine.db", "upload-link"]);
+        assert.deepEqual(readdirSync(tmp).sort(), ["folder", "mine.db", "plumbline-link"]);
         await started.stop();
         started.remove();
     });
