@@ -50,12 +50,11 @@ static json_t *expand_dataset(const json_t *given, struct problem_list *problems
     return NULL;
 }
 
-bool spec_check_path(const char *path, const char *pointer, struct problem_list *problems)
+static void check_path(const char *path, const char *pointer, struct problem_list *problems)
 {
     const char *fault = path ? path_fault(path) : NULL;
     if (fault)
         problem_add(problems, pointer, "The path %s; found \"%.60s\".", fault, path);
-    return !fault;
 }
 
 static void check_optimiser(const json_t *optimiser, struct problem_list *problems)
@@ -131,13 +130,13 @@ static json_t *expand(const json_t *json, const struct dataset_folders *folders,
     if (!json_is_object(json))
         return NULL;
     if (whole)
-        spec_check_path(option_string(whole, "weights"), "/weights", problems);
+        check_path(option_string(whole, "weights"), "/weights", problems);
     json_t *dataset = json_object_get(json, "dataset"), *model = json_object_get(json, "model");
     struct dataset_spec dataset_spec;
     dataset = dataset ? expand_dataset(dataset, problems) : NULL;
     if (dataset) {
         dataset_spec_read(dataset, &dataset_spec);
-        spec_check_path(dataset_spec.path, "/dataset/path", problems);
+        check_path(dataset_spec.path, "/dataset/path", problems);
     }
     model = model ? spec_expand_model(model, dataset ? &dataset_spec : NULL, folders, problems) : NULL;
     json_t *optimiser = expand_part(json, "optimiser", "/optimiser", spec_optimiser_options, check_optimiser, problems);

@@ -186,7 +186,7 @@ enum status spec_inspect_dataset(const struct dataset_spec *dataset, const struc
 static enum status check_weights(const struct spec *spec, const struct dataset_folders *folders,
                                  const struct network *network, struct problem_list *problems, struct error *err)
 {
-    if (!spec->weights || !folders->weights || !spec_check_path(spec->weights, "/weights", problems))
+    if (!spec->weights || !folders->weights)
         return STATUS_OK;
     attribute_cleanup(cleanup_free) char *path = text_format("%s/%s", folders->weights, spec->weights);
     attribute_cleanup(tensor_list_clear) struct tensor_list list = {0};

@@ -48,9 +48,6 @@ struct network;
 enum status spec_cost(const struct spec *spec, const struct dataset_info *info, const struct network *network,
                       json_t **ret_cost, struct error *err);
 
-/* Tells a path that leaves the folder it is joined to as a fault; NULL is none. Returns whether it is good. */
-bool spec_check_path(const char *path, const char *pointer, struct problem_list *problems);
-
 /*
  * Puts the faults past the first `before` into one sentence: the first of them, and how many more. STATUS_INVALID, or
  * STATUS_NO_MEMORY where the list lost it.

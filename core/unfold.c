@@ -28,7 +28,7 @@ size_t unfold_length(const struct unfold *unfold)
 struct run {
     size_t before; /* kernel columns left of the image */
     size_t inside; /* kernel columns inside */
-    size_t at;     /* first image column */
+    size_t at;     /* first image column; 0 where none is inside */
 };
 
 static struct run run_of(const struct unfold *u, size_t out_column)
@@ -38,7 +38,7 @@ static struct run run_of(const struct unfold *u, size_t out_column)
     size_t at = start + before - u->padding;
     size_t inside = at < u->width ? u->width - at : 0;
     inside = inside < u->kernel - before ? inside : u->kernel - before;
-    return (struct run){before, inside, at};
+    return (struct run){before, inside, inside > 0 ? at : 0};
 }
 
 /* Whether kernel row ky of output row oy lies inside, and which image row it is. */
@@ -92,8 +92,6 @@ void unfold_add(const struct unfold *u, const real *patches, size_t row_stride, 
                 continue;
             for (size_t ox = 0; ox < u->out_width; ox++) {
                 struct run run = run_of(u, ox);
-                if (run.inside == 0)
-                    continue; /* and `at` may be no column */
                 const real *from = patches + (oy * u->out_width + ox) * row_stride + ky * kernel_row + run.before * c;
                 real *to = image + (y * u->width + run.at) * c;
                 for (size_t k = 0; k < run.inside * c; k++)
