@@ -336,7 +336,9 @@ static void test_an_action_on_many(void **state)
     scheduler_stop(scheduler);
     assert_query(in_folder(state, "catalog.db"), "SELECT group_concat(retry_of) FROM job WHERE retry_of IS NOT NULL",
                  "1,2,3,4");
-    assert_int_equal(job_action_parse("retry"), ACTION_RETRY);
+    static const char *const names[ACTION_COUNT] = {"cancel", "pause", "resume", "retry", "trash", "restore", "purge"};
+    for (int action = 0; action < ACTION_COUNT; action++)
+        assert_int_equal(job_action_parse(names[action]), action);
     assert_int_equal(job_action_parse("explode"), ACTION_COUNT);
 }
 
