@@ -263,6 +263,8 @@ describe("runs side by side", () => {
             ["jobs=one", 400],
             [`jobs=${Array.from({ length: 33 }, () => jobs[0].id)}`, 400],
             [`jobs=${jobs[0].id},987654`, 404],
+            [`jobs=${jobs[0].id}&keys=test/loss,test/loss`, 400],
+            [`jobs=${jobs[0].id}&keys=${Array.from({ length: 33 }, (_, i) => `key/${i}`)}`, 400],
         ]))
             assert.equal((await ask(daemon.base, `/compare?${query}`)).status, status, query);
         const nothing = await compare(`jobs=${jobs[0].id}&keys=no/such`);
