@@ -84,6 +84,14 @@ static enum status choices_json(const char *const *choices, json_t **ret_list, s
     return status;
 }
 
+/* {"type": "string", "enum": […]}: of a choice, and of each item of an array of choices. */
+static enum status put_choices(json_t *schema, const struct option *option, struct error *err)
+{
+    json_t *choices = NULL;
+    enum status status = choices_json(option->choices, &choices, err);
+    return status == STATUS_OK ? json_put(schema, "enum", choices, err) : status;
+}
+
 static enum status parameter_schema(const struct option *option, json_t **ret_schema, struct error *err)
 {
     static const char *const types[] = {
@@ -96,16 +104,12 @@ static enum status parameter_schema(const struct option *option, json_t **ret_sc
     if (status == STATUS_OK && list)
         status = json_put(schema, "items",
                           json_pack("{s:s}", "type", option->kind == OPTION_STRINGS ? "string" : "integer"), err);
+    if (status == STATUS_OK && option->choices)
+        status = put_choices(list ? json_object_get(schema, "items") : schema, option, err);
     if (status == STATUS_OK && list && option->most > 0)
         status = json_put(schema, "maxItems", json_integer((json_int_t)option->most), err);
     if (status == STATUS_OK && list && option->distinct)
         status = json_put(schema, "uniqueItems", json_true(), err);
-    if (status == STATUS_OK && option->kind == OPTION_CHOICE) {
-        json_t *choices = NULL;
-        status = choices_json(option->choices, &choices, err);
-        if (status == STATUS_OK)
-            status = json_put(schema, "enum", choices, err);
-    }
     if (status == STATUS_OK && !list)
         status = add_bounds(schema, option, err);
     if (status == STATUS_OK && option->fallback && strcmp(option->fallback, "null") != 0)

@@ -11,6 +11,7 @@
 #include "server/route.h"
 #include "server/scheduler.h"
 #include "server/store.h"
+#include "server/text_stream.h"
 
 const struct option submit_parameters[] = {
     {.name = "validate_only",
@@ -22,11 +23,11 @@ const struct option submit_parameters[] = {
 
 const struct option list_parameters[] = {
     {.name = "state",
-     .kind = OPTION_CHOICE,
-     .fallback = "null",
-     .nullable = true,
+     .kind = OPTION_STRINGS,
+     .fallback = "[]",
+     .distinct = true,
      .choices = job_state_names,
-     .help = "only jobs in this state, of those that the filter wants"},
+     .help = "only jobs in these states, by commas, of those that the filter wants; in any where none is named"},
     LIST_PARAMETERS("\"created_at desc\""),
     {.name = "trashed",
      .kind = OPTION_BOOLEAN,
@@ -81,28 +82,44 @@ enum status handle_jobs_submit(struct request *request, struct answer *answer, s
     return answer_job(request, id, answer, err);
 }
 
-/*
- * The filter that wants what `filter` does, in this state only; the caller frees. It is parsed by itself before it is
- * put in parentheses: no filter closes those, and a fault is told with its own column.
- */
-static enum status with_state(const char *filter, const char *state, char **ret_filter, struct error *err)
+/* "state IN ('failed', 'diverged')"; the caller frees, NULL without memory. */
+static char *in_states(const json_t *states)
+{
+    struct text_stream stream;
+    size_t i;
+    const json_t *state;
+    if (!text_stream_open(&stream))
+        return NULL;
+    fputs("state IN (", stream.out);
+    json_array_foreach((json_t *)states, i, state)
+    {
+        fprintf(stream.out, "%s'%s'", i > 0 ? ", " : "", json_string_value(state));
+    }
+    fputc(')', stream.out);
+    return text_stream_close(&stream, NULL);
+}
+
+/* The filter, which is looked at alone first so that its faults lie where they were written, and the states besides. */
+static enum status with_states(const char *filter, const json_t *states, char **ret_filter, struct error *err)
 {
     attribute_cleanup(cleanup_filter) struct filter *parsed = NULL;
+    attribute_cleanup(cleanup_free) char *among = NULL;
     enum status status = filter_parse(filter, job_fields, &parsed, err);
     if (status != STATUS_OK)
         return status;
-    bool blank = text_is_blank(filter);
-    *ret_filter = blank ? text_format("state = '%s'", state) : text_format("state = '%s' AND (%s)", state, filter);
+    among = in_states(states);
+    if (among)
+        *ret_filter = text_is_blank(filter) ? text_format("%s", among) : text_format("%s AND (%s)", among, filter);
     return *ret_filter ? STATUS_OK : error_no_memory(err);
 }
 
 enum status handle_jobs_list(struct request *request, struct answer *answer, struct error *err)
 {
-    const char *state = option_string(request->parameters, "state");
+    const json_t *states = json_object_get(request->parameters, "state");
     bool trashed = option_boolean(request->parameters, "trashed");
     attribute_cleanup(cleanup_free) char *filter = NULL;
-    if (state) {
-        enum status status = with_state(option_string(request->parameters, "filter"), state, &filter, err);
+    if (json_array_size(states) > 0) {
+        enum status status = with_states(option_string(request->parameters, "filter"), states, &filter, err);
         if (status != STATUS_OK)
             return status == STATUS_INVALID ? answer_refuse(answer, 400, "invalid_parameter", status) : status;
     }

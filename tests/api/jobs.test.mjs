@@ -158,6 +158,10 @@ describe("lists", () => {
         assert.deepEqual(await ids({ state: "diverged", filter: others }), diverged);
         assert.deepEqual(await ids({ state: "diverged", filter: " " }), diverged);
         assert.deepEqual(await ids({ state: "diverged", filter: "NOT state = 'diverged'" }), []);
+        const both = await ids({ state: "finished,diverged" });
+        assert.ok(both.length > diverged.length);
+        assert.deepEqual(await ids({ filter: "state IN ('finished', 'diverged')" }), both);
+        assert.deepEqual(await ids({ state: "failed,diverged", filter: others }), diverged);
         assert.deepEqual(await ids({ trashed: "true" }), []);
         const first = await api(daemon.base, "/jobs?max_results=1&state=finished");
         const foreign = `/jobs?max_results=1&state=diverged&page_token=${first.next_page_token}`;
@@ -187,6 +191,8 @@ describe("lists", () => {
             ["max_results=0", /max_results.*1/],
             ["max_results=many", /max_results/],
             ["state=done", /state/],
+            ["state=queued,done", /state\/1: Must be one of queued/],
+            ["state=queued,queued", /state\/1: Is named twice/],
             ["state=queued&state=running", /once/],
             ["state=%ff%00", /escape/],
         ]) {
@@ -312,7 +318,12 @@ describe("a data set that is wrong", () => {
             npy("|u1", [48], Buffer.from(Array.from({ length: 48 }, (_, i) => i % 3))),
         );
         const dataset = { name: "npy", path: "mine" };
-        const body = { dataset, model: { preset: "mlp", width: 8, depth: 1 }, batch_size: 16, epochs: 2 };
+        const body = {
+            dataset,
+            model: { preset: "mlp", width: 8, depth: 1 },
+            batch_size: 16,
+            epochs: 2,
+        };
         const job = await finishedJob(daemon.base, body);
         assert.equal(job.spec.model.layers.at(-1).units, 3);
         assert.equal((await api(daemon.base, "/jobs?validate_only=true", job.spec)).spec_hash, job.spec_hash);
@@ -327,7 +338,10 @@ describe("a data set that is wrong", () => {
             ["nowhere", "/dataset/name"],
             ["../mine", "/dataset/path"],
         ]) {
-            const { status, json } = await post({ ...body, dataset: { name: "npy", path } });
+            const { status, json } = await post({
+                ...body,
+                dataset: { name: "npy", path },
+            });
             assert.deepEqual([status, json.errors.length, json.errors[0].pointer], [422, 1, pointer], path);
         }
     });
@@ -384,7 +398,9 @@ describe("weights", () => {
     });
 
     test("that are not there, or another model's, are refused before anything is started", async () => {
-        const spec = smallSpec("other", "affine", 0.1, { weights: "none.safetensors" });
+        const spec = smallSpec("other", "affine", 0.1, {
+            weights: "none.safetensors",
+        });
         const none = await post(spec);
         assert.equal(none.status, 422);
         assert.equal(none.json.errors[0].pointer, "/weights");

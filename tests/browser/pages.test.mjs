@@ -79,7 +79,7 @@ describe("a run", () => {
         assert.deepEqual([...new Set(await names.allTextContents())], ["plain"]);
         await filter.fill("nothing = ");
         await page.getByText("The filter cannot be used.").waitFor();
-        assert.match((await page.locator("#filter-about").textContent()) ?? "", /there is no field nothing/);
+        assert.match((await page.locator("#filter-about").textContent()) ?? "", /column 1: there is no field nothing/);
         assert.deepEqual(await accessibilityFaults(page), []);
         await page.getByRole("button", { name: "Without a filter" }).click();
         await names.nth(1).waitFor();
@@ -224,7 +224,9 @@ describe("a site", () => {
 
 describe("a sample", () => {
     test("shows its scale at every site, who moved it, and every time it was measured", async () => {
-        const spec = smallSpec("watched", "affine", 0.02, { probe: { count: 8, watch: [5], contributors: 20 } });
+        const spec = smallSpec("watched", "affine", 0.02, {
+            probe: { count: 8, watch: [5], contributors: 20 },
+        });
         const job = await finishedJob(world.daemon.base, spec);
         const { page, faults, close } = await watchedPage(world.browser, world.daemon.base);
         await page.goto(`${world.daemon.base}/run/${job.id}/sample/5`);

@@ -141,7 +141,8 @@ export function open() {
             const page = await request(
                 withQuery("/jobs", {
                     trashed: tab.value.key === "trash" || null,
-                    filter: `(${filterOf(text)}) AND state IN (${states.map((state) => `'${state}'`).join(", ")})`,
+                    state: states === STATES ? null : states.join(","),
+                    filter: filterOf(text),
                     max_results: PAGE_SIZE,
                     order_by: "created_at desc",
                     page_token: before?.token,
