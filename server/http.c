@@ -110,10 +110,12 @@ static enum status upload_open(const struct http_server *server, struct exchange
     enum status status = temporary_name(server->service->data, path, err);
     if (status != STATUS_OK)
         return status;
-    exchange->upload = open(*path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600) + 1;
-    if (exchange->upload > 0)
-        return STATUS_OK;
-    return error_set(err, errno == ENOSPC ? STATUS_NO_SPACE : STATUS_IO, "cannot make %s: %s", *path, strerror(errno));
+    int file = open(*path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (file < 0)
+        return error_set(err, errno == ENOSPC ? STATUS_NO_SPACE : STATUS_IO, "cannot make %s: %s", *path,
+                         strerror(errno));
+    exchange->upload = file + 1;
+    return STATUS_OK;
 }
 
 static enum status upload_write(struct exchange *exchange, const char *piece, size_t size)
